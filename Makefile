@@ -1,0 +1,64 @@
+# streamer: see `make help`. Everything is installed into .venv; nothing else on the machine is touched, except that
+# the shared libraries OpenCV needs are installed with apt-get where they are missing.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+VENV := .venv
+PYTHON_IN_VENV := $(VENV)/bin/python
+# Touched after an install, so that it is repeated only when pyproject.toml has changed.
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.PHONY: help demo test lint clean system-libraries
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) system-libraries  ## simulate a thyroid cine and analyse it (results in demo/)
+	$(VENV)/bin/streamer demo --output demo
+
+test: $(INSTALLED_DEV) system-libraries  ## run the tests
+	$(PYTHON_IN_VENV) -m pytest
+
+lint: $(INSTALLED_DEV)  ## check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:  ## remove build products, caches and the demo's results (not .venv, not runs/)
+	rm -rf build dist demo *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find streamer tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# PYTHON=/path/to/python make ... chooses the interpreter.
+$(PYTHON_IN_VENV):
+	@for python in $(PYTHON) python3.11 python3.12 python3 python; do \
+	    if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1; then \
+	        echo "creating $(VENV) with $$("$$python" --version)"; \
+	        "$$python" -m venv $(VENV) && exit 0; \
+	        rm -rf $(VENV); \
+	        echo "cannot create $(VENV): see the message above (on Debian: apt-get install python3-venv)" >&2; exit 1; \
+	    fi; \
+	done; \
+	echo "streamer needs Python 3.11 or 3.12, and none was found: install one, or name it: make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+$(INSTALLED): pyproject.toml | $(PYTHON_IN_VENV)
+	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check --editable .
+	@touch $@
+
+$(INSTALLED_DEV): pyproject.toml | $(PYTHON_IN_VENV)
+	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check --editable '.[dev]'
+	@touch $(INSTALLED) $@
+
+# opencv-python links against libGL and GLib, which slim containers lack.
+system-libraries: | $(PYTHON_IN_VENV)
+	@$(PYTHON_IN_VENV) -c 'import cv2' 2>/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root='sudo -n'; else as_root=no; fi; \
+	if command -v apt-get >/dev/null && [ "$$as_root" != no ]; then \
+	    $$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0; \
+	fi; \
+	$(PYTHON_IN_VENV) -c 'import cv2' || { \
+	    echo "OpenCV cannot be imported: install libGL and GLib (Debian, Ubuntu: apt-get install libgl1 libglib2.0-0)" >&2; exit 1; }

@@ -1,0 +1,40 @@
+"""The reference: torch on the CPU, float32, channels last (1.7 times as fast as the default layout on DenseNet121)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamer.backends.base import Runner
+from streamer.models.networks import GreyInput
+
+
+class TorchCpuBackend:
+    """Runs networks with torch on the CPU."""
+
+    def __init__(self) -> None:
+        self.device = f"CPU (torch {torch.__version__})"
+        self.precision = "fp32"
+        self.workers = 1
+        self.batch_frames = 1
+
+    def load(self, graph: GreyInput, size_wh: tuple[int, int], key: str) -> Runner:
+        """Make a network ready; the first call is made here, so that lazily built parts exist before threads share it."""
+        graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        runner = _TorchCpuRunner(graph)
+        runner(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
+        return runner
+
+
+class _TorchCpuRunner:
+    def __init__(self, graph: GreyInput) -> None:
+        self._graph = graph
+
+    def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        # One image at a time: kernels are chosen by batch size, and results must not depend on it. Batches gain
+        # nothing on a CPU.
+        if len(grey) == 0:
+            return np.zeros(0, np.float32)
+        with torch.no_grad():
+            return np.concatenate([self._graph(torch.from_numpy(image[None])).numpy() for image in grey])

@@ -1,0 +1,149 @@
+"""What a run looks like in a terminal: progress while it goes, a summary when it is done."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from rich import progress as bars
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from streamer.engine import Engine
+from streamer.records import FrameResult, StudyReport, VideoSummary
+from streamer.run import Progress, run_study
+from streamer.settings import Settings
+from streamer.sources import Source, open_source
+
+Item = TypeVar("Item")
+
+INTERRUPTED = 130
+
+
+def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Settings, patient: str) -> int:
+    """Run a study in the terminal.
+
+    Returns:
+        Exit code: 0, or 130 if it was stopped by Ctrl-C (the partial result is then in the folder).
+
+    Raises:
+        StreamerError: input, output, weights or device are not usable.
+    """
+    console, messages = Console(), Console(stderr=True)
+    for video in videos:
+        open_source(video).close()  # a wrong path should not wait for the networks
+    with messages.status("loading the networks (the first time on a machine takes longer)"):
+        engine = Engine(settings)
+    with _stop_on_signal() as stop, _Bars(messages) as progress:
+        report = run_study(
+            videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
+        )
+    _print_summary(console, report, output)
+    return INTERRUPTED if stop else 0
+
+
+def track_frames(frames: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+    """Pass frames through, with a progress bar on standard error."""
+    return iter(bars.track(frames, total=total, description=description, console=Console(stderr=True)))
+
+
+class _Bars(Progress):
+    """Frames, rate against the clip's own, and remaining time."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            _RateColumn(),
+            bars.TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = bars.TaskID(0)
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start_video(self, source: Source) -> None:
+        self._task = self._progress.add_task(
+            source.name, total=source.expected_frames, clip_rate=source.fps, began=time.monotonic()
+        )
+
+    def frame(self, result: FrameResult) -> None:
+        self._progress.advance(self._task)
+
+    def end_video(self, summary: VideoSummary) -> None:
+        self._progress.update(self._task, total=summary.frames, completed=summary.frames)
+        for warning in summary.warnings:
+            self._console.print(Text(f"warning: {summary.name}: {warning}", style="yellow"))
+
+
+class _RateColumn(bars.ProgressColumn):
+    """Analysed frames a second, and how that compares with the clip."""
+
+    def render(self, task: bars.Task) -> Text:
+        elapsed = (task.finished_time or task.elapsed or 0) or 1e-9
+        rate = task.completed / elapsed
+        return Text(f"{rate:.1f} fps ({rate / task.fields['clip_rate']:.2f}x real time)")
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """Collect the first Ctrl-C or termination as a wish to stop; the second one interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, note) for number in numbers]
+    try:
+        yield received
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _print_summary(console: Console, report: StudyReport, output: Path) -> None:
+    qualifying = [track for track in report.tracks if track.qualifies]
+    if qualifying:
+        table = Table(title=f"nodules seen in at least {report.settings['study']['min_track_frames']} frames")  # type: ignore[index]
+        for heading in ("nodule", "clip", "frames", "max", "median", "key frame", "long x short axis, px"):
+            table.add_column(heading, justify="left" if heading == "clip" else "right")
+        for track in qualifying:
+            key = track.key_nodule
+            table.add_row(
+                str(track.track),
+                Text(track.video),
+                str(track.supporting_frames),
+                f"{track.malignancy_max:.2f}",
+                f"{track.malignancy_median:.2f}",
+                str(track.key_frame),
+                f"{key.long_axis_px:.0f} x {key.short_axis_px:.0f}",
+            )
+        console.print(table)
+    probability = (
+        ""
+        if report.patient_malignancy is None
+        else f" (maximum {report.patient_malignancy:.2f}, threshold {report.threshold:.2f})"
+    )
+    frames = sum(video.frames for video in report.videos)
+    partial = "" if report.complete else ", [yellow]incomplete[/]"
+    console.print(f"patient: [bold]{report.decision}[/]{probability}{partial}; research use only", highlight=False)
+    console.print(
+        f"{frames} frames at {report.frames_per_second:.1f} fps on {report.device}, {report.precision}", highlight=False
+    )
+    console.print(Text(f"results: {output / 'report.html'}"), soft_wrap=True)

@@ -1,0 +1,148 @@
+"""The engine: three networks on one backend, from frames to findings. It keeps no state between frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamer.assets import weights_dir
+from streamer.backends import Runner, choose_backend
+from streamer.geometry import CropWindow
+from streamer.models.classifier import Classifier
+from streamer.models.detector import Detection, Detector
+from streamer.models.networks import GreyInput
+from streamer.models.segmenter import Segmenter
+from streamer.models.weights import ROLES, Manifest, Role, load_network, read_manifest
+from streamer.records import Finding, Frame, ModelVersion
+from streamer.settings import Settings
+
+Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFindings:
+    """A frame, what was found in it, and the time each stage took (a micro-batch's time shared equally)."""
+
+    frame: Frame
+    findings: tuple[Finding, ...]
+    timing_ms: dict[str, float]
+
+
+class Engine:
+    """Detector, segmenter and classifier, loaded once and shared by all clips and threads."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Load weights and make them ready on the chosen backend.
+
+        Raises:
+            WeightsError: weights are missing or damaged.
+            DeviceError: the device cannot be used.
+        """
+        self.settings = settings or Settings()
+        folder = self.settings.weights or weights_dir()
+        self.manifest = read_manifest(folder)
+        networks = {role: load_network(folder, role, self.manifest) for role in ROLES}
+        self.backend = choose_backend(self.settings.runtime)
+        runners = {
+            role: self._runner(role, GreyInput(network, *_normalisation(self.manifest, role)))
+            for role, network in networks.items()
+        }
+        models = self.manifest.models
+        self._detector = Detector(runners["detector"], models["detector"].preprocessing, self.settings.detection)
+        self._segmenter = Segmenter(runners["segmenter"], models["segmenter"])
+        self._classifier = Classifier(runners["classifier"], models["classifier"])
+
+    @property
+    def threshold(self) -> float:
+        """Malignancy probability from which a nodule is called malignant: the setting, else the weights' own."""
+        own = self.settings.study.threshold
+        return self.manifest.models["classifier"].operating_point if own is None else own
+
+    @property
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """The weights in use."""
+        return tuple(
+            ModelVersion(role=role, name=entry.architecture, sha256=entry.sha256)
+            for role, entry in self.manifest.models.items()
+        )
+
+    @property
+    def batch_frames(self) -> int:
+        """Frames a micro-batch: the setting, else what suits the backend."""
+        return self.settings.runtime.batch_frames or self.backend.batch_frames
+
+    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        """Analyse a micro-batch: each network sees all its inputs in one call. May be called from several threads.
+
+        Args:
+            frames: at least one frame, any sizes.
+
+        Returns:
+            One entry a frame, in order; the same whatever the batch.
+        """
+        started = time.perf_counter()
+        greys = [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
+        detections = self._detector(greys)
+        detected = time.perf_counter()
+        views = [_View(grey, detection) for grey, found in zip(greys, detections, strict=True) for detection in found]
+        margin = self._segmenter.preprocessing.margin
+        windows = [CropWindow.around(view.detection.box_xyxy, margin) for view in views]
+        sizes = [(view.grey.shape[1], view.grey.shape[0]) for view in views]
+        crops = _crops(views, windows, self._segmenter.preprocessing.size_wh[0])
+        outlines = self._segmenter(crops, windows, sizes)
+        segmented = time.perf_counter()
+        if self._classifier.preprocessing.margin != margin:
+            windows = [
+                CropWindow.around(view.detection.box_xyxy, self._classifier.preprocessing.margin) for view in views
+            ]
+        probabilities = self._classifier(_crops(views, windows, self._classifier.preprocessing.size_wh[0]))
+        classified = time.perf_counter()
+        findings = iter(
+            Finding(
+                box_xyxy=view.detection.box_xyxy,
+                score=view.detection.score,
+                malignancy=probability,
+                contour_xy=outline.contour_xy,
+                long_axis_px=outline.long_axis_px,
+                short_axis_px=outline.short_axis_px,
+                area_px=outline.area_px,
+            )
+            for view, outline, probability in zip(views, outlines, probabilities, strict=True)
+        )
+        share = 1000 / len(frames)
+        timing = {
+            "detect": (detected - started) * share,
+            "segment": (segmented - detected) * share,
+            "classify": (classified - segmented) * share,
+        }
+        return [
+            FrameFindings(frame, tuple(next(findings) for _ in found), timing)
+            for frame, found in zip(frames, detections, strict=True)
+        ]
+
+    def _runner(self, role: Role, graph: GreyInput) -> Runner:
+        entry = self.manifest.models[role]
+        key = f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()}"
+        return self.backend.load(graph.eval(), entry.preprocessing.size_wh, key)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    grey: Grey
+    detection: Detection
+
+
+def _crops(views: Sequence[_View], windows: Sequence[CropWindow], size: int) -> Grey:
+    if not views:
+        return np.zeros((0, size, size), np.uint8)
+    return np.stack([window.crop(view.grey, size) for view, window in zip(views, windows, strict=True)])
+
+
+def _normalisation(manifest: Manifest, role: Role) -> tuple[float, float]:
+    preprocessing = manifest.models[role].preprocessing
+    return preprocessing.mean, preprocessing.std

@@ -1,0 +1,1 @@
+"""Figures of detection, segmentation and classification with confidence intervals."""

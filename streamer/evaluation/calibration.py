@@ -1,0 +1,146 @@
+"""Calibration of the shown probability: reliability curve, expected calibration error, temperature scaling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, special
+
+from streamer.errors import DataError
+from streamer.evaluation.classification import Floats, Labels, checked
+from streamer.evaluation.figure import DEFAULT_RESAMPLING, Figure, Multiplicity, Resampling, bootstrap, proportion
+
+Binning = Literal["equal-width", "equal-mass"]
+
+# Ten bins, as in Naeini et al., AAAI 2015. More bins add noise: see `calibration_error`.
+DEFAULT_BINS = 10
+
+# Bounds of the search, far wider than needed: a fit that ends near one of them has failed.
+_TEMPERATURE_RANGE = (0.05, 20.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityBin:
+    """One point of a reliability curve: mean probability shown, and share that was malignant (Wilson's interval)."""
+
+    mean_probability: float
+    observed: Figure
+
+
+def reliability_curve(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    *,
+    bins: int = DEFAULT_BINS,
+    binning: Binning = "equal-width",
+) -> tuple[ReliabilityBin, ...]:
+    """Shown against observed risk, a point for each bin that holds a case, by rising probability.
+
+    Raises:
+        DataError: bad labels, a probability outside 0 to 1, or no bin.
+    """
+    truth, shown = _checked_probabilities(labels, probabilities, bins)
+    count, mean, observed = _binned(truth, shown, bins, binning)
+    return tuple(
+        ReliabilityBin(mean_probability=float(m), observed=proportion(round(n * o), int(n)))
+        for n, m, o in zip(count, mean, observed, strict=True)
+    )
+
+
+def calibration_error(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    resampling: Resampling = DEFAULT_RESAMPLING,
+    *,
+    bins: int = DEFAULT_BINS,
+    binning: Binning = "equal-width",
+) -> Figure:
+    """Expected calibration error: mean over cases of the gap between shown and observed risk of their bin.
+
+    After Naeini et al., AAAI 2015. Chance alone gives a perfectly calibrated model up to about 0.4 sqrt(bins / cases)
+    (0.026 for 10 bins and 2,400 cases), and resampling adds that noise once more: the interval errs upward and may even
+    lie above the value.
+
+    Raises:
+        DataError: bad labels, a probability outside 0 to 1, no bin, or groups of another shape.
+    """
+    truth, shown = _checked_probabilities(labels, probabilities, bins)
+    if np.shape(groups) != truth.shape:
+        raise DataError(f"a group a case is needed (got shape {np.shape(groups)} for {len(truth)} cases)")
+
+    def statistic(multiplicity: Multiplicity) -> float:
+        rows = np.repeat(np.arange(len(truth)), multiplicity)
+        count, mean, observed = _binned(truth[rows], shown[rows], bins, binning)
+        return float(count @ np.abs(mean - observed) / count.sum())
+
+    return bootstrap(statistic, groups, resampling)
+
+
+def fit_temperature(labels: npt.ArrayLike, log_odds: npt.ArrayLike) -> float:
+    """The temperature that minimises the negative log-likelihood (Guo et al., ICML 2017).
+
+    Fit it on cases that the network was not trained on.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        log_odds: malignant logit minus benign logit, shape (n,).
+
+    Returns:
+        A factor between 0.05 and 20; above 1 the network was too sure.
+
+    Raises:
+        DataError: bad labels or log-odds, or only one class.
+    """
+    truth, raw = checked(labels, log_odds)
+    if truth.all() or not truth.any():
+        raise DataError("fitting a temperature needs both malignant and benign cases")
+    signed = np.where(truth, raw, -raw)
+
+    def loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0.0, -signed / np.exp(log_temperature)).mean())
+
+    low, high = np.log(_TEMPERATURE_RANGE)
+    return float(np.exp(optimize.minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+
+
+def apply_temperature(log_odds: npt.ArrayLike, temperature: float) -> Floats:
+    """Probability of malignancy, 0 to 1, of log-odds (malignant minus benign logit) at a temperature.
+
+    Raises:
+        DataError: the temperature is not positive.
+    """
+    if not temperature > 0:
+        raise DataError(f"a temperature is positive (got {temperature})")
+    return np.asarray(special.expit(np.asarray(log_odds, np.float64) / temperature), np.float64)
+
+
+def _checked_probabilities(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int) -> tuple[Labels, Floats]:
+    truth, shown = checked(labels, probabilities)
+    if ((shown < 0) | (shown > 1)).any():
+        raise DataError("probabilities must lie between 0 and 1: apply the temperature to log-odds first")
+    if bins < 1:
+        raise DataError(f"at least one bin is needed (got {bins})")
+    return truth, shown
+
+
+def _binned(truth: Labels, shown: Floats, bins: int, binning: Binning) -> tuple[Floats, Floats, Floats]:
+    """Count, mean probability and observed share of each bin that holds a case, by rising probability.
+
+    Equal width: (0, 1/bins], (1/bins, 2/bins], ..., with 0 in the first. Equal mass: the cases by rising probability,
+    cut into runs of about equal length; equal probabilities stay together.
+    """
+    if binning == "equal-width":
+        place = np.clip(np.ceil(shown * bins).astype(np.int64) - 1, 0, bins - 1)
+    else:
+        ordered = np.sort(shown)
+        place = np.searchsorted(ordered, shown, side="left") * bins // max(len(shown), 1)
+    count = np.bincount(place, minlength=bins).astype(np.float64)
+    held = count > 0
+    count = count[held]
+    mean = np.bincount(place, weights=shown, minlength=bins)[held] / count
+    observed = np.bincount(place, weights=truth, minlength=bins)[held] / count
+    return count, mean, observed

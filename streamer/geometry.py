@@ -1,0 +1,174 @@
+"""Letterbox and its inverse, crops with a margin, contours and calipers. All in pixels; boxes are half-open xyxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Box = tuple[float, float, float, float]
+Mask = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """A source of some size, scaled without distortion and centred on a canvas.
+
+    Maps source pixels to canvas pixels by `canvas = source * scale + offset`.
+    """
+
+    source_wh: tuple[int, int]
+    canvas_wh: tuple[int, int]
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Canvas pixels a source pixel; x and y differ only by the rounding of the scaled size to whole pixels."""
+        width, height = self._scaled_wh
+        return width / self.source_wh[0], height / self.source_wh[1]
+
+    @property
+    def offset_xy(self) -> tuple[int, int]:
+        """Upper left corner of the scaled source on the canvas."""
+        width, height = self._scaled_wh
+        return (self.canvas_wh[0] - width) // 2, (self.canvas_wh[1] - height) // 2
+
+    @property
+    def _scaled_wh(self) -> tuple[int, int]:
+        scale = min(self.canvas_wh[0] / self.source_wh[0], self.canvas_wh[1] / self.source_wh[1])
+        return max(1, round(self.source_wh[0] * scale)), max(1, round(self.source_wh[1] * scale))
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Draw `image`, shape (height, width) or (height, width, 3), on a new black canvas.
+
+        Area interpolation when it shrinks (speckle would alias), linear when it grows.
+        """
+        width, height = self._scaled_wh
+        left, top = self.offset_xy
+        canvas = np.zeros((self.canvas_wh[1], self.canvas_wh[0], *image.shape[2:]), np.uint8)
+        shrinks = width < self.source_wh[0]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        canvas[top : top + height, left : left + width] = cv2.resize(
+            image, (width, height), interpolation=interpolation
+        )
+        return canvas
+
+    def boxes_to_source(self, boxes_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Map boxes, shape (n, 4), from the canvas to the source and clip them to it."""
+        scale = np.tile(np.array(self.scale_xy, np.float32), 2)
+        offset = np.tile(np.array(self.offset_xy, np.float32), 2)
+        limit = np.tile(np.array(self.source_wh, np.float32), 2)
+        return np.clip((boxes_xyxy - offset) / scale, 0, limit).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class CropWindow:
+    """A window around a box, in whole source pixels (half-open); parts of it may lie outside the image.
+
+    Segmentation and classification see the same window, so that a contour can be mapped back exactly.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @classmethod
+    def around(cls, box_xyxy: Box, margin: float) -> CropWindow:
+        """The square window that holds `box_xyxy` and `margin` times its longer side on every side.
+
+        A square keeps the aspect ratio: taller-than-wide is a sign of malignancy (C-TIRADS 2020).
+        """
+        x0, y0, x1, y1 = box_xyxy
+        side = max(2, round(max(x1 - x0, y1 - y0) * (1 + 2 * margin)))
+        left = round((x0 + x1) / 2 - side / 2)
+        top = round((y0 + y1) / 2 - side / 2)
+        return cls(left, top, left + side, top + side)
+
+    @property
+    def side(self) -> int:
+        """Length of a side in pixels."""
+        return self.right - self.left
+
+    def crop(self, image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+        """Cut the window out of `image` (height, width, ...) and scale it to (size, size, ...); zero outside the image."""
+        height, width = image.shape[:2]
+        x0, y0 = max(self.left, 0), max(self.top, 0)
+        x1, y1 = max(min(self.right, width), x0), max(min(self.bottom, height), y0)
+        inside = image[y0:y1, x0:x1]
+        if inside.shape[:2] != (self.side, self.side):
+            padded = np.zeros((self.side, self.side, *image.shape[2:]), np.uint8)
+            if inside.size:
+                padded[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left] = inside
+            inside = padded
+        interpolation = cv2.INTER_AREA if size < self.side else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(inside, (size, size), interpolation=interpolation), np.uint8)
+
+    def to_source(self, points_xy: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+        """Map points, shape (n, 2), from crop pixels (pixel centres) back to source pixels."""
+        scale = self.side / size
+        shift = np.array((self.left, self.top), np.float32)
+        return ((points_xy + np.float32(0.5)) * np.float32(scale) - np.float32(0.5) + shift).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A nodule's outline in source pixels: contour, calipers, area."""
+
+    contour_xy: npt.NDArray[np.int32]
+    long_axis_px: float
+    short_axis_px: float
+    area_px: float
+
+
+NO_OUTLINE = Outline(np.zeros((0, 2), np.int32), 0.0, 0.0, 0.0)
+
+
+def outline_of(
+    probability: npt.NDArray[np.float32], threshold: float, window: CropWindow, source_wh: tuple[int, int]
+) -> Outline:
+    """The outline of the largest region of a probability map over a crop window.
+
+    The map, shape (size, size), is brought to the window's own resolution before it is cut at `threshold`, so that the
+    outline follows source pixels; what lies outside the image does not count.
+
+    Returns:
+        `NO_OUTLINE` if no pixel reaches the threshold.
+    """
+    size = window.side
+    full = cv2.resize(probability, (size, size), interpolation=cv2.INTER_LINEAR)
+    mask = (full >= threshold).astype(np.uint8)
+    mask[:, : max(0, -window.left)] = 0
+    mask[: max(0, -window.top)] = 0
+    mask[:, max(0, source_wh[0] - window.left) :] = 0
+    mask[max(0, source_wh[1] - window.top) :] = 0
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return NO_OUTLINE
+    contour = max(contours, key=cv2.contourArea)[:, 0, :]
+    region = np.zeros_like(mask)
+    cv2.drawContours(region, [contour], -1, 1, cv2.FILLED)
+    long_axis, short_axis = calipers(contour)
+    shifted = (contour + np.array((window.left, window.top), np.int32)).astype(np.int32)
+    return Outline(shifted, long_axis, short_axis, float(cv2.countNonZero(region)))
+
+
+def calipers(contour_xy: npt.NDArray[np.int32]) -> tuple[float, float]:
+    """Longest diameter of a contour, shape (n, 2), and its extent at right angles to that diameter, in pixels.
+
+    The way a nodule is measured by hand: the long axis first, the short axis perpendicular to it (ACR TI-RADS,
+    J Am Coll Radiol 2017;14:587-595). One pixel is added to each, as a contour runs through pixel centres.
+    """
+    if len(contour_xy) == 0:
+        return 0.0, 0.0
+    hull = cv2.convexHull(contour_xy.reshape(-1, 1, 2).astype(np.int32))[:, 0, :].astype(np.float64)
+    difference = hull[:, None, :] - hull[None, :, :]
+    distance = np.hypot(difference[..., 0], difference[..., 1])
+    first, second = np.unravel_index(int(np.argmax(distance)), distance.shape)
+    longest = float(distance[first, second])
+    if longest == 0:
+        return 1.0, 1.0
+    direction = difference[first, second] / longest
+    across = hull @ np.array([-direction[1], direction[0]])
+    return longest + 1, float(across.max() - across.min()) + 1

@@ -1,0 +1,1 @@
+"""The three networks: how they are built, where their weights come from, and how their output is read."""

@@ -1,0 +1,202 @@
+"""Weights and their manifest: what a network needs to run as it was trained, checked before use.
+
+A weights folder holds `manifest.json` and one safetensors file a network, half precision. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import nn
+
+from streamer.errors import OutputError, WeightsError
+from streamer.models.networks import build_classifier, build_detector, build_segmenter
+
+Role = Literal["detector", "segmenter", "classifier"]
+ROLES: tuple[Role, ...] = ("detector", "segmenter", "classifier")
+MANIFEST = "manifest.json"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(_Entry):
+    """How pixels reach a network; it travels with the weights.
+
+    `frame` is letterboxed whole, `crop` is a square window around a box with `margin` times its longer side all round.
+    Both are grey (ITU-R BT.601 luma), scaled to `size_wh`, padded with zero, and normalised as `(value / 255 - mean) / std`.
+    """
+
+    view: Literal["frame", "crop"]
+    size_wh: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+    margin: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ReportedFigure(_Entry):
+    """An accuracy figure with the data and split it was measured on, their number, and a 95 % interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    data: str
+    split: str
+    count: int
+    clusters: int
+    method: str
+
+
+class Training(_Entry):
+    """Where weights come from: configuration, data (images and patients a source), time and versions."""
+
+    config: dict[str, Any]
+    data: dict[str, str]
+    data_sha256: str
+    hours: float
+    epochs: int
+    hardware: str
+    versions: dict[str, str]
+
+
+class ModelEntry(_Entry):
+    """One network in the manifest.
+
+    `operating_point` is the detector's confidence, the segmenter's cut on its probability map, or the malignancy
+    probability from which a nodule is called malignant. `temperature` divides the classifier's logits before softmax.
+    """
+
+    file: str
+    sha256: str
+    architecture: str
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    operating_point: Annotated[float, Field(ge=0, le=1)]
+    operating_point_source: str
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    training: Training
+    figures: tuple[ReportedFigure, ...] = ()
+    licence: str
+
+
+class Manifest(_Entry):
+    """All networks of a weights folder."""
+
+    version: Literal[1] = 1
+    models: dict[Role, ModelEntry]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate a weights folder's manifest.
+
+    Raises:
+        WeightsError: it is missing or malformed.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"no weights at {folder}: cannot read {MANIFEST} ({error.strerror})") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"])) or "the file"
+        raise WeightsError(f"{path} is damaged: {place}: {problem['msg']}") from error
+
+
+def build(architecture: str) -> nn.Module:
+    """A randomly initialised network by its manifest name.
+
+    Raises:
+        WeightsError: unknown name.
+    """
+    if architecture.startswith("yolov5") and architecture[6:] in set("nsmlx"):
+        return build_detector(architecture)
+    if architecture == "densenet121-fpn":
+        return build_segmenter()
+    if architecture == "densenet121":
+        return build_classifier()
+    raise WeightsError(f"unknown architecture {architecture!r}: yolov5n to yolov5x, densenet121-fpn, densenet121")
+
+
+def load_network(folder: Path, role: Role, manifest: Manifest) -> nn.Module:
+    """The network of a role with its weights, float32, in evaluation mode.
+
+    Raises:
+        WeightsError: the role or file is missing, the checksum differs, or tensors do not fit.
+    """
+    entry = manifest.models.get(role)
+    if entry is None:
+        raise WeightsError(f"{folder / MANIFEST} has no {role}")
+    path = folder / entry.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read the {role}'s weights {path}: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore or retrain it")
+    network = build(entry.architecture)
+    try:
+        tensors = {name: _single(tensor) for name, tensor in load(content).items()}
+        network.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{path} does not fit {entry.architecture}: {str(error).splitlines()[0]}") from error
+    return network.eval()
+
+
+def load_fitting(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> int:
+    """Copy into `network` every tensor whose name and shape fit; return how many did."""
+    own = network.state_dict()
+    fitting = {
+        name: _single(value) for name, value in tensors.items() if name in own and own[name].shape == value.shape
+    }
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
+def save_half(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
+    """Write tensors in half precision as safetensors, atomically; return the file's sha256.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    half = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file({name: value.contiguous() for name, value in half.items()}, partial)
+        os.replace(partial, path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
+    """Add or replace one network in a folder's manifest.
+
+    Raises:
+        OutputError: the manifest cannot be written.
+    """
+    path = folder / MANIFEST
+    models = dict(read_manifest(folder).models) if path.is_file() else {}
+    models[role] = entry
+    manifest = Manifest(models={name: models[name] for name in ROLES if name in models})
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _single(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,0 +1,5 @@
+"""What a study leaves behind: overlay video, frames.jsonl, report.json, report.html and a picture a nodule."""
+
+from streamer.outputs.study_writer import Clip, StudyWriter
+
+__all__ = ["Clip", "StudyWriter"]

@@ -1,0 +1,46 @@
+"""Writes simulated frames as a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+
+from streamer.errors import OutputError
+from streamer.phantom.cine import PhantomFrame
+
+
+def write_clip(path: Path, frames: Iterable[PhantomFrame], fps: int = 30) -> None:
+    """Write frames of even width and height as H.264 (yuv420p) in MP4; `path` appears only when it is complete.
+
+    Raises:
+        OutputError: there is no frame, or the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        count = _encode(part, frames, fps)
+        if not count:
+            raise OutputError(f"no frame to write to {path.name}: ask for at least one")
+        part.replace(path)
+    except (OSError, av.FFmpegError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"cannot write {path}: {reason}; choose a writable folder with space") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _encode(path: Path, frames: Iterable[PhantomFrame], fps: int) -> int:
+    count = 0
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+        for count, frame in enumerate(frames, start=1):
+            if count == 1:
+                stream.height, stream.width = frame.image.shape[:2]
+            for packet in stream.encode(av.VideoFrame.from_ndarray(frame.image, format="rgb24")):
+                container.mux(packet)
+        if count:
+            for packet in stream.encode():
+                container.mux(packet)
+    return count

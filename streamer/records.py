@@ -1,0 +1,192 @@
+"""The records that travel through the house: a decoded frame, a nodule in it, what was found, and the study's sum.
+
+Coordinates are source pixels, x to the right and y down, origin at the upper left corner of the upper left pixel.
+Times are seconds from the first frame of the clip. Colour is RGB everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""RGB image, shape (height, width, 3), values 0 to 255."""
+
+Decision = Literal["benign", "malignant", "no nodule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        image: RGB pixels, shape (height, width, 3), upright (rotation metadata applied). Treat as read-only.
+        index: position in its clip, from 0.
+        time_s: container timestamp relative to the clip's first frame, in seconds.
+        video: the clip's name within the study.
+        decode_ms: time the decoder spent on it.
+    """
+
+    image: Image
+    index: int
+    time_s: float
+    video: str
+    decode_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A nodule seen in one frame, before it belongs to a track.
+
+    Attributes:
+        box_xyxy: left, top, right, bottom in source pixels (half-open).
+        score: detector confidence, 0 to 1.
+        malignancy: calibrated probability of malignancy, 0 to 1.
+        contour_xy: outline as int32 pixel coordinates, shape (n, 2); empty, shape (0, 2), where segmentation found nothing.
+        long_axis_px: longest diameter of the outline, in pixels; 0 without an outline.
+        short_axis_px: longest diameter at right angles to it, in pixels; 0 without an outline.
+        area_px: area of the mask, in pixels; 0 without an outline.
+    """
+
+    box_xyxy: tuple[float, float, float, float]
+    score: float
+    malignancy: float
+    contour_xy: npt.NDArray[np.int32]
+    long_axis_px: float
+    short_axis_px: float
+    area_px: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodule(Finding):
+    """A finding that a tracker has given a number, unique in the study and counted from 1."""
+
+    track: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameResult:
+    """What was found in one frame.
+
+    Attributes:
+        frame: the frame itself, pixels included.
+        nodules: tracked nodules in view, by track number.
+        patient_malignancy: running maximum over the patient's qualifying nodules so far; None while there is none.
+        timing_ms: time each stage spent on this frame, by stage name, in milliseconds.
+    """
+
+    frame: Frame
+    nodules: tuple[Nodule, ...]
+    patient_malignancy: float | None
+    timing_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSummary:
+    """A clip as it was read to its end.
+
+    Attributes:
+        name: its name within the study.
+        width, height: size of the upright frame in pixels.
+        frames: frames analysed.
+        fps: mean frame rate over the clip's timestamps (nominal rate for a single frame), in frames per second.
+        duration_s: from the first frame's timestamp to the end of the last frame, in seconds.
+        complete: False where the clip broke off or the analysis was stopped before its end.
+        warnings: what a reader should know, one line each.
+    """
+
+    name: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    duration_s: float
+    complete: bool
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One nodule over the frames that support it.
+
+    Attributes:
+        track: number, unique in the study.
+        video: clip it was seen in.
+        first_frame, last_frame: indices of the first and last supporting frame.
+        supporting_frames: frames in which it was detected.
+        malignancy_max, malignancy_median: over the supporting frames, 0 to 1.
+        key_frame: index of the frame that set the maximum (the first one if several did).
+        key_time_s: its time in seconds.
+        key_nodule: the nodule as seen in the key frame.
+        qualifies: True if the track lasted long enough to count for the patient.
+    """
+
+    track: int
+    video: str
+    first_frame: int
+    last_frame: int
+    supporting_frames: int
+    malignancy_max: float
+    malignancy_median: float
+    key_frame: int
+    key_time_s: float
+    key_nodule: Nodule
+    qualifies: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """Which weights ran: role (detector, segmenter, classifier), architecture name and sha256 of the weights file."""
+
+    role: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTiming:
+    """Percentiles of one stage's time a frame, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyReport:
+    """The sum of a study: all clips of one patient.
+
+    Attributes:
+        patient: identifier given by the user.
+        videos: the clips in order.
+        tracks: every nodule seen, qualifying or not, by track number.
+        patient_malignancy: maximum over qualifying tracks (Radiology 2023;307(5):e221157); None if there is none.
+        threshold: operating point of the classifier, 0 to 1.
+        decision: "malignant" if patient_malignancy >= threshold, "benign" below it, "no nodule" without a qualifying track.
+        models: weights that ran.
+        settings: the settings used, as plain data.
+        device: device as the user would name it, for example "cpu (OpenVINO)".
+        precision: arithmetic, for example "fp32" or "fp16".
+        timing: percentiles a stage.
+        frames_per_second: frames analysed over wall-clock time, everything included.
+        complete: False if any clip broke off or the run was stopped.
+    """
+
+    patient: str
+    videos: tuple[VideoSummary, ...]
+    tracks: tuple[Track, ...]
+    patient_malignancy: float | None
+    threshold: float
+    decision: Decision
+    models: tuple[ModelVersion, ...]
+    settings: Mapping[str, object]
+    device: str
+    precision: str
+    timing: Mapping[str, StageTiming]
+    frames_per_second: float
+    complete: bool

@@ -1,0 +1,164 @@
+"""The main job: all clips of one patient in, a folder of results out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamer.engine import Engine
+from streamer.outputs import StudyWriter
+from streamer.pipeline import analyse
+from streamer.records import FrameResult, StudyReport, VideoSummary
+from streamer.sources import Source, open_source
+from streamer.study import Study, decide
+from streamer.telemetry import StageClock
+
+STOPPED = "stopped before the end of the clip"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip of the study: where it is and what it is called there."""
+
+    path: Path
+    name: str
+
+
+class Progress:
+    """Told how a run goes; does nothing by itself."""
+
+    def start_video(self, source: Source) -> None:
+        """A clip begins."""
+
+    def frame(self, result: FrameResult) -> None:
+        """A frame is done."""
+
+    def end_video(self, summary: VideoSummary) -> None:
+        """A clip ends."""
+
+
+def run_study(
+    videos: Sequence[str | Path],
+    output: Path,
+    *,
+    engine: Engine,
+    patient: str = "",
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> StudyReport:
+    """Analyse all clips of one patient and write overlay videos, frames, report and nodule pictures.
+
+    Args:
+        videos: paths of clips, stills or folders of stills, at least one.
+        output: folder of the results; made where missing. Results of an earlier run in it are replaced at the end.
+        engine: loaded networks.
+        patient: identifier shown in the report.
+        progress: told about each clip and frame.
+        should_stop: asked after each frame; once True, what was done so far is written as a partial result.
+
+    Raises:
+        InputError: a clip cannot be read (all are opened before the first is analysed).
+        OutputError: the results cannot be written.
+    """
+    progress = progress or Progress()
+    clips = name_clips(videos)
+    for clip in clips:
+        open_source(clip.path, name=clip.name).close()
+    study, clock = Study(engine.settings), _LockedClock()
+    summaries: list[VideoSummary] = []
+    started = time.perf_counter()
+    with StudyWriter(output, engine.settings, videos=len(clips), on_stage=clock.add_stage) as writer:
+        for clip in clips:
+            if should_stop():
+                break
+            with open_source(clip.path, name=clip.name) as source:
+                progress.start_video(source)
+                writer.start_video(source)
+                frames = 0
+                with closing(analyse(source, engine=engine, study=study)) as results:
+                    for result in results:
+                        clock.add(result.timing_ms)
+                        writer.write(result)
+                        progress.frame(result)
+                        frames += 1
+                        if should_stop():
+                            break
+                summary = _summary(source, frames, stopped=should_stop())
+                writer.end_video(summary.duration_s)
+                progress.end_video(summary)
+                summaries.append(summary)
+        elapsed = time.perf_counter() - started
+        report = _report(engine, study, summaries, patient, clock, elapsed, complete=len(summaries) == len(clips))
+        writer.write_report(report)
+    return report
+
+
+def name_clips(videos: Sequence[str | Path]) -> list[Clip]:
+    """Give each clip the name of its file, numbered where several share one."""
+    seen: Counter[str] = Counter()
+    clips = []
+    for video in map(Path, videos):
+        name = video.name or video.resolve().name
+        seen[name] += 1
+        clips.append(Clip(video, name if seen[name] == 1 else f"{name} ({seen[name]})"))
+    return clips
+
+
+def _summary(source: Source, frames: int, *, stopped: bool) -> VideoSummary:
+    cut_short = stopped and not source.complete
+    rate = frames / source.duration_s if source.duration_s > 0 and frames > 1 else source.fps
+    return VideoSummary(
+        name=source.name,
+        width=source.width,
+        height=source.height,
+        frames=frames,
+        fps=rate,
+        duration_s=source.duration_s,
+        complete=source.complete,
+        warnings=(*source.warnings, *((STOPPED,) if cut_short else ())),
+    )
+
+
+def _report(
+    engine: Engine,
+    study: Study,
+    summaries: Sequence[VideoSummary],
+    patient: str,
+    clock: _LockedClock,
+    elapsed_s: float,
+    *,
+    complete: bool,
+) -> StudyReport:
+    malignancy = study.patient_malignancy()
+    return StudyReport(
+        patient=patient,
+        videos=tuple(summaries),
+        tracks=study.tracks(),
+        patient_malignancy=malignancy,
+        threshold=engine.threshold,
+        decision=decide(malignancy, engine.threshold),
+        models=engine.versions,
+        settings=engine.settings.model_dump(mode="json"),
+        device=engine.backend.device,
+        precision=engine.backend.precision,
+        timing=clock.summary(),
+        frames_per_second=sum(video.frames for video in summaries) / elapsed_s,
+        complete=complete and all(video.complete for video in summaries),
+    )
+
+
+class _LockedClock(StageClock):
+    """A clock that the writer's thread and the main thread may both tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def add_stage(self, stage: str, value_ms: float) -> None:
+        with self._lock:
+            self.add({stage: value_ms})

@@ -1,0 +1,305 @@
+"""What `frames.jsonl` and `report.json` hold: pydantic models, converters from records, readers, JSON Schema.
+
+The schemas lie beside this file in `schemas/`, by major version. A minor version only adds fields, so readers ignore
+what they do not know; lengths are source pixels, times seconds from the clip's first frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streamer.errors import InputError
+from streamer.records import Decision, FrameResult, Nodule, StageTiming, StudyReport, Track, VideoSummary
+from streamer.version import __version__
+
+SCHEMA_VERSION = "1.0"
+RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Length = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+BoxXyxy = tuple[float, float, float, float]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class NoduleLine(_Model):
+    """A nodule in one frame."""
+
+    track: Annotated[int, Field(ge=1, description="number of the nodule, unique in the study")]
+    box_xyxy: Annotated[BoxXyxy, Field(description="left, top, right, bottom in source pixels, half-open")]
+    score: Annotated[Probability, Field(description="confidence of the detector")]
+    malignancy: Annotated[Probability, Field(description="probability of malignancy")]
+    contour_xy: Annotated[list[tuple[int, int]], Field(description="outline in source pixels, empty if none was found")]
+    long_axis_px: Annotated[Length, Field(description="longest diameter of the outline")]
+    short_axis_px: Annotated[Length, Field(description="longest diameter at right angles to the long axis")]
+    area_px: Annotated[Length, Field(description="area of the outline in square pixels")]
+
+
+class FrameLine(_Model):
+    """One line of `frames.jsonl`: what was found in one frame."""
+
+    video: Annotated[str, Field(description="name of the clip within the study")]
+    frame: Annotated[Count, Field(description="position in the clip, from 0")]
+    time_s: Annotated[float, Field(description="container timestamp relative to the clip's first frame")]
+    nodules: list[NoduleLine]
+    patient_malignancy: Annotated[
+        Probability | None, Field(description="running maximum over the patient's qualifying nodules; null while none")
+    ] = None
+
+
+class VideoEntry(_Model):
+    """A clip of the study."""
+
+    name: str
+    width: Annotated[Count, Field(description="pixels, after rotation metadata was applied")]
+    height: Count
+    frames: Annotated[Count, Field(description="frames analysed")]
+    fps: Annotated[Length, Field(description="mean frame rate by the container's timestamps")]
+    duration_s: Length
+    overlay: Annotated[str | None, Field(description="overlay video beside the report; null if no frame was read")]
+    complete: Annotated[bool, Field(description="false where the clip broke off or the analysis was stopped")]
+    warnings: list[str]
+
+
+class NoduleEntry(_Model):
+    """A nodule over all frames that support it."""
+
+    track: Annotated[int, Field(ge=1)]
+    video: str
+    first_frame: Count
+    last_frame: Count
+    supporting_frames: Annotated[Count, Field(description="frames in which it was detected")]
+    malignancy_max: Probability
+    malignancy_median: Probability
+    key_frame: Annotated[Count, Field(description="the frame that set the maximum")]
+    key_time_s: float
+    key_nodule: Annotated[NoduleLine, Field(description="the nodule as measured in the key frame")]
+    qualifies: Annotated[bool, Field(description="true if the track lasted long enough to count for the patient")]
+    image: Annotated[str | None, Field(description="picture of the key frame beside the report")]
+
+
+class ModelEntry(_Model):
+    """Weights that ran: role, architecture and checksum of the file."""
+
+    role: str
+    name: str
+    sha256: str
+
+
+class StageEntry(_Model):
+    """One stage's time a frame in milliseconds."""
+
+    p50: Length
+    p95: Length
+    p99: Length
+    max: Length
+
+
+class TimingEntry(_Model):
+    """How fast the run was."""
+
+    frames_per_second: Annotated[Length, Field(description="frames analysed over wall-clock time")]
+    stages_ms: Annotated[dict[str, StageEntry], Field(description="percentiles of each stage's time a frame")]
+
+
+class Report(_Model):
+    """`report.json`: the sum of a study. Written last, so that its presence says that all other files are there."""
+
+    schema_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")]
+    streamer_version: str
+    created: Annotated[datetime, Field(description="when the report was written, with time zone")]
+    research_use_only: str
+    patient: str
+    complete: Annotated[bool, Field(description="false if any clip broke off or the run was stopped")]
+    decision: Annotated[Decision, Field(description="malignant if patient_malignancy >= threshold")]
+    patient_malignancy: Annotated[Probability | None, Field(description="maximum over qualifying nodules")]
+    threshold: Annotated[Probability, Field(description="operating point of the classifier")]
+    videos: list[VideoEntry]
+    nodules: Annotated[list[NoduleEntry], Field(description="every nodule seen, qualifying or not")]
+    models: list[ModelEntry]
+    device: str
+    precision: str
+    timing: TimingEntry
+    settings: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _no_invented_probability(self) -> Self:
+        if (self.decision == "no nodule") != (self.patient_malignancy is None):
+            raise ValueError("'patient_malignancy' must be null exactly where 'decision' is 'no nodule'")
+        return self
+
+
+def frame_line(result: FrameResult) -> FrameLine:
+    """The line of `frames.jsonl` for one frame."""
+    return FrameLine(
+        video=plain_text(result.frame.video),
+        frame=result.frame.index,
+        time_s=_time(result.frame.time_s),
+        nodules=[nodule_line(nodule) for nodule in result.nodules],
+        patient_malignancy=None if result.patient_malignancy is None else _probability(result.patient_malignancy),
+    )
+
+
+def nodule_line(nodule: Nodule) -> NoduleLine:
+    """A nodule in one frame, numbers rounded to what is meaningful."""
+    left, top, right, bottom = (_length(value) for value in nodule.box_xyxy)
+    return NoduleLine(
+        track=nodule.track,
+        box_xyxy=(left, top, right, bottom),
+        score=_probability(nodule.score),
+        malignancy=_probability(nodule.malignancy),
+        contour_xy=np.asarray(nodule.contour_xy).tolist(),
+        long_axis_px=_length(nodule.long_axis_px),
+        short_axis_px=_length(nodule.short_axis_px),
+        area_px=_length(nodule.area_px),
+    )
+
+
+def report(
+    study: StudyReport,
+    *,
+    created: datetime,
+    overlays: Mapping[str, str],
+    images: Mapping[int, str],
+    warnings: Mapping[str, tuple[str, ...]],
+) -> Report:
+    """The content of `report.json`.
+
+    Args:
+        study: the study's sum.
+        created: time of writing, with time zone.
+        overlays: file name of the overlay video by clip name.
+        images: file name of the key picture by track number.
+        warnings: what the writing itself has to say, by clip name; it follows the clip's own warnings.
+    """
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        streamer_version=__version__,
+        created=created,
+        research_use_only=RESEARCH_USE_ONLY,
+        patient=plain_text(study.patient),
+        complete=study.complete,
+        decision=study.decision,
+        patient_malignancy=None if study.patient_malignancy is None else _probability(study.patient_malignancy),
+        threshold=_probability(study.threshold),
+        videos=[_video_entry(video, overlays.get(video.name), warnings.get(video.name, ())) for video in study.videos],
+        nodules=[_nodule_entry(track, images.get(track.track)) for track in study.tracks],
+        models=[ModelEntry(role=model.role, name=model.name, sha256=model.sha256) for model in study.models],
+        device=study.device,
+        precision=study.precision,
+        timing=TimingEntry(
+            frames_per_second=round(study.frames_per_second, 2),
+            stages_ms={name: _stage_entry(stage) for name, stage in study.timing.items()},
+        ),
+        settings=json.loads(json.dumps(dict(study.settings), default=str)),
+    )
+
+
+def read_report(path: Path) -> Report:
+    """Read a `report.json`.
+
+    Raises:
+        InputError: the file is missing, or is not a report that this version of streamer reads.
+    """
+    try:
+        return _parsed(Report, path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_frames(path: Path) -> Iterator[FrameLine]:
+    """Read a `frames.jsonl` line by line, so that memory does not grow with its length.
+
+    Raises:
+        InputError: the file is missing, or a line (named by its number) is not one that this version of streamer reads.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield _parsed(FrameLine, line, f"{path}, line {number}")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas by file name, as kept in `schemas/`."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {
+        "frames-1.json": dialect | FrameLine.model_json_schema(mode="serialization"),
+        "report-1.json": dialect | Report.model_json_schema(mode="serialization"),
+    }
+
+
+def plain_text(text: str) -> str:
+    """`text` as UTF-8 can hold it: a file name may carry bytes that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _video_entry(video: VideoSummary, overlay: str | None, more_warnings: tuple[str, ...]) -> VideoEntry:
+    return VideoEntry(
+        name=plain_text(video.name),
+        width=video.width,
+        height=video.height,
+        frames=video.frames,
+        fps=round(video.fps, 4),
+        duration_s=_time(video.duration_s),
+        overlay=overlay,
+        complete=video.complete,
+        warnings=[plain_text(warning) for warning in (*video.warnings, *more_warnings)],
+    )
+
+
+def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
+    return NoduleEntry(
+        track=track.track,
+        video=plain_text(track.video),
+        first_frame=track.first_frame,
+        last_frame=track.last_frame,
+        supporting_frames=track.supporting_frames,
+        malignancy_max=_probability(track.malignancy_max),
+        malignancy_median=_probability(track.malignancy_median),
+        key_frame=track.key_frame,
+        key_time_s=_time(track.key_time_s),
+        key_nodule=nodule_line(track.key_nodule),
+        qualifies=track.qualifies,
+        image=image,
+    )
+
+
+def _stage_entry(stage: StageTiming) -> StageEntry:
+    return StageEntry(**{name: round(value, 3) for name, value in asdict(stage).items()})
+
+
+def _parsed(model: type[ModelT], data: bytes, origin: str) -> ModelT:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise InputError(f"{origin} is not what streamer writes: {place or 'content'}: {problem['msg']}") from error
+
+
+def _length(value: float) -> float:
+    """Pixels to a tenth: finer than a contour is known."""
+    return round(float(value), 1)
+
+
+def _probability(value: float) -> float:
+    return round(float(value), 4)
+
+
+def _time(value: float) -> float:
+    """Seconds to a microsecond: finer than any container's clock tick matters."""
+    return round(float(value), 6)

@@ -1,0 +1,151 @@
+"""Validated settings, read from `configs/*.yaml`. Every threshold says where it comes from.
+
+What belongs to the weights (input size, normalisation, crop margin, operating point) is not here: it travels with them
+in `weights/manifest.json`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamer.errors import SettingsError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DetectionSettings(_Section):
+    """How detections are kept. Radiology 2023's published code works at confidence 0.3 and NMS IoU 0.5."""
+
+    confidence: Probability = 0.3
+    nms_iou: Probability = 0.5
+    max_nodules: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class TrackingSettings(_Section):
+    """How detections are joined over time.
+
+    `min_iou` is the least overlap with the predicted box. A nodule in a hand-held sweep keeps its place for about a
+    second, so a track survives `max_missed_frames` frames without a detection. `scene_cut` is the mean absolute grey
+    difference (0 to 255, on a 32x32 thumbnail) between neighbouring frames above which all tracks end: within the 56
+    `cine` sweeps it never exceeds 4.5, between one sweep and the next it is 14 at the median.
+    """
+
+    min_iou: Probability = 0.2
+    max_missed_frames: Annotated[int, Field(ge=0, le=300)] = 5
+    scene_cut: Annotated[float, Field(gt=0, le=255)] = 8.0
+
+
+class StudySettings(_Section):
+    """How a patient is summed up.
+
+    Only tracks seen in at least `min_track_frames` frames count for the patient, so that no single bad frame decides; in a
+    still, and in a clip shorter than that, every frame must support the nodule. `threshold` replaces the operating
+    point stored with the classifier's weights.
+    """
+
+    min_track_frames: Annotated[int, Field(ge=1, le=1000)] = 5
+    threshold: Probability | None = None
+
+
+class RuntimeSettings(_Section):
+    """How the networks are run; none of these changes a result.
+
+    `backend` "auto" takes OpenVINO on the CPU and torch on CUDA. `batch_frames` is the micro-batch in frames, 0 for the
+    backend's own choice; `threads` is the number of CPU threads, 0 for all cores.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Literal["auto", "openvino", "torch"] = "auto"
+    batch_frames: Annotated[int, Field(ge=0, le=64)] = 0
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
+
+
+class OverlaySettings(_Section):
+    """What the overlay video shows and how it is encoded (x264 preset and constant rate factor)."""
+
+    boxes: bool = True
+    contours: bool = True
+    labels: bool = True
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "ultrafast"
+    crf: Annotated[int, Field(ge=0, le=51)] = 18
+
+
+class Settings(_Section):
+    """All settings of a run."""
+
+    detection: DetectionSettings = DetectionSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    study: StudySettings = StudySettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    overlay: OverlaySettings = OverlaySettings()
+    weights: Path | None = None
+    """Folder with `manifest.json` and the weights; None for those that came with streamer."""
+
+    def with_runtime(self, **changes: Any) -> Settings:
+        """A copy with some runtime settings replaced (validated).
+
+        Raises:
+            SettingsError: a value is out of bounds.
+        """
+        data = self.model_dump()
+        data["runtime"] |= changes
+        return validated(Settings, data, "command line")
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read settings from a YAML file; without a path, the defaults.
+
+    Raises:
+        SettingsError: the file is missing, is not YAML, or a value is unknown or out of bounds.
+    """
+    if path is None:
+        return Settings()
+    return validated(Settings, read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that must hold a mapping.
+
+    Raises:
+        SettingsError: the file is missing, unreadable or not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the configuration file {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first_line = str(error).splitlines()[0]
+        raise SettingsError(f"{path} is not valid YAML: {first_line}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise SettingsError(f"{path} must hold a mapping of settings, not a {type(data).__name__}")
+    return data
+
+
+def validated(model: type[ModelT], data: object, origin: str) -> ModelT:
+    """`data` as an instance of `model`.
+
+    Raises:
+        SettingsError: names the first setting that is wrong, its value, and `origin`, the place it came from.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError(_describe(error, origin)) from error
+
+
+def _describe(error: ValidationError, origin: str) -> str:
+    """The first problem of a pydantic error as one line: setting, complaint, value, and where it stands."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    return f"{origin}: setting '{name}': {problem['msg']} (got {problem['input']!r})"

@@ -1,0 +1,84 @@
+"""What every source offers, and the limits they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from streamer.records import Frame
+
+MAX_FRAME_PIXELS = 64 * 1024 * 1024
+"""Largest frame accepted, in pixels (8192x8192). 8K is half of it; a file that claims more may be a bomb."""
+
+
+class Source(Protocol):
+    """A recording that gives its frames once, in order. Use it as a context manager, or close it.
+
+    `complete`, `warnings` and `duration_s` are final once `frames` is exhausted. One thread at a time may use a source.
+    """
+
+    @property
+    def name(self) -> str:
+        """Display name: file or folder name unless another was given."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Width of the first upright frame in pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Height of the first upright frame in pixels."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Nominal frame rate in frames per second; frames carry their own times."""
+        ...
+
+    @property
+    def expected_frames(self) -> int | None:
+        """Number of frames the container announces, for progress only; may be a guess; None if unknown."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """True once every frame has been delivered whole; False before that, and where the recording is damaged."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know, one line each."""
+        ...
+
+    @property
+    def duration_s(self) -> float:
+        """End of the last delivered frame, in seconds from the first frame."""
+        ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame exactly once, in display order; times increase strictly from 0.
+
+        Raises:
+            RuntimeError: called a second time.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the file; may be called twice."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def display_name(path: Path) -> str:
+    """The last part of a path, fit for one line of text: control and undecodable characters become "?"."""
+    name = path.name or path.resolve().name or str(path)
+    return "".join(character if character.isprintable() else "?" for character in name)

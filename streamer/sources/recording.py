@@ -1,0 +1,81 @@
+"""What files and stills share: one pass over the frames, the first of which is read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from itertools import chain
+from types import TracebackType
+from typing import Self
+
+from streamer.records import Frame, Image
+
+
+class Recording:
+    """Base of the sources of this package. A subclass makes the frames and hands them to `_begin`.
+
+    Attributes:
+        name: display name.
+        width, height: size of the first upright frame in pixels.
+        fps: nominal frame rate in frames per second.
+        expected_frames: announced number of frames, may be a guess; None if unknown.
+        complete: True once every frame has been delivered whole.
+        duration_s: end of the last delivered frame, in seconds from the first frame.
+    """
+
+    fps: float
+    expected_frames: int | None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.width = self.height = 0
+        self.complete = False
+        self.duration_s = 0.0
+        self._warnings: list[str] = []
+        self._first: Frame | None = None
+        self._rest: Generator[Frame] | None = None
+        self._size_wh: tuple[int, int] | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know, one line each."""
+        return tuple(self._warnings)
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame exactly once, in order.
+
+        Raises:
+            RuntimeError: called a second time.
+        """
+        if self._first is None or self._rest is None:
+            raise RuntimeError("a source gives its frames once; open it again")
+        first, self._first = self._first, None
+        return chain((first,), self._rest)
+
+    def close(self) -> None:
+        """Release what is open; an iterator over the frames ends. May be called twice."""
+        if self._rest is not None:
+            self._rest.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self, frames: Generator[Frame]) -> bool:
+        """Read the first of `frames`; False if there is none."""
+        self._rest = frames
+        self._first = next(frames, None)
+        if self._first is None:
+            return False
+        self.height, self.width = self._first.image.shape[:2]
+        return True
+
+    def _note_size(self, image: Image, index: int) -> None:
+        """Warn where the size of frame `index` differs from the one before."""
+        height, width = image.shape[:2]
+        if self._size_wh is not None and self._size_wh != (width, height):
+            self._warnings.append(f"the frame size changes to {width}x{height} at frame {index}")
+        self._size_wh = width, height

@@ -1,0 +1,118 @@
+"""The study: tracks become nodules, nodules a patient. All clips of one patient share one study."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+
+from streamer.records import Decision, Frame, Nodule, Track
+from streamer.settings import Settings
+from streamer.tracking import NoduleTracker
+
+_DECIMALS = 4
+"""Probabilities are counted at the precision at which they are published, so that a median costs no memory."""
+
+
+class Study:
+    """Sums up what is seen of one patient.
+
+    The patient's probability is the maximum over all nodules (Radiology 2023;307(5):e221157), here only over those whose
+    track lasted `study.min_track_frames` frames: one bad frame must not decide.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with nothing seen."""
+        self._settings = settings
+        self._numbers = count(1)
+        self._required: dict[str, int] = {}
+        self._nodules: dict[int, _Nodule] = {}
+        self._patient: float | None = None
+
+    def tracker(self) -> NoduleTracker:
+        """A tracker for one clip, numbering on from the clips before."""
+        return NoduleTracker(self._settings.detection, self._settings.tracking, self._numbers)
+
+    def start_video(self, name: str, expected_frames: int | None) -> None:
+        """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame."""
+        self._require(name, expected_frames)
+
+    def add(self, frame: Frame, nodules: Sequence[Nodule]) -> float | None:
+        """Count one frame's nodules, in frame order within each clip; return the patient's running maximum."""
+        for nodule in nodules:
+            seen = self._nodules.setdefault(nodule.track, _Nodule(frame, nodule))
+            seen.add(frame, nodule)
+            if self._qualifies(seen):
+                self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
+        return self._patient
+
+    def end_video(self, name: str, frames: int) -> None:
+        """Close a clip that turned out to have this many frames."""
+        self._require(name, frames)
+
+    def tracks(self) -> tuple[Track, ...]:
+        """Every nodule seen so far, by track number."""
+        return tuple(
+            Track(
+                track=track,
+                video=seen.video,
+                first_frame=seen.first_frame,
+                last_frame=seen.last_frame,
+                supporting_frames=seen.counts.total(),
+                malignancy_max=seen.key_nodule.malignancy,
+                malignancy_median=_median(seen.counts),
+                key_frame=seen.key_frame,
+                key_time_s=seen.key_time_s,
+                key_nodule=seen.key_nodule,
+                qualifies=self._qualifies(seen),
+            )
+            for track, seen in sorted(self._nodules.items())
+        )
+
+    def patient_malignancy(self) -> float | None:
+        """Maximum over the nodules that qualify; None if none does."""
+        return max((track.malignancy_max for track in self.tracks() if track.qualifies), default=None)
+
+    def _require(self, name: str, frames: int | None) -> None:
+        least = self._settings.study.min_track_frames
+        self._required[name] = min(least, frames) if frames else least
+
+    def _qualifies(self, seen: _Nodule) -> bool:
+        return seen.counts.total() >= self._required[seen.video]
+
+
+def decide(patient_malignancy: float | None, threshold: float) -> Decision:
+    """The patient's class at an operating point; without a qualifying nodule there is nothing to decide."""
+    if patient_malignancy is None:
+        return "no nodule"
+    return "malignant" if patient_malignancy >= threshold else "benign"
+
+
+class _Nodule:
+    """A nodule as far as it has been seen; no pixels are kept."""
+
+    __slots__ = ("counts", "first_frame", "key_frame", "key_nodule", "key_time_s", "last_frame", "video")
+
+    def __init__(self, frame: Frame, nodule: Nodule) -> None:
+        self.video, self.first_frame, self.last_frame = frame.video, frame.index, frame.index
+        self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule
+        self.counts: Counter[float] = Counter()
+
+    def add(self, frame: Frame, nodule: Nodule) -> None:
+        self.last_frame = frame.index
+        self.counts[round(nodule.malignancy, _DECIMALS)] += 1
+        if nodule.malignancy > self.key_nodule.malignancy:
+            self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule
+
+
+def _median(counts: Counter[float]) -> float:
+    """Median of counted values, the mean of the two middle ones for an even count."""
+    values = sorted(counts)
+    low, high = (counts.total() - 1) // 2, counts.total() // 2
+    middle: list[float] = []
+    passed = 0
+    for value in values:
+        passed += counts[value]
+        while len(middle) < 2 and passed > (low, high)[len(middle)]:
+            middle.append(value)
+    return sum(middle) / 2

@@ -1,0 +1,1 @@
+"""Training of the three networks: samples, augmentation, one loop, one task a network."""

@@ -1,0 +1,92 @@
+"""Training DenseNet121 to tell malignant from benign nodules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from sklearn.metrics import log_loss, roc_auc_score
+from torch import nn
+
+from streamer.geometry import Box, CropWindow
+from streamer.models.networks import MALIGNANT, GreyInput, build_classifier
+from streamer.training.config import TrainingConfig
+from streamer.training.crops import as_input, training_crop
+from streamer.training.loop import Batch
+from streamer.training.pixels import Picture
+
+
+class ClassifierTask:
+    """Benign against malignant, batches drawn with both classes equally often."""
+
+    target = "auc"
+
+    def __init__(self, config: TrainingConfig, train: Sequence[Picture], val: Sequence[Picture]) -> None:
+        """Take labelled pictures; the first box is the nodule, the whole view where there is none."""
+        self.config = config
+        self.train = [picture for picture in train if picture.sample.label in ("benign", "malignant")]
+        self.val = [picture for picture in val if picture.sample.label in ("benign", "malignant")]
+        self.network: nn.Module = build_classifier()
+        self._cross_entropy = nn.CrossEntropyLoss(label_smoothing=0.05)
+
+    def steps(self) -> int:
+        """Batches an epoch."""
+        return len(self.train) // self.config.batch
+
+    def batches(self, epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Augmented crops and class numbers."""
+        size = self.config.size_at(epoch)[0]
+        labels = np.array([_class(picture) for picture in self.train])
+        share = np.bincount(labels, minlength=2)[labels].astype(np.float64)
+        order = rng.choice(len(self.train), self.steps() * self.config.batch, p=(1 / share) / (1 / share).sum())
+        for start in range(0, len(order), self.config.batch):
+            chosen = order[start : start + self.config.batch]
+            crops = [self._crop(self.train[index], size, rng) for index in chosen]
+            yield {"image": as_input(crops, self.config), "label": torch.from_numpy(labels[chosen])}
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Cross entropy on logits, labels smoothed by 0.05."""
+        return self._cross_entropy(network(batch["image"]), batch["label"])  # type: ignore[no-any-return]
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """AUC and log loss at image level, over all validation pictures and by source."""
+        graph = GreyInput(network, self.config.mean, self.config.std)
+        device = next(network.parameters()).device
+        scores = []
+        for picture in self.val:
+            window = CropWindow.around(nodule_box(picture), self.config.margin)
+            crop = torch.from_numpy(window.crop(picture.grey, self.config.size_wh[0])[None])
+            scores.append(graph(crop.to(device)).softmax(1)[0, MALIGNANT].item())
+        truth = np.array([_class(picture) for picture in self.val])
+        sources = np.array([picture.sample.source for picture in self.val])
+        figures = {
+            "auc": float(roc_auc_score(truth, scores)),
+            "log_loss": float(log_loss(truth, scores, labels=[0, 1])),
+        }
+        for source in sorted(set(sources)):
+            figures[f"auc_{source}"] = float(
+                roc_auc_score(truth[sources == source], np.array(scores)[sources == source])
+            )
+        return figures
+
+    def _crop(
+        self, picture: Picture, size: int, rng: np.random.Generator
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        whole = rng.random() < self.config.whole_view
+        box = _whole(picture) if whole else nodule_box(picture)
+        return training_crop(picture, box, size, self.config, rng)[0]
+
+
+def nodule_box(picture: Picture) -> Box:
+    """The picture's first box, or its whole view if it has none."""
+    return picture.boxes_xyxy[0] if picture.boxes_xyxy else _whole(picture)
+
+
+def _whole(picture: Picture) -> Box:
+    height, width = picture.grey.shape
+    return 0.0, 0.0, float(width), float(height)
+
+
+def _class(picture: Picture) -> int:
+    return MALIGNANT if picture.sample.label == "malignant" else 1 - MALIGNANT

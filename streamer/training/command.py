@@ -1,0 +1,37 @@
+"""The `train` command: finds the configuration and the device, then trains."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from streamer.assets import configs_dir
+from streamer.errors import DeviceError, SettingsError
+from streamer.settings import read_yaml, validated
+from streamer.training.config import TrainingConfig
+from streamer.training.train import train
+
+
+def train_network(
+    role: str, data: Path, config: Path | None, folder: Path, device: str, threads: int, *, resume: bool
+) -> None:
+    """Train the network of a role by a configuration file.
+
+    Raises:
+        SettingsError: the configuration is wrong or is for another network.
+        DeviceError: CUDA is asked for and absent.
+        DataError, OutputError: see `train`.
+    """
+    path = config or configs_dir() / f"train-{role}.yaml"
+    settings = validated(TrainingConfig, read_yaml(path), str(path))
+    if settings.role != role:
+        raise SettingsError(f"{path} configures the {settings.role}, not the {role}")
+    cuda = torch.cuda.is_available()
+    if device == "cuda" and not cuda:
+        raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    train(settings, data, folder, device=torch.device("cuda" if cuda and device != "cpu" else "cpu"), resume=resume)
+    Console().print(f"weights: {folder}; try them with a configuration that says 'weights: {folder}'")

@@ -1,0 +1,210 @@
+"""The loop that all three networks share: steps, averaged weights, checkpoints, resume, early stop, a CSV of figures."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from streamer.errors import DataError, OutputError
+from streamer.training.config import TrainingConfig
+
+Batch = Mapping[str, torch.Tensor]
+
+
+class Task(Protocol):
+    """What differs between the networks."""
+
+    network: nn.Module
+    target: str
+    """Name of the validation figure to be maximised."""
+
+    def batches(self, epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """The epoch's batches, augmented, in random order."""
+
+    def steps(self) -> int:
+        """Batches an epoch."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """The loss to minimise, a scalar."""
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Figures on the validation split."""
+
+
+@dataclass(slots=True)
+class _State:
+    epoch: int = 0
+    best: float = float("-inf")
+    best_epoch: int = -1
+    seconds: float = 0.0
+
+
+class Run:
+    """One training run in its own folder: `checkpoint.pt`, `best.safetensors`, `history.csv`."""
+
+    def __init__(self, task: Task, config: TrainingConfig, folder: Path, device: torch.device) -> None:
+        """Prepare the run; nothing is written yet.
+
+        Args:
+            task: network, data and figures.
+            config: the run's configuration.
+            folder: the run's folder, made where missing.
+            device: where to train.
+        """
+        self.task, self.config, self.folder, self.device = task, config, folder, device
+        self.network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = AveragedModel(
+            self.network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+        )
+        self.optimizer = torch.optim.AdamW(_groups(self.network, config.weight_decay), lr=config.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, config.learning_rate, total_steps=config.epochs * task.steps() + 1, pct_start=0.15
+        )
+        self.state = _State()
+
+    @property
+    def best_weights(self) -> Path:
+        """The averaged weights of the best epoch, safetensors, float32."""
+        return self.folder / "best.safetensors"
+
+    def fit(self, *, resume: bool) -> float:
+        """Train to the end, to the end of patience, or to Ctrl-C (the last finished epoch is kept).
+
+        Returns:
+            The best validation figure.
+
+        Raises:
+            DataError: `resume` finds a checkpoint of another configuration, or the loss is no longer finite.
+            OutputError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the run folder {self.folder}: {error.strerror}") from error
+        if resume:
+            self._restore()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns) as progress:
+            bar = progress.add_task(self.config.role, total=self.config.epochs * self.task.steps())
+            while self.state.epoch < self.config.epochs:
+                if self.state.epoch - self.state.best_epoch > self.config.patience:
+                    break
+                progress.update(bar, completed=self.state.epoch * self.task.steps())
+                self._epoch(
+                    lambda loss: progress.update(bar, advance=1, description=f"{self.config.role} loss {loss:.3f}")
+                )
+                progress.console.print(_line(_read_history(self.folder / "history.csv")[-1]))
+        return self.state.best
+
+    def _epoch(self, report: object) -> None:
+        started = time.perf_counter()
+        rng = np.random.default_rng([self.config.seed, self.state.epoch])
+        torch.manual_seed(self.config.seed * 100_003 + self.state.epoch)
+        random.seed(self.config.seed)
+        self.network.train()
+        losses = []
+        for batch in self.task.batches(self.state.epoch, rng):
+            loss = self.task.loss(self.network, {name: tensor.to(self.device) for name, tensor in batch.items()})
+            if not torch.isfinite(loss):
+                raise DataError(f"the loss became {loss.item()} in epoch {self.state.epoch}: lower learning_rate")
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+            self.optimizer.step()
+            self.schedule.step()
+            self.averaged.update_parameters(self.network)
+            losses.append(loss.item())
+            report(losses[-1])  # type: ignore[operator]
+        averaged = self.averaged.module.eval()
+        with torch.inference_mode():
+            figures = self.task.validate(averaged)
+        self.state.seconds += time.perf_counter() - started
+        self._keep(float(np.mean(losses)), figures)
+
+    def _keep(self, loss: float, figures: dict[str, float]) -> None:
+        if figures[self.task.target] > self.state.best:
+            self.state.best, self.state.best_epoch = figures[self.task.target], self.state.epoch
+            tensors = {
+                name: tensor.detach().cpu().contiguous() for name, tensor in self.averaged.module.state_dict().items()
+            }
+            _replace(self.best_weights, lambda path: save_file(tensors, path))
+        row = {"epoch": float(self.state.epoch), "seconds": self.state.seconds, "loss": loss, **figures}
+        history = _read_history(self.folder / "history.csv")[: self.state.epoch]
+        self.state.epoch += 1
+        _replace(self.folder / "history.csv", lambda path: _write_history(path, [*history, row]))
+        checkpoint = {
+            "config": self.config.model_dump(mode="json"),
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
+            "state": [self.state.epoch, self.state.best, self.state.best_epoch, self.state.seconds],
+        }
+        _replace(self.folder / "checkpoint.pt", lambda path: torch.save(checkpoint, path))
+
+    def _restore(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.is_file():
+            return
+        checkpoint = torch.load(path, map_location=self.device, weights_only=True)
+        if checkpoint["config"] != self.config.model_dump(mode="json"):
+            raise DataError(f"{path} was made with another configuration; use another run folder or do not resume")
+        self.network.load_state_dict(checkpoint["network"])
+        self.averaged.load_state_dict(checkpoint["averaged"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.schedule.load_state_dict(checkpoint["schedule"])
+        epoch, best, best_epoch, seconds = checkpoint["state"]
+        self.state = _State(int(epoch), float(best), int(best_epoch), float(seconds))
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay on matrices and kernels only, not on biases and normalisation."""
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def _replace(path: Path, write: object) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        write(partial)  # type: ignore[operator]
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def _write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[-1]))
+        writer.writeheader()
+        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+
+
+def _line(row: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in row.items())

@@ -1,0 +1,119 @@
+"""The pixels of samples, held in memory as grey images small enough that a whole data set fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import DataError, InputError
+from streamer.geometry import Box
+from streamer.phantom import PhantomFrame, random_scene, simulate
+from streamer.sources import open_source
+from streamer.training.samples import Sample
+
+Grey = npt.NDArray[np.uint8]
+
+_SMALLEST_PHANTOM_PX = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A sample with its pixels: grey image and mask, shape (height, width), and boxes, all at the stored scale."""
+
+    sample: Sample
+    grey: Grey
+    mask: Grey | None
+    boxes_xyxy: tuple[Box, ...]
+
+
+def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Picture]:
+    """Read every sample; images whose longer side exceeds `max_side` are shrunk (area interpolation), boxes with them.
+
+    Raises:
+        DataError: an image, a mask or a clip frame is missing or unreadable.
+    """
+    frames: dict[Path, list[Grey]] = {}
+    pictures = []
+    for sample in samples:
+        if sample.frame is None:
+            grey = _read_grey(sample.image)
+        else:
+            if sample.image not in frames:
+                frames = {sample.image: _read_clip(sample.image)}  # manifests list a clip's frames together
+            clip = frames[sample.image]
+            if sample.frame >= len(clip):
+                raise DataError(f"{sample.image} has {len(clip)} frames; the data name frame {sample.frame}")
+            grey = clip[sample.frame]
+        pictures.append(_picture(sample, grey, max_side))
+    return pictures
+
+
+def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
+    mask = None
+    if sample.mask is not None:
+        mask = _read_grey(sample.mask)
+        if mask.shape != grey.shape:
+            raise DataError(
+                f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]} px, its image {grey.shape[1]}x{grey.shape[0]} px"
+            )
+    scale = min(1.0, max_side / max(grey.shape))
+    if scale == 1.0:
+        return Picture(sample, grey, mask, sample.boxes_xyxy)
+    size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
+    small_mask = None if mask is None else np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+    boxes = tuple((x0 * scale, y0 * scale, x1 * scale, y1 * scale) for x0, y0, x1, y1 in sample.boxes_xyxy)
+    return Picture(
+        sample, np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8), small_mask, boxes
+    )
+
+
+def _read_grey(path: Path) -> Grey:
+    pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if pixels is None:
+        raise DataError(f"cannot read the image {path}")
+    return np.asarray(pixels, np.uint8)
+
+
+def _read_clip(path: Path) -> list[Grey]:
+    try:
+        with open_source(path) as source:
+            return [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in source.frames()]
+    except InputError as error:
+        raise DataError(str(error)) from error
+
+
+def phantom_pictures(count: int, seed: int, *, moments: int = 5) -> list[Picture]:
+    """Simulated frames with exact masks, `moments` of each random scene; regions too small to see are left unboxed.
+
+    Args:
+        count: number of pictures.
+        seed: first scene's seed; scenes from 0 on are kept for tests and the demo, so start well above.
+        moments: frames a scene, spread over its sweep.
+    """
+    pictures: list[Picture] = []
+    while len(pictures) < count:
+        scene = random_scene(seed)
+        sweep = simulate(seed=seed, frames=moments, nodules=scene.nodules, neck=scene.neck, scanner=scene.scanner)
+        pictures.extend(_phantom_picture(frame, seed) for frame in sweep)
+        seed += 1
+    return pictures[:count]
+
+
+def _phantom_picture(frame: PhantomFrame, seed: int) -> Picture:
+    names = [name for name, mask in frame.masks.items() if mask.sum() >= _SMALLEST_PHANTOM_PX]
+    boxes = tuple(tuple(map(float, frame.box_xyxy(name))) for name in names)
+    union = np.any([frame.masks[name] for name in names], axis=0) if names else None
+    sample = Sample(
+        image=Path(f"phantom-{seed}"),
+        source="phantom",
+        patient=f"phantom-{seed}",
+        split="train",
+        has_nodule=bool(names),
+    )
+    mask = None if union is None else union.astype(np.uint8) * 255
+    return Picture(sample, np.ascontiguousarray(frame.image[:, :, 0]), mask, boxes)  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""report.html needs nothing but itself, escapes what users typed, and invents no probability."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamer.outputs.html import render_html
+from streamer.outputs.timeline import Curve, read_curves, timeline_svg
+from streamer.records import StudyReport
+from streamer.schema import Report, frame_line, report
+from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
+
+_OUTSIDE = re.compile(r"https?:|//[a-z]|<script|<link|@import|url\(", re.IGNORECASE)
+
+
+def content(study: StudyReport, warnings: tuple[str, ...] = ()) -> Report:
+    return report(
+        study,
+        created=datetime(2024, 5, 6, 7, 8, tzinfo=UTC),
+        overlays={"sweep.mp4": "overlay.mp4"},
+        images={1: "nodule-001.png"},
+        warnings={"sweep.mp4": warnings},
+    )
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "nodule-001.png"
+    path.write_bytes(cv2.imencode(".png", np.full((60, 1600, 3), 90, np.uint8))[1].tobytes())
+    return path
+
+
+def test_page_is_self_contained(picture: Path) -> None:
+    study = content(study_report(track()), warnings=("the last row is repeated",))
+    page = render_html(study, {1: picture}, timeline_svg(study, {1: [(0.1, 0.2), (0.16, 0.75)]}))
+    without_data = re.sub(r'"data:[^"]+"', '""', page)
+    assert not _OUTSIDE.search(without_data)
+    for needed in ("Malignant", "75.0&nbsp;%", "65.0&nbsp;%", "37.5&nbsp;%", "P-7", "a" * 64, "fp32", "overlay.mp4"):
+        assert needed in page
+    assert "the last row is repeated" in page
+    assert "Research use only" in page
+    assert "Partial result" not in page
+    assert page.count("<img") == page.count("alt=") == 2
+
+
+def test_user_text_is_escaped(picture: Path) -> None:
+    clip = ExampleClip(name='<img src=x onerror="alert(1)">')
+    study = content(study_report(track(video=clip.name), patient="<script>alert(1)</script>", clips=(clip,)))
+    page = render_html(study, {1: picture}, timeline_svg(study, {1: [(0.1, 0.2)]}))
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<img src=x" not in page
+
+
+def test_no_nodule_means_no_probability() -> None:
+    page = render_html(content(study_report()), {}, None)
+    assert "No nodule" in page
+    assert "no probability to report" in re.sub(r"\s+", " ", page)
+    main = page[page.index("<main>") :]
+    assert "&nbsp;%" not in main
+
+
+def test_brief_findings_are_mentioned() -> None:
+    page = render_html(content(study_report(track(qualifies=False))), {}, None)
+    assert "1 brief finding did not last long enough" in re.sub(r"\s+", " ", page)
+
+
+def test_partial_result_is_marked() -> None:
+    assert "Partial result" in render_html(content(study_report(complete=False)), {}, None)
+
+
+@pytest.mark.parametrize("name", ["a$b_c^.mp4", "100%{x}", "超音波.mp4"])
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_plot_takes_any_clip_name(name: str) -> None:
+    clips = (ExampleClip(name=name), ExampleClip(name="other"))
+    study = content(study_report(track(video=name), track(2, video="other", qualifies=False), clips=clips))
+    curves: dict[int, Curve] = {1: [(0.0, 0.1), (0.2, 0.4)], 2: [(0.1, 0.3)]}
+    assert timeline_svg(study, curves).startswith(b"<?xml")
+
+
+def test_long_clip_is_thinned_and_keeps_its_maximum() -> None:
+    frames = 20_000
+    lines = (
+        frame_line(frame_result(index, nodule(malignancy=0.99 if index == 12_345 else 0.2))) for index in range(frames)
+    )
+    curve = read_curves(lines, {"sweep.mp4": frames})[1]
+    assert len(curve) == 1500
+    assert max(curve, key=lambda point: point[1]) == (12_345 / 25, 0.99)
+    assert curve == sorted(curve)
