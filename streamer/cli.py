@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
-from streamer.errors import StreamerError
+from streamer.errors import OutputError, StreamerError
 from streamer.version import __version__
 
 app = typer.Typer(
@@ -23,7 +22,7 @@ app = typer.Typer(
 )
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     """Where the networks run."""
 
     auto = "auto"
@@ -31,12 +30,29 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
-class Network(str, Enum):
+class Network(StrEnum):
     """What can be trained."""
 
     detector = "detector"
     segmenter = "segmenter"
     classifier = "classifier"
+
+
+class Subject(StrEnum):
+    """What can be evaluated."""
+
+    detector = "detector"
+    segmenter = "segmenter"
+    classifier = "classifier"
+    pipeline = "pipeline"
+
+
+class SplitName(StrEnum):
+    """A part of the data."""
+
+    train = "train"
+    val = "val"
+    test = "test"
 
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file of settings (see configs/).")]
@@ -48,16 +64,10 @@ DeviceOption = Annotated[
 def main() -> None:
     """Entry point: one line and exit code 2 for what the user can mend, 130 for Ctrl-C."""
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = 2
-    except (click.Abort, KeyboardInterrupt):
-        code = 130
+        app(prog_name="streamer")  # leaves through SystemExit; usage errors and Ctrl-C are dealt with in there
     except StreamerError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
-        code = 2
-    sys.exit(code)
+        sys.exit(2)
 
 
 @app.callback(invoke_without_command=True)
@@ -98,6 +108,30 @@ def demo(
     raise typer.Exit(analyse_with_progress([str(clip)], output, settings=_settings(config, device), patient="phantom"))
 
 
+@app.command("app")
+def live_app(
+    host: Annotated[str, typer.Option(help="Address to listen on; all but loopback need a login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 7860,
+    auth_file: Annotated[Path | None, typer.Option(help='Login: a line "name:password" for each user.')] = None,
+    without_login: Annotated[
+        bool, typer.Option("--without-login", help="Listen for other machines although anybody on them may use it.")
+    ] = False,
+    config: ConfigOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Open the live app: drop a cine clip in the browser and watch it being read."""
+    from streamer.app.server import serve
+
+    serve(
+        _settings(config, device),
+        host=host,
+        port=port,
+        auth_file=auth_file,
+        without_login=without_login,
+        announce=lambda url: typer.echo(f"open {url} in a browser; Ctrl-C ends"),
+    )
+
+
 @app.command()
 def phantom(
     output: Annotated[Path, typer.Option(help="The clip to write (H.264, mp4).")] = Path("phantom.mp4"),
@@ -108,6 +142,10 @@ def phantom(
     from streamer.console import track_frames
     from streamer.phantom import simulate, write_clip
 
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {output.parent}: {error.strerror}") from error
     write_clip(output, track_frames(simulate(seed=seed, frames=frames), frames, "simulating"))
     typer.echo(f"clip: {output}")
 
@@ -120,6 +158,9 @@ def train(
         Path | None, typer.Option(help="YAML file; default: the one that made the published weights.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Run folder; default: runs/NETWORK.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights folder of networks it builds on; default: the published ones.")
+    ] = None,
     device: DeviceOption = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")] = False,
@@ -127,9 +168,50 @@ def train(
     """Train one network; the run folder can then be used as a weights folder."""
     from streamer.training.command import train_network
 
-    wanted = Device.auto if device is None else device
     train_network(
-        network.value, data, config, output or Path("runs") / network.value, wanted.value, threads, resume=resume
+        network.value,
+        data,
+        config=config,
+        folder=output or Path("runs") / network.value,
+        weights=weights,
+        device=(device or Device.auto).value,
+        threads=threads,
+        resume=resume,
+    )
+
+
+@app.command()
+def evaluate(
+    subject: Annotated[Subject, typer.Argument(help="Which network; or all three with tracking, on clips.")],
+    data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
+    output: Annotated[Path | None, typer.Option(help="Folder of results; default: evaluation/SUBJECT.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
+    split: Annotated[
+        SplitName, typer.Option(help="Split of the sources trained on; sources never trained on count whole.")
+    ] = SplitName.val,
+    device: DeviceOption = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
+    update_manifest: Annotated[
+        bool,
+        typer.Option(
+            "--update-manifest",
+            help="Store figures, temperature and operating point with the weights; write their model cards anew.",
+        ),
+    ] = False,
+) -> None:
+    """Measure accuracy with 95 % intervals: figures, tables, plots and one page."""
+    from streamer.assets import weights_dir
+    from streamer.evaluation.command import evaluate as run_evaluation
+    from streamer.settings import RuntimeSettings
+
+    run_evaluation(
+        subject.value,
+        data,
+        output or Path("evaluation") / subject.value,
+        weights=weights or weights_dir(),
+        split=split.value,
+        runtime=RuntimeSettings(device=(device or Device.auto).value, threads=threads),
+        update=update_manifest,
     )
 
 

@@ -69,18 +69,19 @@ class _Bars(Progress):
         self._task = bars.TaskID(0)
 
     def __enter__(self) -> _Bars:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._progress.tasks:  # or it would print an empty line below an error that came before the first frame
+            self._progress.stop()
 
     def start_video(self, source: Source) -> None:
+        self._progress.start()
         self._task = self._progress.add_task(
             source.name, total=source.expected_frames, clip_rate=source.fps, began=time.monotonic()
         )
 
-    def frame(self, result: FrameResult) -> None:
+    def frame(self, result: FrameResult) -> None:  # noqa: ARG002
         self._progress.advance(self._task)
 
     def end_video(self, summary: VideoSummary) -> None:
@@ -103,7 +104,7 @@ def _stop_on_signal() -> Iterator[list[int]]:
     """Collect the first Ctrl-C or termination as a wish to stop; the second one interrupts at once."""
     received: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, _: FrameType | None) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)

@@ -46,8 +46,8 @@ class Engine:
         self.settings = settings or Settings()
         folder = self.settings.weights or weights_dir()
         self.manifest = read_manifest(folder)
-        networks = {role: load_network(folder, role, self.manifest) for role in ROLES}
         self.backend = choose_backend(self.settings.runtime)
+        networks = {role: load_network(folder, role, self.manifest) for role in ROLES}
         runners = {
             role: self._runner(role, GreyInput(network, *_normalisation(self.manifest, role)))
             for role, network in networks.items()

@@ -59,7 +59,7 @@ class Letterbox:
         scale = np.tile(np.array(self.scale_xy, np.float32), 2)
         offset = np.tile(np.array(self.offset_xy, np.float32), 2)
         limit = np.tile(np.array(self.source_wh, np.float32), 2)
-        return np.clip((boxes_xyxy - offset) / scale, 0, limit).astype(np.float32)
+        return np.asarray(np.clip((boxes_xyxy - offset) / scale, 0, limit), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class CropWindow:
         return self.right - self.left
 
     def crop(self, image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-        """Cut the window out of `image` (height, width, ...) and scale it to (size, size, ...); zero outside the image."""
+        """Cut the window out of `image` (height, width, ...), zero outside it, and scale it to (size, size, ...)."""
         height, width = image.shape[:2]
         x0, y0 = max(self.left, 0), max(self.top, 0)
         x1, y1 = max(min(self.right, width), x0), max(min(self.bottom, height), y0)
@@ -104,12 +104,6 @@ class CropWindow:
             inside = padded
         interpolation = cv2.INTER_AREA if size < self.side else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(inside, (size, size), interpolation=interpolation), np.uint8)
-
-    def to_source(self, points_xy: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-        """Map points, shape (n, 2), from crop pixels (pixel centres) back to source pixels."""
-        scale = self.side / size
-        shift = np.array((self.left, self.top), np.float32)
-        return ((points_xy + np.float32(0.5)) * np.float32(scale) - np.float32(0.5) + shift).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +140,11 @@ def outline_of(
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         return NO_OUTLINE
-    contour = max(contours, key=cv2.contourArea)[:, 0, :]
+    contour = np.asarray(max(contours, key=cv2.contourArea)[:, 0, :], np.int32)
     region = np.zeros_like(mask)
     cv2.drawContours(region, [contour], -1, 1, cv2.FILLED)
     long_axis, short_axis = calipers(contour)
-    shifted = (contour + np.array((window.left, window.top), np.int32)).astype(np.int32)
+    shifted = contour + np.array((window.left, window.top), np.int32)
     return Outline(shifted, long_axis, short_axis, float(cv2.countNonZero(region)))
 
 

@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import islice
@@ -31,7 +31,7 @@ def analyse(
     *,
     engine: Engine | None = None,
     study: Study | None = None,
-) -> Iterator[FrameResult]:
+) -> Generator[FrameResult]:
     """Analyse a clip frame by frame.
 
     Args:
@@ -94,6 +94,7 @@ class _Workers:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
+        self._decoder.check()
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
@@ -108,6 +109,7 @@ class _Decoder:
         self._source = source
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(_DECODED_AHEAD)
         self._stopped = threading.Event()
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, name="decode", daemon=True)
 
     def start(self) -> None:
@@ -122,14 +124,17 @@ class _Decoder:
             self._thread.join(0.01)
 
     def frames(self) -> Iterator[Frame]:
-        """Frames in order; an error of the source is raised where its frame would have been."""
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
+        """Frames in order, to the end of the source or to an error in it (see `check`)."""
+        while (item := self._queue.get()) is not None:
             if isinstance(item, BaseException):
-                raise item
+                self._error = item
+                return
             yield item
+
+    def check(self) -> None:
+        """Raise what ended the frames too early; called once those before it have been handed on."""
+        if self._error is not None:
+            raise self._error
 
     def _read(self) -> None:
         try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from streamer.engine import Engine
-from streamer.outputs import StudyWriter
+from streamer.errors import OutputError
+from streamer.outputs import StudyWriter, is_result
 from streamer.pipeline import analyse
 from streamer.records import FrameResult, StudyReport, VideoSummary
 from streamer.sources import Source, open_source
+from streamer.sources.base import display_name
 from streamer.study import Study, decide
 from streamer.telemetry import StageClock
 
@@ -68,6 +70,8 @@ def run_study(
     progress = progress or Progress()
     clips = name_clips(videos)
     for clip in clips:
+        if is_result(clip.path, output):
+            raise OutputError(f"{clip.path} would be replaced by this run's results; choose another output folder")
         open_source(clip.path, name=clip.name).close()
     study, clock = Study(engine.settings), _LockedClock()
     summaries: list[VideoSummary] = []
@@ -79,16 +83,17 @@ def run_study(
             with open_source(clip.path, name=clip.name) as source:
                 progress.start_video(source)
                 writer.start_video(source)
-                frames = 0
+                frames, end_s, stopped = 0, 0.0, False
                 with closing(analyse(source, engine=engine, study=study)) as results:
                     for result in results:
                         clock.add(result.timing_ms)
                         writer.write(result)
                         progress.frame(result)
-                        frames += 1
-                        if should_stop():
+                        frames, end_s, stopped = frames + 1, result.frame.time_s + 1 / source.fps, should_stop()
+                        if stopped:
                             break
-                summary = _summary(source, frames, stopped=should_stop())
+                # A stopped source has been read further than it was analysed.
+                summary = _summary(source, frames, end_s if stopped else source.duration_s, stopped=stopped)
                 writer.end_video(summary.duration_s)
                 progress.end_video(summary)
                 summaries.append(summary)
@@ -99,28 +104,27 @@ def run_study(
 
 
 def name_clips(videos: Sequence[str | Path]) -> list[Clip]:
-    """Give each clip the name of its file, numbered where several share one."""
-    seen: Counter[str] = Counter()
-    clips = []
+    """Give each clip the printable name of its file, numbered where several share one."""
+    taken: dict[str, Clip] = {}
     for video in map(Path, videos):
-        name = video.name or video.resolve().name
-        seen[name] += 1
-        clips.append(Clip(video, name if seen[name] == 1 else f"{name} ({seen[name]})"))
-    return clips
+        own = display_name(video)
+        numbered = (f"{own} ({number})" for number in count(2))
+        name = own if own not in taken else next(name for name in numbered if name not in taken)
+        taken[name] = Clip(video, name)
+    return list(taken.values())
 
 
-def _summary(source: Source, frames: int, *, stopped: bool) -> VideoSummary:
-    cut_short = stopped and not source.complete
-    rate = frames / source.duration_s if source.duration_s > 0 and frames > 1 else source.fps
+def _summary(source: Source, frames: int, duration_s: float, *, stopped: bool) -> VideoSummary:
+    rate = frames / duration_s if duration_s > 0 and frames > 1 else source.fps
     return VideoSummary(
         name=source.name,
         width=source.width,
         height=source.height,
         frames=frames,
         fps=rate,
-        duration_s=source.duration_s,
-        complete=source.complete,
-        warnings=(*source.warnings, *((STOPPED,) if cut_short else ())),
+        duration_s=duration_s,
+        complete=source.complete and not stopped,
+        warnings=(*source.warnings, *((STOPPED,) if stopped else ())),
     )
 
 
@@ -159,6 +163,9 @@ class _LockedClock(StageClock):
         super().__init__()
         self._lock = threading.Lock()
 
-    def add_stage(self, stage: str, value_ms: float) -> None:
+    def add(self, timing_ms: Mapping[str, float]) -> None:
         with self._lock:
-            self.add({stage: value_ms})
+            super().add(timing_ms)
+
+    def add_stage(self, stage: str, value_ms: float) -> None:
+        self.add({stage: value_ms})

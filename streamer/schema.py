@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamer.errors import InputError
-from streamer.records import Decision, FrameResult, Nodule, StageTiming, StudyReport, Track, VideoSummary
+from streamer.records import Decision, FrameResult, Nodule, StudyReport, Track, VideoSummary
 from streamer.version import __version__
 
 SCHEMA_VERSION = "1.0"
@@ -25,6 +25,7 @@ RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis 
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Length = Annotated[float, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
 Count = Annotated[int, Field(ge=0)]
 BoxXyxy = tuple[float, float, float, float]
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -54,9 +55,7 @@ class FrameLine(_Model):
     frame: Annotated[Count, Field(description="position in the clip, from 0")]
     time_s: Annotated[float, Field(description="container timestamp relative to the clip's first frame")]
     nodules: list[NoduleLine]
-    patient_malignancy: Annotated[
-        Probability | None, Field(description="running maximum over the patient's qualifying nodules; null while none")
-    ] = None
+    patient_malignancy: Annotated[Probability | None, Field(description="running maximum, null while none")] = None
 
 
 class VideoEntry(_Model):
@@ -91,7 +90,7 @@ class NoduleEntry(_Model):
 
 
 class ModelEntry(_Model):
-    """Weights that ran: role, architecture and checksum of the file."""
+    """Weights that ran."""
 
     role: str
     name: str
@@ -99,23 +98,23 @@ class ModelEntry(_Model):
 
 
 class StageEntry(_Model):
-    """One stage's time a frame in milliseconds."""
+    """Percentiles of one stage's time a frame in milliseconds."""
 
-    p50: Length
-    p95: Length
-    p99: Length
-    max: Length
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+    max: Milliseconds
 
 
 class TimingEntry(_Model):
     """How fast the run was."""
 
     frames_per_second: Annotated[Length, Field(description="frames analysed over wall-clock time")]
-    stages_ms: Annotated[dict[str, StageEntry], Field(description="percentiles of each stage's time a frame")]
+    stages_ms: dict[str, StageEntry]
 
 
 class Report(_Model):
-    """`report.json`: the sum of a study. Written last, so that its presence says that all other files are there."""
+    """`report.json`: the sum of a study. It is written last: where it is, all other files are."""
 
     schema_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")]
     streamer_version: str
@@ -144,17 +143,17 @@ class Report(_Model):
 def frame_line(result: FrameResult) -> FrameLine:
     """The line of `frames.jsonl` for one frame."""
     return FrameLine(
-        video=plain_text(result.frame.video),
+        video=_text(result.frame.video),
         frame=result.frame.index,
         time_s=_time(result.frame.time_s),
         nodules=[nodule_line(nodule) for nodule in result.nodules],
-        patient_malignancy=None if result.patient_malignancy is None else _probability(result.patient_malignancy),
+        patient_malignancy=_maximum(result.patient_malignancy),
     )
 
 
 def nodule_line(nodule: Nodule) -> NoduleLine:
     """A nodule in one frame, numbers rounded to what is meaningful."""
-    left, top, right, bottom = (_length(value) for value in nodule.box_xyxy)
+    left, top, right, bottom = map(_length, nodule.box_xyxy)
     return NoduleLine(
         track=nodule.track,
         box_xyxy=(left, top, right, bottom),
@@ -178,10 +177,8 @@ def report(
     """The content of `report.json`.
 
     Args:
-        study: the study's sum.
         created: time of writing, with time zone.
-        overlays: file name of the overlay video by clip name.
-        images: file name of the key picture by track number.
+        overlays, images: file names of overlay videos by clip name, of key pictures by track number.
         warnings: what the writing itself has to say, by clip name; it follows the clip's own warnings.
     """
     return Report(
@@ -189,19 +186,19 @@ def report(
         streamer_version=__version__,
         created=created,
         research_use_only=RESEARCH_USE_ONLY,
-        patient=plain_text(study.patient),
+        patient=_text(study.patient),
         complete=study.complete,
         decision=study.decision,
-        patient_malignancy=None if study.patient_malignancy is None else _probability(study.patient_malignancy),
+        patient_malignancy=_maximum(study.patient_malignancy),
         threshold=_probability(study.threshold),
         videos=[_video_entry(video, overlays.get(video.name), warnings.get(video.name, ())) for video in study.videos],
         nodules=[_nodule_entry(track, images.get(track.track)) for track in study.tracks],
-        models=[ModelEntry(role=model.role, name=model.name, sha256=model.sha256) for model in study.models],
+        models=[ModelEntry(**asdict(model)) for model in study.models],
         device=study.device,
         precision=study.precision,
         timing=TimingEntry(
             frames_per_second=round(study.frames_per_second, 2),
-            stages_ms={name: _stage_entry(stage) for name, stage in study.timing.items()},
+            stages_ms={name: StageEntry(**asdict(stage)) for name, stage in study.timing.items()},
         ),
         settings=json.loads(json.dumps(dict(study.settings), default=str)),
     )
@@ -236,20 +233,18 @@ def read_frames(path: Path) -> Iterator[FrameLine]:
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schemas by file name, as kept in `schemas/`."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {
-        "frames-1.json": dialect | FrameLine.model_json_schema(mode="serialization"),
-        "report-1.json": dialect | Report.model_json_schema(mode="serialization"),
-    }
+    models: dict[str, type[_Model]] = {"frames-1.json": FrameLine, "report-1.json": Report}
+    return {name: dialect | model.model_json_schema(mode="serialization") for name, model in models.items()}
 
 
-def plain_text(text: str) -> str:
+def _text(text: str) -> str:
     """`text` as UTF-8 can hold it: a file name may carry bytes that are no text."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _video_entry(video: VideoSummary, overlay: str | None, more_warnings: tuple[str, ...]) -> VideoEntry:
+def _video_entry(video: VideoSummary, overlay: str | None, warnings: tuple[str, ...]) -> VideoEntry:
     return VideoEntry(
-        name=plain_text(video.name),
+        name=_text(video.name),
         width=video.width,
         height=video.height,
         frames=video.frames,
@@ -257,14 +252,14 @@ def _video_entry(video: VideoSummary, overlay: str | None, more_warnings: tuple[
         duration_s=_time(video.duration_s),
         overlay=overlay,
         complete=video.complete,
-        warnings=[plain_text(warning) for warning in (*video.warnings, *more_warnings)],
+        warnings=[_text(warning) for warning in (*video.warnings, *warnings)],
     )
 
 
 def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
     return NoduleEntry(
         track=track.track,
-        video=plain_text(track.video),
+        video=_text(track.video),
         first_frame=track.first_frame,
         last_frame=track.last_frame,
         supporting_frames=track.supporting_frames,
@@ -278,22 +273,21 @@ def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
     )
 
 
-def _stage_entry(stage: StageTiming) -> StageEntry:
-    return StageEntry(**{name: round(value, 3) for name, value in asdict(stage).items()})
-
-
 def _parsed(model: type[ModelT], data: bytes, origin: str) -> ModelT:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
         problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{origin} is not what streamer writes: {place or 'content'}: {problem['msg']}") from error
+        place = ".".join(str(part) for part in problem["loc"]) or "content"
+        raise InputError(f"{origin} is not what streamer writes: {place}: {problem['msg']}") from error
 
 
 def _length(value: float) -> float:
-    """Pixels to a tenth: finer than a contour is known."""
-    return round(float(value), 1)
+    return round(float(value), 1)  # finer than a contour is known
+
+
+def _maximum(value: float | None) -> float | None:
+    return None if value is None else _probability(value)
 
 
 def _probability(value: float) -> float:
@@ -301,5 +295,4 @@ def _probability(value: float) -> float:
 
 
 def _time(value: float) -> float:
-    """Seconds to a microsecond: finer than any container's clock tick matters."""
-    return round(float(value), 6)
+    return round(float(value), 6)  # finer than a container's clock

@@ -47,8 +47,8 @@ class TrackingSettings(_Section):
 class StudySettings(_Section):
     """How a patient is summed up.
 
-    Only tracks seen in at least `min_track_frames` frames count for the patient, so that no single bad frame decides; in a
-    still, and in a clip shorter than that, every frame must support the nodule. `threshold` replaces the operating
+    Only tracks seen in at least `min_track_frames` frames count for the patient, so that no single bad frame decides;
+    in a still, and in a clip shorter than that, every frame must support the nodule. `threshold` replaces the operating
     point stored with the classifier's weights.
     """
 
@@ -122,9 +122,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read the configuration file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first_line = str(error).splitlines()[0]
-        raise SettingsError(f"{path} is not valid YAML: {first_line}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that does not exist
+        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -147,5 +146,7 @@ def validated(model: type[ModelT], data: object, origin: str) -> ModelT:
 def _describe(error: ValidationError, origin: str) -> str:
     """The first problem of a pydantic error as one line: setting, complaint, value, and where it stands."""
     problem = error.errors()[0]
+    if not problem["loc"]:  # about several settings together
+        return f"{origin}: {problem['msg']}"
     name = ".".join(str(part) for part in problem["loc"])
     return f"{origin}: setting '{name}': {problem['msg']} (got {problem['input']!r})"

@@ -17,8 +17,8 @@ _DECIMALS = 4
 class Study:
     """Sums up what is seen of one patient.
 
-    The patient's probability is the maximum over all nodules (Radiology 2023;307(5):e221157), here only over those whose
-    track lasted `study.min_track_frames` frames: one bad frame must not decide.
+    The patient's probability is the maximum over all nodules (Radiology 2023;307(5):e221157), here only over those
+    whose track lasted `study.min_track_frames` frames: one bad frame must not decide.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,7 +31,7 @@ class Study:
 
     def tracker(self) -> NoduleTracker:
         """A tracker for one clip, numbering on from the clips before."""
-        return NoduleTracker(self._settings.detection, self._settings.tracking, self._numbers)
+        return NoduleTracker(self._settings.tracking, self._numbers)
 
     def start_video(self, name: str, expected_frames: int | None) -> None:
         """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame."""
@@ -47,8 +47,9 @@ class Study:
         return self._patient
 
     def end_video(self, name: str, frames: int) -> None:
-        """Close a clip that turned out to have this many frames."""
+        """Close a clip that turned out to have this many frames: an announced number may be a guess."""
         self._require(name, frames)
+        self._patient = self.patient_malignancy()
 
     def tracks(self) -> tuple[Track, ...]:
         """Every nodule seen so far, by track number."""

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import supervision as sv
 from trackers import ByteTrackTracker
-from trackers.utils.base_tracklet import BaseTracklet
 
 from streamer.records import Finding, Image, Nodule
-from streamer.settings import DetectionSettings, TrackingSettings
+from streamer.settings import TrackingSettings
 
 _LIBRARY_RATE_HZ = 30.0
 """ByteTrack counts its memory in frames of this rate; at this rate one update is one frame."""
+_UNNUMBERED = -1
 _THUMBNAIL = (32, 32)
 
 
 class NoduleTracker:
     """Follows the nodules of one clip. Belongs to that clip alone."""
 
-    def __init__(self, detection: DetectionSettings, tracking: TrackingSettings, numbers: Iterator[int]) -> None:
+    def __init__(self, settings: TrackingSettings, numbers: Iterator[int]) -> None:
         """Start without tracks.
 
         Args:
-            detection: its confidence is also what starts a track: every finding belongs to one.
-            tracking: overlap, patience and scene cut.
+            settings: overlap, patience and scene cut.
             numbers: where track numbers come from; shared by the clips of a study, so that they are unique in it.
         """
-        self._confidence, self._settings, self._numbers = detection.confidence, tracking, numbers
+        self._settings, self._numbers = settings, numbers
         self._tracker = self._new_tracker()
-        self._number: WeakKeyDictionary[BaseTracklet, int] = WeakKeyDictionary()
         self._thumbnail: npt.NDArray[np.float32] | None = None
 
     def update(self, image: Image, findings: Sequence[Finding]) -> tuple[Nodule, ...]:
@@ -48,25 +45,25 @@ class NoduleTracker:
         tracked = self._tracker.update(_as_detections(findings))
         if not findings:
             return ()
-        # ByteTrack gives a track its identity in its second frame; a nodule has its number from the first.
-        by_identity = {tracklet.tracker_id: tracklet for tracklet in self._tracker.tracks}
-        fresh = iter([tracklet for tracklet in self._tracker.tracks if tracklet not in self._number])
+        # ByteTrack gives a track its identity in its second frame, and until then forgets it after one missed frame. A
+        # nodule has its number from the first: new tracks stand at the end of both lists, in the same order.
+        fresh = iter([tracklet for tracklet in self._tracker.tracks if tracklet.tracker_id == _UNNUMBERED])
         nodules = []
-        for position, identity in zip(tracked.data["position"], tracked.tracker_id, strict=True):
-            tracklet = by_identity[identity] if identity >= 0 else next(fresh)
-            if tracklet not in self._number:
-                self._number[tracklet] = next(self._numbers)
+        for position, identity in zip(tracked.data["position"], _identities(tracked), strict=True):
+            if identity == _UNNUMBERED:
+                identity = next(self._numbers)
+                next(fresh).tracker_id = identity
             finding = findings[int(position)]
             fields = {name: getattr(finding, name) for name in Finding.__dataclass_fields__}
-            nodules.append(Nodule(track=self._number[tracklet], **fields))
+            nodules.append(Nodule(track=identity, **fields))
         return tuple(sorted(nodules, key=lambda nodule: nodule.track))
 
     def _new_tracker(self) -> ByteTrackTracker:
         return ByteTrackTracker(
             lost_track_buffer=self._settings.max_missed_frames,
             frame_rate=_LIBRARY_RATE_HZ,
-            track_activation_threshold=self._confidence,
-            high_conf_det_threshold=self._confidence,
+            track_activation_threshold=0.0,  # the detector has chosen already: every finding belongs to a track
+            high_conf_det_threshold=0.0,
             minimum_consecutive_frames=1,  # how long a track must last is the study's rule, not the tracker's
             minimum_iou_threshold=self._settings.min_iou,
         )
@@ -84,3 +81,7 @@ def _as_detections(findings: Sequence[Finding]) -> sv.Detections:
         confidence=np.array([finding.score for finding in findings], np.float32),
         data={"position": np.arange(len(findings))},
     )
+
+
+def _identities(tracked: sv.Detections) -> list[int]:
+    return [] if tracked.tracker_id is None else [int(identity) for identity in tracked.tracker_id]

@@ -1,9 +1,14 @@
-"""Shared fixtures: the real data, where present."""
+"""Shared fixtures: the real data where present, weights of random numbers, and engines on them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from streamer.engine import Engine
+from streamer.settings import Settings
+from tests.random_weights import random_settings, write_random_weights
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +20,30 @@ def data_dir() -> Path:
     if not (folder / "cine" / "frames.csv").is_file():
         pytest.skip(f"no real data at {folder} (set STREAMER_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Converted networks are kept here, not in the user's cache; processes that tests start use it too."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STREAMER_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of all three networks, drawn at random: loadable, small inputs. Read-only for tests."""
+    return write_random_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def random_engine_settings(weights_folder: Path) -> Settings:
+    """Settings under which the random detector finds two boxes in every frame."""
+    return random_settings(weights_folder)
+
+
+@pytest.fixture(scope="session")
+def engine(random_engine_settings: Settings) -> Engine:
+    """The random networks on OpenVINO, one thread."""
+    return Engine(random_engine_settings.with_runtime(device="cpu", backend="openvino", threads=1))

@@ -6,8 +6,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from streamer.models.networks import GreyInput
+from torch import nn
 
 
 class Runner(Protocol):
@@ -32,7 +31,7 @@ class Backend(Protocol):
     batch_frames: int
     """Frames a micro-batch that suit it."""
 
-    def load(self, graph: GreyInput, size_wh: tuple[int, int], key: str) -> Runner:
+    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Runner:
         """Make a network ready to run at one input size.
 
         Args:

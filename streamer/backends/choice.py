@@ -23,17 +23,14 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
     cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not cuda:
         raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
-    use_cuda = cuda if settings.device == "auto" else settings.device == "cuda"
-    threads = (
-        settings.threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    if settings.device == "cuda" and settings.backend == "openvino":
+        raise DeviceError("backend 'openvino' runs on the CPU only: use --device cpu, or backend torch")
     cv2.setNumThreads(1)  # its pool would fight with the networks' threads for the cores
-    if use_cuda:
-        if settings.backend == "openvino":
-            raise DeviceError("backend 'openvino' runs on the CPU only: use --device cpu, or backend torch")
+    if cuda and settings.device != "cpu" and settings.backend != "openvino":
         from streamer.backends.torch_cuda import CudaBackend
 
         return CudaBackend()
+    threads = settings.threads or available_cores()
     torch.set_num_threads(threads)
     if settings.backend == "torch":
         from streamer.backends.torch_cpu import TorchCpuBackend
@@ -42,3 +39,8 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
     from streamer.backends.openvino_cpu import OpenVinoBackend
 
     return OpenVinoBackend(threads)
+
+
+def available_cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from streamer.backends.base import Runner
-from streamer.models.networks import GreyInput
 
 # OpenVINO's converter reports usage to its maker unless told otherwise, merely by being used. Without this module it
 # falls back to a stub that sends nothing.
@@ -53,23 +53,27 @@ class OpenVinoBackend:
         }
         self._release = openvino.get_version()
 
-    def load(self, graph: GreyInput, size_wh: tuple[int, int], key: str) -> Runner:
-        """Convert (or take from the cache) and compile a network."""
+    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Runner:
+        """Convert (or take from the cache) and compile a network, and run it once."""
         digest = hashlib.sha256(f"{key} {size_wh} {self._release}".encode()).hexdigest()[:32]
         path = cache_folder() / f"{digest}.xml"
         model = self._cached(path)
         if model is None:
             model = _convert(graph, size_wh)
             _keep(model, path)
-        return _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties))
+        runner = _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties))
+        # The first call ever sets up OpenVINO's Python binding; where two threads make it at once, they wait for each
+        # other for ever (2026.4: one holds the interpreter's lock, the other that of a static variable).
+        runner(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
+        return runner
 
     def _cached(self, path: Path) -> Any:
-        if not path.is_file():
-            return None
         try:
-            return self._core.read_model(path)
-        except RuntimeError:  # damaged: it is made again
-            return None
+            if _seal(path).read_text(encoding="ascii") == _digest(path):
+                return self._core.read_model(path)
+        except (OSError, ValueError, RuntimeError):
+            pass
+        return None  # absent or damaged: it is made again
 
 
 class _OpenVinoRunner:
@@ -98,7 +102,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamer"
 
 
-def _convert(graph: GreyInput, size_wh: tuple[int, int]) -> Any:
+def _convert(graph: nn.Module, size_wh: tuple[int, int]) -> Any:
     example = torch.zeros((1, size_wh[1], size_wh[0]), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns of branches on sizes, which are fixed here
@@ -116,7 +120,18 @@ def _keep(model: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             partial = Path(folder) / path.name
-            # Half precision is how the weights are published, so nothing is lost.
-            openvino.save_model(model, partial, compress_to_fp16=True)
-            os.replace(partial.with_suffix(".bin"), path.with_suffix(".bin"))
-            os.replace(partial, path)  # last: the network is there once its .xml is
+            # Not compressed: half precision would round the constants of preprocessing, and a network from the cache
+            # would differ from one just converted.
+            openvino.save_model(model, partial, compress_to_fp16=False)
+            _seal(partial).write_text(_digest(partial), encoding="ascii")
+            for part in (partial.with_suffix(".bin"), partial, _seal(partial)):
+                part.replace(path.with_name(part.name))
+
+
+def _seal(path: Path) -> Path:
+    """The file beside a cached network that holds its checksum."""
+    return path.with_suffix(".sha256")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes() + path.with_suffix(".bin").read_bytes()).hexdigest()

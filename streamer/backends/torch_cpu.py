@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from streamer.backends.base import Runner
-from streamer.models.networks import GreyInput
 
 
 class TorchCpuBackend:
@@ -19,16 +19,16 @@ class TorchCpuBackend:
         self.workers = 1
         self.batch_frames = 1
 
-    def load(self, graph: GreyInput, size_wh: tuple[int, int], key: str) -> Runner:
-        """Make a network ready; the first call is made here, so that lazily built parts exist before threads share it."""
-        graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Runner:  # noqa: ARG002
+        """Make a network ready and run it once, so that lazily built parts exist before threads share it."""
+        graph = graph.to(memory_format=torch.channels_last)
         runner = _TorchCpuRunner(graph)
         runner(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
         return runner
 
 
 class _TorchCpuRunner:
-    def __init__(self, graph: GreyInput) -> None:
+    def __init__(self, graph: nn.Module) -> None:
         self._graph = graph
 
     def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """The three architectures of Radiology 2023;307(5):e221157, each from the library that keeps it up.
 
-All take grey images that the graph copies to three channels: B-mode is grey, and a coloured caliper or logo must not count.
+All take grey images that the graph copies to three channels: B-mode is grey, a coloured caliper or logo must not count.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def build_detector(variant: str = "yolov5n") -> nn.Module:
     from ultralytics.nn.tasks import DetectionModel  # late: importing it reads settings and sets thread counts
 
     threads = torch.get_num_threads()
-    model = DetectionModel(f"{variant}.yaml", nc=1, verbose=False)
+    model: nn.Module = DetectionModel(f"{variant}.yaml", nc=1, verbose=False)  # type: ignore[no-untyped-call]
     torch.set_num_threads(threads)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def build_segmenter() -> nn.Module:
@@ -67,7 +67,8 @@ class GreyInput(nn.Module):
         dtype = next(self.network.parameters()).dtype
         image = (grey.unsqueeze(1).to(dtype) * self.gain + self.bias).expand(-1, 3, -1, -1)
         output = self.network(image)
-        return output[0] if isinstance(output, (tuple, list)) else output
+        tensor: torch.Tensor = output[0] if isinstance(output, (tuple, list)) else output
+        return tensor
 
 
 def _quiet_ultralytics() -> None:

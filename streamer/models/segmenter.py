@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
 from streamer.backends import Runner
 from streamer.geometry import CropWindow, Outline, outline_of
@@ -20,7 +21,7 @@ class Segmenter:
         self._runner = runner
         self.preprocessing = entry.preprocessing
         # The cut on the probability map, moved to logits: the sigmoid need not be evaluated.
-        self._threshold = float(np.log(entry.operating_point / (1 - entry.operating_point)))
+        self._threshold = float(logit(entry.operating_point))
 
     def __call__(
         self, crops: npt.NDArray[np.uint8], windows: Sequence[CropWindow], sizes_wh: Sequence[tuple[int, int]]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import nn
@@ -24,6 +23,12 @@ from streamer.models.networks import build_classifier, build_detector, build_seg
 Role = Literal["detector", "segmenter", "classifier"]
 ROLES: tuple[Role, ...] = ("detector", "segmenter", "classifier")
 MANIFEST = "manifest.json"
+ARCHITECTURES: dict[Role, tuple[str, ...]] = {
+    "detector": ("yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x"),
+    "segmenter": ("densenet121-fpn",),
+    "classifier": ("densenet121",),
+}
+_REASON_CHARACTERS = 200  # torch lists every tensor that does not fit
 
 
 class _Entry(BaseModel):
@@ -34,14 +39,21 @@ class Preprocessing(_Entry):
     """How pixels reach a network; it travels with the weights.
 
     `frame` is letterboxed whole, `crop` is a square window around a box with `margin` times its longer side all round.
-    Both are grey (ITU-R BT.601 luma), scaled to `size_wh`, padded with zero, and normalised as `(value / 255 - mean) / std`.
+    Both are grey (ITU-R BT.601 luma), scaled to `size_wh`, padded with zero, and normalised as
+    `(value / 255 - mean) / std`. The networks halve their input five times, so its sides are multiples of 32.
     """
 
     view: Literal["frame", "crop"]
-    size_wh: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
+    size_wh: tuple[Annotated[int, Field(ge=32, multiple_of=32)], Annotated[int, Field(ge=32, multiple_of=32)]]
     mean: float
     std: Annotated[float, Field(gt=0)]
     margin: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _crops_are_square(self) -> Self:
+        if self.view == "crop" and self.size_wh[0] != self.size_wh[1]:
+            raise ValueError("crops are square, but size_wh is not")
+        return self
 
 
 class ReportedFigure(_Entry):
@@ -120,7 +132,7 @@ def build(architecture: str) -> nn.Module:
     Raises:
         WeightsError: unknown name.
     """
-    if architecture.startswith("yolov5") and architecture[6:] in set("nsmlx"):
+    if architecture in ARCHITECTURES["detector"]:
         return build_detector(architecture)
     if architecture == "densenet121-fpn":
         return build_segmenter()
@@ -145,12 +157,15 @@ def load_network(folder: Path, role: Role, manifest: Manifest) -> nn.Module:
         raise WeightsError(f"cannot read the {role}'s weights {path}: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore or retrain it")
+    if entry.architecture not in ARCHITECTURES[role]:
+        raise WeightsError(f"{folder / MANIFEST}: {entry.architecture!r} is not an architecture for the {role}")
     network = build(entry.architecture)
     try:
         tensors = {name: _single(tensor) for name, tensor in load(content).items()}
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not fit {entry.architecture}: {str(error).splitlines()[0]}") from error
+        reason = " ".join(str(error).split())[:_REASON_CHARACTERS]
+        raise WeightsError(f"{path} does not fit {entry.architecture}: {reason}") from error
     return network.eval()
 
 
@@ -174,10 +189,11 @@ def save_half(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
     partial = path.with_name(path.name + ".partial")
     try:
         save_file({name: value.contiguous() for name, value in half.items()}, partial)
-        os.replace(partial, path)
+        partial.replace(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, SafetensorError) as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {' '.join(str(error).split())}") from error
 
 
 def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
@@ -193,8 +209,9 @@ def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -1,5 +1,6 @@
 """What a study leaves behind: overlay video, frames.jsonl, report.json, report.html and a picture a nodule."""
 
+from streamer.outputs.folder import is_result
 from streamer.outputs.study_writer import Clip, StudyWriter
 
-__all__ = ["Clip", "StudyWriter"]
+__all__ = ["Clip", "StudyWriter", "is_result"]

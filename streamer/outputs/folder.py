@@ -34,6 +34,11 @@ def picture_name(track: int) -> str:
     return f"nodule-{track:03d}.png"
 
 
+def is_result(path: Path, directory: Path) -> bool:
+    """Whether `path` is a file that a run into `directory` may replace."""
+    return path.resolve().parent == directory.resolve() and _OWN_NAMES.fullmatch(path.name) is not None
+
+
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
     """Turn errors of the file system and of FFmpeg (mostly OSErrors too) into an OutputError that names `path`."""
@@ -63,18 +68,26 @@ class OutputFolder:
             self._made = not directory.exists()
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(directory)
-            self.discard()
-            # Found out now rather than after minutes of analysis.
-            probe = self.partial(REPORT_JSON)
-            probe.touch()
-            probe.unlink()
+            try:
+                self.discard()
+                # Found out now rather than after minutes of analysis.
+                probe = self.partial(REPORT_JSON)
+                probe.touch()
+                probe.unlink()
+            except OSError:
+                self.release()
+                raise
 
     def partial(self, name: str) -> Path:
         """Where the file that will be called `name` is written until it is finished."""
         return self.directory / (name + PARTIAL)
 
     def discard(self) -> None:
-        """Delete unfinished files, those of an earlier run that was killed included; only names of our own."""
+        """Delete unfinished files, those of an earlier run that was killed included; only names of our own.
+
+        Raises:
+            OSError: a file cannot be removed.
+        """
         for path in self.directory.iterdir():
             if path.name.endswith(PARTIAL) and _OWN_NAMES.fullmatch(path.name.removesuffix(PARTIAL)):
                 path.unlink()

@@ -91,8 +91,12 @@ class StudyWriter:
     def __enter__(self) -> Self:
         self._folder = OutputFolder(self._directory)
         path = self._folder.partial(FRAMES)
-        with output_errors(path):
-            self._lines = path.open("wb")
+        try:
+            with output_errors(path):
+                self._lines = path.open("wb")
+        except OutputError:
+            self._folder.release()
+            raise
         return self
 
     def __exit__(
@@ -108,7 +112,8 @@ class StudyWriter:
             with suppress(OSError):  # each line was flushed: what fails here has been raised already
                 self._lines.close()
             if isinstance(error, OutputError) or not self._overlays:
-                self._folder.discard()
+                with suppress(OSError):
+                    self._folder.discard()
             self._folder.release()
 
     def start_video(self, clip: Clip) -> None:
@@ -180,7 +185,8 @@ class StudyWriter:
         self._folder.publish(
             [*self._overlays.values(), FRAMES, *(picture_name(track) for track in pictures), REPORT_HTML, REPORT_JSON]
         )
-        self._folder.discard()  # pictures of nodules that do not count
+        with output_errors(self._directory):
+            self._folder.discard()  # pictures of nodules that do not count
 
     def _write_text(self, name: str, text: str) -> None:
         path = self._folder.partial(name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Stroke, withStroke
@@ -57,7 +59,10 @@ def timeline_svg(report: Report, curves: Mapping[int, Curve]) -> bytes:
                 _draw_curve(axes, nodule, curves[nodule.track])
     panels[-1, 0].set_xlabel("time in s", color=_MUTED, fontsize=9)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    # Text stays text, so that the browser finds the letters of any script; matplotlib's own font need not have them.
+    with matplotlib.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 

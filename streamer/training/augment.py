@@ -51,7 +51,7 @@ def photometric(grey: Grey, rng: np.random.Generator) -> Grey:
 
 
 def _draw_calipers(image: Grey, rng: np.random.Generator) -> None:
-    """Paint marks like a scanner's calipers in place, whatever the label: in TN3K they go with malignancy by accident."""
+    """Paint marks like a scanner's calipers, in place, whatever the label: in TN3K they go with it by accident."""
     height, width = image.shape
     reach = max(2, min(height, width) // 40)
     for _ in range(int(rng.integers(2, 5))):
@@ -61,7 +61,7 @@ def _draw_calipers(image: Grey, rng: np.random.Generator) -> None:
 
 
 def tilt_and_flip(images: list[Grey], rng: np.random.Generator, *, degrees: float) -> list[Grey]:
-    """Rotate square images (an image and its mask) by the same random angle up to `degrees`; flip them left-right or not."""
+    """Rotate square images (an image and its mask) by one random angle up to `degrees`; flip them left-right or not."""
     size = images[0].shape[0]
     matrix = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), float(rng.uniform(-degrees, degrees)), 1.0)
     turned = [
@@ -120,7 +120,7 @@ def place(
     new_w, new_h = max(2, round(width * factor)), max(2, round(height * factor))
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     scaled = np.asarray(cv2.resize(grey, (new_w, new_h), interpolation=interpolation), np.uint8)
-    boxes = boxes * np.float32([new_w / width, new_h / height, new_w / width, new_h / height])
+    boxes = boxes * np.array([new_w / width, new_h / height, new_w / width, new_h / height], np.float32)
     if rng.random() < 0.5:
         scaled = scaled[:, ::-1]
         boxes = np.stack([new_w - boxes[:, 2], boxes[:, 1], new_w - boxes[:, 0], boxes[:, 3]], axis=1)
@@ -128,7 +128,7 @@ def place(
     cell = np.zeros((cell_h, cell_w), np.uint8)
     target = slice(max(top, 0), min(top + new_h, cell_h)), slice(max(left, 0), min(left + new_w, cell_w))
     cell[target] = scaled[target[0].start - top : target[0].stop - top, target[1].start - left : target[1].stop - left]
-    return cell, _clip_boxes(boxes + np.float32([left, top, left, top]), cell_w, cell_h)
+    return cell, _clip_boxes(boxes + np.array([left, top, left, top], np.float32), cell_w, cell_h)
 
 
 def _offset(slack: int, rng: np.random.Generator) -> int:
@@ -137,7 +137,7 @@ def _offset(slack: int, rng: np.random.Generator) -> int:
 
 
 def _clip_boxes(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
-    clipped = np.clip(boxes, 0, np.float32([width, height, width, height]))
+    clipped = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     left_over = np.prod(np.maximum(clipped[:, 2:] - clipped[:, :2], 0), axis=1)
     return np.asarray(clipped[left_over > 0.4 * np.maximum(area, 1e-6)], np.float32)

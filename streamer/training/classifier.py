@@ -34,9 +34,9 @@ class ClassifierTask:
         """Batches an epoch."""
         return len(self.train) // self.config.batch
 
-    def batches(self, epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Augmented crops and class numbers."""
-        size = self.config.size_at(epoch)[0]
+        size = self.config.size_wh[0]
         labels = np.array([_class(picture) for picture in self.train])
         share = np.bincount(labels, minlength=2)[labels].astype(np.float64)
         order = rng.choice(len(self.train), self.steps() * self.config.batch, p=(1 / share) / (1 / share).sum())
@@ -50,7 +50,7 @@ class ClassifierTask:
         return self._cross_entropy(network(batch["image"]), batch["label"])  # type: ignore[no-any-return]
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """AUC and log loss at image level, over all validation pictures and by source."""
+        """AUC (nan without both classes) and log loss at image level, over all validation pictures and by source."""
         graph = GreyInput(network, self.config.mean, self.config.std)
         device = next(network.parameters()).device
         scores = []
@@ -59,15 +59,17 @@ class ClassifierTask:
             crop = torch.from_numpy(window.crop(picture.grey, self.config.size_wh[0])[None])
             scores.append(graph(crop.to(device)).softmax(1)[0, MALIGNANT].item())
         truth = np.array([_class(picture) for picture in self.val])
+        if len(set(truth)) < 2:
+            return {"auc": float("nan")}
         sources = np.array([picture.sample.source for picture in self.val])
         figures = {
             "auc": float(roc_auc_score(truth, scores)),
             "log_loss": float(log_loss(truth, scores, labels=[0, 1])),
         }
         for source in sorted(set(sources)):
-            figures[f"auc_{source}"] = float(
-                roc_auc_score(truth[sources == source], np.array(scores)[sources == source])
-            )
+            part = sources == source
+            if len(set(truth[part])) == 2:
+                figures[f"auc_{source}"] = float(roc_auc_score(truth[part], np.array(scores)[part]))
         return figures
 
     def _crop(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from streamer.assets import configs_dir
+from streamer.assets import configs_dir, weights_dir
+from streamer.backends.choice import available_cores
 from streamer.errors import DeviceError, SettingsError
 from streamer.settings import read_yaml, validated
 from streamer.training.config import TrainingConfig
@@ -16,7 +16,15 @@ from streamer.training.train import train
 
 
 def train_network(
-    role: str, data: Path, config: Path | None, folder: Path, device: str, threads: int, *, resume: bool
+    role: str,
+    data: Path,
+    *,
+    config: Path | None,
+    folder: Path,
+    weights: Path | None,
+    device: str,
+    threads: int,
+    resume: bool,
 ) -> None:
     """Train the network of a role by a configuration file.
 
@@ -32,6 +40,7 @@ def train_network(
     cuda = torch.cuda.is_available()
     if device == "cuda" and not cuda:
         raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
-    train(settings, data, folder, device=torch.device("cuda" if cuda and device != "cpu" else "cpu"), resume=resume)
+    torch.set_num_threads(threads or available_cores())
+    target = torch.device("cuda" if cuda and device != "cpu" else "cpu")
+    train(settings, data, folder, device=target, weights=weights or weights_dir(), resume=resume)
     Console().print(f"weights: {folder}; try them with a configuration that says 'weights: {folder}'")

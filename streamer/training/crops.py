@@ -1,4 +1,4 @@
-"""Segmentation and classification learn from crops around a nodule: how such a crop is drawn, and how a batch is made."""
+"""Segmentation and classification learn from crops around a nodule: how a crop is drawn, and how a batch is made."""
 
 from __future__ import annotations
 

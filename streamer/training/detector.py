@@ -43,9 +43,9 @@ class DetectorTask:
         """Batches an epoch."""
         return len(self.train) // self.config.batch
 
-    def batches(self, epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Canvases with their boxes in ultralytics' form (image number, class, normalised centre and size)."""
-        size = self.config.size_at(epoch)
+        size = self.config.size_wh
         order = rng.permutation(len(self.train))
         for start in range(0, self.steps() * self.config.batch, self.config.batch):
             chosen = order[start : start + self.config.batch]
@@ -104,7 +104,7 @@ class DetectorTask:
             chosen = index if number == 0 else int(rng.integers(len(self.train)))
             cell, boxes = self._cell(chosen, (x1 - x0, y1 - y0), rng, zoom=_MOSAIC_ZOOM)
             canvas[y0:y1, x0:x1] = cell
-            all_boxes.append(boxes + np.float32([x0, y0, x0, y0]))
+            all_boxes.append(boxes + np.array([x0, y0, x0, y0], np.float32))
         return canvas, np.concatenate(all_boxes)
 
     def _cell(
@@ -126,7 +126,7 @@ def _collate(
     image = ((pixels - config.mean) / config.std).unsqueeze(1).expand(-1, 3, -1, -1)
     height, width = canvases[0][0].shape
     numbers = np.concatenate([np.full(len(boxes), number, np.float32) for number, (_, boxes) in enumerate(canvases)])
-    xyxy = np.concatenate([boxes for _, boxes in canvases]) / np.float32([width, height, width, height])
+    xyxy = np.concatenate([boxes for _, boxes in canvases]) / np.array([width, height, width, height], np.float32)
     xywh = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], axis=1)
     return {
         "img": image.contiguous(memory_format=torch.channels_last),

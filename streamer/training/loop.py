@@ -1,12 +1,12 @@
-"""The loop that all three networks share: steps, averaged weights, checkpoints, resume, early stop, a CSV of figures."""
+"""The loop that all networks share: steps, averaged weights, checkpoints, resume, early stop, a CSV of figures."""
 
 from __future__ import annotations
 
 import csv
-import os
+import math
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -31,8 +32,8 @@ class Task(Protocol):
     target: str
     """Name of the validation figure to be maximised."""
 
-    def batches(self, epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """The epoch's batches, augmented, in random order."""
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """An epoch's batches, augmented, in random order."""
 
     def steps(self) -> int:
         """Batches an epoch."""
@@ -66,9 +67,8 @@ class Run:
         """
         self.task, self.config, self.folder, self.device = task, config, folder, device
         self.network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-        )
+        average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         self.optimizer = torch.optim.AdamW(_groups(self.network, config.weight_decay), lr=config.learning_rate)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, config.learning_rate, total_steps=config.epochs * task.steps() + 1, pct_start=0.15
@@ -115,28 +115,30 @@ class Run:
                 progress.console.print(_line(_read_history(self.folder / "history.csv")[-1]))
         return self.state.best
 
-    def _epoch(self, report: object) -> None:
+    def _epoch(self, report: Callable[[float], None]) -> None:
         started = time.perf_counter()
         rng = np.random.default_rng([self.config.seed, self.state.epoch])
         torch.manual_seed(self.config.seed * 100_003 + self.state.epoch)
         random.seed(self.config.seed)
         self.network.train()
         losses = []
-        for batch in self.task.batches(self.state.epoch, rng):
+        for batch in self.task.batches(rng):
             loss = self.task.loss(self.network, {name: tensor.to(self.device) for name, tensor in batch.items()})
             if not torch.isfinite(loss):
                 raise DataError(f"the loss became {loss.item()} in epoch {self.state.epoch}: lower learning_rate")
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
             self.optimizer.step()
             self.schedule.step()
             self.averaged.update_parameters(self.network)
             losses.append(loss.item())
-            report(losses[-1])  # type: ignore[operator]
+            report(losses[-1])
         averaged = self.averaged.module.eval()
         with torch.inference_mode():
             figures = self.task.validate(averaged)
+        if not math.isfinite(figures[self.task.target]):
+            raise DataError(f"the validation images cannot give {self.task.target}: a class is missing, or all nodules")
         self.state.seconds += time.perf_counter() - started
         self._keep(float(np.mean(losses)), figures)
 
@@ -165,8 +167,14 @@ class Run:
         path = self.folder / "checkpoint.pt"
         if not path.is_file():
             return
-        checkpoint = torch.load(path, map_location=self.device, weights_only=True)
-        if checkpoint["config"] != self.config.model_dump(mode="json"):
+        try:
+            checkpoint = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # rubbish can fail anywhere in the reader
+            raise DataError(f"{path} is damaged; start again without resuming") from error
+        # A field that came with a later version of streamer counts as its default, one that went does not count.
+        fields = TrainingConfig.model_fields.items()
+        saved = {name: checkpoint["config"].get(name, field.default) for name, field in fields}
+        if saved != self.config.model_dump(mode="json"):
             raise DataError(f"{path} was made with another configuration; use another run folder or do not resume")
         self.network.load_state_dict(checkpoint["network"])
         self.averaged.load_state_dict(checkpoint["averaged"])
@@ -183,13 +191,14 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
-def _replace(path: Path, write: object) -> None:
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
-        write(partial)  # type: ignore[operator]
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        write(partial)
+        partial.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # a full disk is a RuntimeError for torch
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {' '.join(str(error).split())}") from error
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ from streamer.geometry import Box
 from streamer.training.samples import Sample, Split, held_out, read_manifest
 
 HELD_OUT_FRACTION = 0.2
-"""Share of DDTI cases and gland blocks kept for validation: the paper's 7:2:1 without its test part, which is elsewhere."""
+"""Share of DDTI cases and gland blocks kept for validation: the paper's 7:2:1 without its test part."""
 
 MIN_REGION_PX = 30
 
@@ -37,7 +37,10 @@ def load_samples(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
         return read_manifest(data)
     if not data.is_dir():
         raise DataError(f"no training data at {data}: give a folder in the public layout or a CSV manifest")
-    samples = [*_cine(data), *_ddti(data), *_tn3k(data, tn3k_val_fold), *_gland(data), *_breast(data)]
+    try:
+        samples = [*_cine(data), *_ddti(data), *_tn3k(data, tn3k_val_fold), *_gland(data), *_breast(data)]
+    except (KeyError, ValueError, csv.Error) as error:
+        raise DataError(f"a table below {data} is not in the public layout: {type(error).__name__} {error}") from error
     if not samples:
         raise DataError(f"{data} holds none of cine/, ddti/, tn3k/, gland/, breast/")
     return samples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -47,6 +47,8 @@ class Sample:
     label: Label | None = None
 
 
+_REQUIRED = ("image", "source", "patient", "split")
+_HAS_NODULE = {"": None, "yes": True, "no": False}
 COLUMNS = tuple(field.name for field in fields(Sample))
 
 
@@ -66,8 +68,8 @@ def write_manifest(samples: Iterable[Sample], path: Path) -> None:
             row = {name: getattr(sample, name) for name in COLUMNS}
             for name in ("image", "mask"):
                 row[name] = _relative(row[name], folder)
-            row["boxes_xyxy"] = "; ".join(" ".join(f"{v:g}" for v in box) for box in sample.boxes_xyxy)
-            row["has_nodule"] = {None: "", True: "yes", False: "no"}[sample.has_nodule]
+            row["boxes_xyxy"] = "; ".join(" ".join(f"{v:.10g}" for v in box) for box in sample.boxes_xyxy)
+            row["has_nodule"] = {value: text for text, value in _HAS_NODULE.items()}[sample.has_nodule]
             writer.writerow({name: "" if value is None else value for name, value in row.items()})
 
 
@@ -75,19 +77,17 @@ def read_manifest(path: Path) -> list[Sample]:
     """Read samples from a CSV manifest.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or a row is wrong (the line is named), or a patient stands in
-            two splits.
+        DataError: the file cannot be read, lacks a column, or a row is wrong (the line is named), or a patient stands
+            in two splits.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
-            missing = {"image", "source", "patient", "split"} - set(reader.fieldnames or ())
+            missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
             if missing:
-                raise DataError(
-                    f"{path} lacks the column {sorted(missing)[0]!r}; it needs image, source, patient, split"
-                )
+                raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_REQUIRED)}")
             samples = [_parse(row, path, number) for number, row in enumerate(reader, start=2)]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read the data manifest {path}: {error}") from error
     check_splits(samples)
     return samples
@@ -129,37 +129,43 @@ def describe(samples: Sequence[Sample]) -> str:
     return f"{len(samples)} images of {patients} patients, {nodules} with a nodule" + (f"; {tail}" if tail else "")
 
 
-def _parse(row: dict[str, str], path: Path, line: int) -> Sample:
+def _parse(fields_read: Mapping[str, str | None], path: Path, line: int) -> Sample:
     place = f"{path}, line {line}"
     folder = path.resolve().parent
+    row = {name: fields_read.get(name) or "" for name in COLUMNS}  # a short row leaves fields None
+    for name in _REQUIRED:
+        if not row[name]:
+            raise DataError(f"{place}: {name} is empty")
     try:
-        boxes = [_parse_box(text) for text in row.get("boxes_xyxy", "").split(";") if text.strip()]
-        frame = int(row["frame"]) if row.get("frame") else None
+        boxes = [_parse_box(text) for text in row["boxes_xyxy"].split(";") if text.strip()]
+        frame = int(row["frame"]) if row["frame"] else None
     except ValueError as error:
         raise DataError(f"{place}: {error}") from error
-    split, label = row["split"], row.get("label") or None
+    split, label = row["split"], row["label"] or None
     if split not in SPLITS:
         raise DataError(f"{place}: split must be one of {', '.join(SPLITS)}, got {split!r}")
     if label is not None and label not in LABELS:
         raise DataError(f"{place}: label must be one of {', '.join(LABELS)} or empty, got {label!r}")
+    if row["has_nodule"] not in _HAS_NODULE:
+        raise DataError(f"{place}: has_nodule must be yes, no or empty, got {row['has_nodule']!r}")
     return Sample(
         image=folder / row["image"],
         source=row["source"],
         patient=row["patient"],
         split=split,
         frame=frame,
-        mask=folder / row["mask"] if row.get("mask") else None,
+        mask=folder / row["mask"] if row["mask"] else None,
         label=label,
         boxes_xyxy=tuple(boxes),
-        has_nodule=True if boxes else {"yes": True, "no": False}.get(row.get("has_nodule", "")),
+        has_nodule=True if boxes else _HAS_NODULE[row["has_nodule"]],
     )
 
 
 def _parse_box(text: str) -> Box:
-    left, top, right, bottom = (float(value) for value in text.split())
-    if left >= right or top >= bottom:
+    values = [float(value) for value in text.split()]
+    if len(values) != 4 or not (values[0] < values[2] and values[1] < values[3]):
         raise ValueError(f"a box is 'left top right bottom', got {text.strip()!r}")
-    return left, top, right, bottom
+    return values[0], values[1], values[2], values[3]
 
 
 def _relative(path: Path | None, folder: Path) -> str | None:

@@ -35,14 +35,15 @@ class SegmenterTask:
         """Batches an epoch."""
         return len(self.train) // self.config.batch
 
-    def batches(self, epoch: int, rng: np.random.Generator) -> Iterator[Batch]:
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Augmented crops and their masks, shape (n, 1, size, size), values 0 to 1."""
-        size = self.config.size_at(epoch)[0]
+        size = self.config.size_wh[0]
         order = rng.permutation(len(self.train))
         for start in range(0, self.steps() * self.config.batch, self.config.batch):
             crops, masks = [], []
             for index in order[start : start + self.config.batch]:
-                crop, mask = training_crop(*self.train[index], size, self.config, rng)
+                picture, box = self.train[index]
+                crop, mask = training_crop(picture, box, size, self.config, rng)
                 assert mask is not None  # the constructor keeps pictures with masks only
                 crops.append(crop)
                 masks.append(mask)
@@ -52,8 +53,9 @@ class SegmenterTask:
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """0.5 binary cross entropy + 0.5 Dice loss, as in the paper's code."""
         logits = network(batch["image"])
-        loss = 0.5 * self._cross_entropy(logits, batch["mask"]) + 0.5 * self._dice(logits, batch["mask"])
-        return loss  # type: ignore[no-any-return]
+        cross_entropy: torch.Tensor = self._cross_entropy(logits, batch["mask"])
+        dice: torch.Tensor = self._dice(logits, batch["mask"])
+        return 0.5 * cross_entropy + 0.5 * dice
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Mean Dice inside crops around true boxes, over all nodules and by source."""

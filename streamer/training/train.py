@@ -10,16 +10,27 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from torch import nn
 
 from streamer.errors import DataError
 from streamer.models.networks import CLASSES
-from streamer.models.weights import ModelEntry, Preprocessing, Training, load_fitting, save_half, write_entry
+from streamer.models.weights import (
+    ModelEntry,
+    Preprocessing,
+    Training,
+    load_fitting,
+    load_network,
+    read_manifest,
+    save_half,
+    write_entry,
+)
 from streamer.training.classifier import ClassifierTask
 from streamer.training.config import TrainingConfig
 from streamer.training.curves import draw_curves
 from streamer.training.detector import DetectorTask
-from streamer.training.loop import Run, Task
-from streamer.training.pixels import Picture, load_pictures, phantom_pictures
+from streamer.training.loop import Run
+from streamer.training.pixels import load_pictures, phantom_pictures
+from streamer.training.proposals import load_proposer, propose_boxes
 from streamer.training.public_data import load_samples
 from streamer.training.samples import Sample, describe, thin
 from streamer.training.segmenter import SegmenterTask
@@ -33,7 +44,9 @@ _TASKS: dict[str, type[DetectorTask] | type[SegmenterTask] | type[ClassifierTask
 _LICENCE = "AGPL-3.0-or-later; trained on public research data (see the model card): research use only"
 
 
-def train(config: TrainingConfig, data: Path, folder: Path, *, device: torch.device, resume: bool = False) -> Path:
+def train(
+    config: TrainingConfig, data: Path, folder: Path, *, device: torch.device, weights: Path, resume: bool = False
+) -> Path:
     """Train one network and leave its weights and manifest in the run folder.
 
     Args:
@@ -41,6 +54,7 @@ def train(config: TrainingConfig, data: Path, folder: Path, *, device: torch.dev
         data: folder in the public layout, or CSV manifest.
         folder: run folder; made where missing.
         device: where to train.
+        weights: folder of the networks this one builds on (`boxes_from_detector`, `encoder_from_segmenter`).
         resume: go on from the folder's checkpoint, if there is one.
 
     Returns:
@@ -48,6 +62,7 @@ def train(config: TrainingConfig, data: Path, folder: Path, *, device: torch.dev
 
     Raises:
         DataError: data are missing or inconsistent.
+        WeightsError: a network it builds on is missing or damaged.
         OutputError: the folder cannot be written.
     """
     console = Console()
@@ -61,12 +76,16 @@ def train(config: TrainingConfig, data: Path, folder: Path, *, device: torch.dev
             f"{data} has {len(chosen)} training and {len(val)} validation images of {', '.join(config.sources)}"
         )
     console.print(f"train: {describe(chosen)}\nval:   {describe(val)}")
-    train_pictures = load_pictures(chosen) + phantom_pictures(config.phantom, _FIRST_PHANTOM_SEED + config.seed)
+    train_pictures, val_pictures = load_pictures(chosen), load_pictures(val)
+    if config.boxes_from_detector:
+        detector = load_proposer(weights)
+        train_pictures, val_pictures = propose_boxes(train_pictures, detector), propose_boxes(val_pictures, detector)
+    train_pictures += phantom_pictures(config.phantom, _FIRST_PHANTOM_SEED + config.seed)
     torch.manual_seed(config.seed)
-    task = _task(config, train_pictures, load_pictures(val))
-    if config.init is not None:
-        fitted = load_fitting(task.network, load_file(_beside(data, config.init)))
-        console.print(f"{fitted} tensors taken from {config.init}")
+    task = _TASKS[config.role](config, train_pictures, val_pictures)
+    console.print(f"{_start_from(task.network, config, data, weights)} tensors taken over")
+    if task.steps() == 0:
+        raise DataError(f"{data} has fewer usable training images than a batch of {config.batch}")
     run = Run(task, config, folder, device)
     try:
         run.fit(resume=resume)
@@ -74,22 +93,23 @@ def train(config: TrainingConfig, data: Path, folder: Path, *, device: torch.dev
         console.print(f"stopped; {folder} keeps the last finished epoch: go on with --resume")
         raise
     finally:
-        if run.best_weights.is_file():
+        if run.state.best_epoch >= 0:  # not an earlier run's weights
             draw_curves(folder / "history.csv", folder)
             _export(run, config, chosen)
     return folder
 
 
-def _beside(data: Path, path: Path) -> Path:
-    """A file named relative to the data folder, or to the folder of a data manifest."""
-    found = (data if data.is_dir() else data.parent) / path
-    if not found.is_file():
-        raise DataError(f"the configuration's starting tensors are missing: {found}")
-    return found
-
-
-def _task(config: TrainingConfig, train_pictures: list[Picture], val: list[Picture]) -> Task:
-    return _TASKS[config.role](config, train_pictures, val)
+def _start_from(network: nn.Module, config: TrainingConfig, data: Path, weights: Path) -> int:
+    """Copy what an earlier network has learned; return how many tensors fitted."""
+    if config.init is not None:
+        path = (data if data.is_dir() else data.parent) / config.init
+        if not path.is_file():
+            raise DataError(f"the configuration's starting tensors are missing: {path}")
+        return load_fitting(network, load_file(path))
+    if config.encoder_from_segmenter:
+        segmenter = load_network(weights, "segmenter", read_manifest(weights)).state_dict()
+        return load_fitting(network, {name.removeprefix("encoder."): tensor for name, tensor in segmenter.items()})
+    return 0
 
 
 def _ingredients(samples: list[Sample], config: TrainingConfig) -> list[Sample]:

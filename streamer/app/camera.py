@@ -1,0 +1,200 @@
+"""A live picture from the browser: the newest frame is analysed first, older ones that wait are dropped and counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+import cv2
+import numpy as np
+
+from streamer.app.job import Job
+from streamer.engine import Engine
+from streamer.errors import InputError
+from streamer.outputs.overlay_video import OverlayVideo
+from streamer.pipeline import analyse
+from streamer.records import Frame, Image
+from streamer.settings import OverlaySettings
+from streamer.sources.base import MAX_FRAME_PIXELS
+from streamer.study import Study
+
+NAME = "camera"
+_FPS = 30.0
+_UNDER_WAY = 2  # the pipeline hands a result on when it holds the frame after; more would only be older
+_LOST_S = 20.0  # without a frame: the browser is gone or the device unplugged
+
+
+class CameraSource:
+    """A source whose frames are put in from outside. Only the newest waits.
+
+    Attributes:
+        dropped: frames that a newer one replaced before they could be analysed.
+    """
+
+    expected_frames: int | None = None
+    warnings: tuple[str, ...] = ()
+    complete = False
+
+    def __init__(self) -> None:
+        self.name, self.fps = NAME, _FPS
+        self.width = self.height = 0
+        self.duration_s = 0.0
+        self.dropped = 0
+        self._ready = threading.Condition()
+        self._waiting: tuple[Image, float] | None = None
+        self._under_way = 0
+        self._closed = False
+
+    def put(self, image: Image, time_s: float) -> None:
+        """Offer a frame; one at or before the time of the last is ignored."""
+        with self._ready:
+            if self._closed or time_s <= self.duration_s:
+                return
+            self.height, self.width = image.shape[:2]
+            self.duration_s = time_s
+            self.dropped += self._waiting is not None
+            self._waiting = image, time_s
+            self._ready.notify_all()
+
+    def result_taken(self) -> None:
+        """A result has been handed on: the next frame may go in."""
+        with self._ready:
+            self._under_way -= 1
+            self._ready.notify_all()
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames as they come, until the source is closed or nothing has come for a while."""
+        index = 0
+        while True:
+            with self._ready:
+                arrived = self._ready.wait_for(self._may_go_on, timeout=_LOST_S)
+                if not arrived or self._closed or self._waiting is None:
+                    return
+                (image, time_s), self._waiting = self._waiting, None
+                self._under_way += 1
+            yield Frame(image=image, index=index, time_s=time_s, video=NAME)
+            index += 1
+
+    def close(self) -> None:
+        """End the stream; may be called twice."""
+        with self._ready:
+            self._closed, self._waiting = True, None
+            self._ready.notify_all()
+
+    def _may_go_on(self) -> bool:
+        return self._closed or (self._waiting is not None and self._under_way < _UNDER_WAY)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class CameraJob(Job):
+    """Analyses a camera until it is stopped. What is recorded meanwhile can be analysed as clips afterwards."""
+
+    keeps_frames = False
+
+    def __init__(self, session: str, root: Path) -> None:
+        super().__init__(session, root)
+        self._source = CameraSource()
+        self._recording = threading.Lock()
+        self._recorder: tuple[OverlayVideo, float] | None = None
+        self.recordings: list[Path] = []
+
+    def put(self, jpeg: bytes, time_s: float) -> None:
+        """Take a frame.
+
+        Args:
+            jpeg: the picture.
+            time_s: when it was taken, in seconds since the camera was started.
+
+        Raises:
+            InputError: it is not a picture, or too large.
+            OutputError: it cannot be recorded.
+        """
+        image = _decoded(jpeg)
+        with self._recording:
+            if self._recorder is not None:
+                video, began_s = self._recorder
+                video.add(image, max(0.0, time_s - began_s))
+        self._source.put(image, time_s)
+
+    def record(self, on: bool, time_s: float) -> None:
+        """Begin or end a recording.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with self._recording:
+            if self._recorder is not None:
+                self._recorder[0].close()
+                self._recorder = None
+            if on and not self._stopped.is_set() and self._source.width:
+                path = self.folder / f"camera-{len(self.recordings) + 1}.mp4"
+                size_wh = self._source.width, self._source.height
+                video = OverlayVideo(path, size_wh=size_wh, fps=_FPS, settings=OverlaySettings())
+                self._recorder = video, time_s
+                self.recordings.append(path)
+
+    def status(self) -> dict[str, object]:
+        """As of any job, with the frames dropped and whether it is being recorded."""
+        return super().status() | {"dropped": self._source.dropped, "recording": self._recorder is not None}
+
+    def stop(self) -> None:
+        """End the stream."""
+        super().stop()
+        self._source.close()
+
+    def _analyse(self, engine: Engine) -> None:
+        if self.feed is None or self.summary is None:
+            raise RuntimeError("a job is executed, not analysed")
+        source = self._source
+        self.summary.start_video(NAME, None)
+        results = analyse(source, engine=cast(Engine, _OneAtATime(engine)), study=Study(engine.settings))
+        try:
+            with closing(results), source:  # the source first: the pipeline may be waiting for its next frame
+                for result in results:
+                    source.result_taken()
+                    self.summary.add(result)
+                    self.feed.add(result, clip=0, at_s=result.frame.time_s)
+                    self._count_frame()
+                    if self._should_stop():
+                        break
+        finally:
+            self.record(False, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _OneWorker:
+    workers: int = 1
+
+
+class _OneAtATime:
+    """An engine whose frames go through singly, so that none waits for a batch to fill."""
+
+    batch_frames = 1
+    backend = _OneWorker()
+
+    def __init__(self, engine: Engine) -> None:
+        self.find, self.settings = engine.find, engine.settings
+
+
+def _decoded(jpeg: bytes) -> Image:
+    """RGB pixels of a JPEG, shape (height, width, 3)."""
+    data = np.frombuffer(jpeg, np.uint8)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except cv2.error:
+        image = None
+    if image is None or image.shape[0] * image.shape[1] > MAX_FRAME_PIXELS:
+        raise InputError("the camera's frame is not a picture that can be read")
+    return np.asarray(image, np.uint8)

@@ -1,0 +1,198 @@
+"""Starts and stops the app: its private folder, who may use it, and where it listens."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from streamer.engine import Engine
+from streamer.errors import OutputError, SettingsError
+from streamer.records import Frame
+from streamer.settings import Settings
+
+Login = Callable[[str, str], bool]
+
+_LARGEST_UPLOAD = "8gb"
+_ENVIRONMENT = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+"""Gradio and the hub library it imports would otherwise report to their makers and look for updates."""
+
+
+@contextmanager
+def running(engine: Engine, *, host: str, port: int, login: Login | None = None) -> Iterator[str]:
+    """The app, ready to be used, as long as the context lasts. One at a time in a process.
+
+    Args:
+        engine: loaded networks, shared by all sessions.
+        host: address to listen on.
+        port: port to listen on; 0 for any that is free.
+        login: tells whether a user's password is right; anybody may use the app without it.
+
+    Yields:
+        URL of the page.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+        OutputError: the temporary folder cannot be written.
+    """
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(_private_folder()))
+        stack.enter_context(_environment(_ENVIRONMENT | {"GRADIO_TEMP_DIR": str(root)}))
+        # Gradio reads the environment when it is imported.
+        from streamer.app.answers import Answers
+        from streamer.app.demo_clip import DemoClip
+        from streamer.app.jobs import Jobs
+        from streamer.app.page import build_page, look
+
+        jobs = Jobs(engine, root)
+        stack.callback(jobs.close)
+        demo = DemoClip(root / "phantom.mp4")
+        stack.callback(demo.close)
+        page = build_page(jobs, Answers(jobs, root, demo))
+        stack.callback(page.close, verbose=False)
+        try:
+            _, url, _ = page.launch(
+                server_name=host,
+                server_port=port or _free_port(host),
+                auth=login,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                run_history=False,
+                enable_monitoring=False,
+                footer_links=[],
+                max_file_size=_LARGEST_UPLOAD,
+                **look(),
+            )
+        except OSError as error:
+            raise SettingsError(f"cannot listen on {host}, port {port}: choose another --host or --port") from error
+        yield url
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    auth_file: Path | None,
+    without_login: bool,
+    announce: Callable[[str], None],
+) -> None:
+    """Run the app until Ctrl-C or termination.
+
+    Args:
+        settings: of all analyses.
+        host, port: where to listen.
+        auth_file: users and passwords, a line "name:password" each.
+        without_login: True to let anybody in who can reach an address that others can reach.
+        announce: told the page's URL.
+
+    Raises:
+        SettingsError: others could reach the app without a login, or the file or address cannot be used.
+        WeightsError, DeviceError: the networks cannot be loaded.
+    """
+    login = None if auth_file is None else read_logins(auth_file)
+    if login is None and not without_login and not is_loopback(host):
+        raise SettingsError(
+            f"{host} can be reached from other machines: give a login with --auth-file, "
+            "or --without-login if everybody who can reach it may use it"
+        )
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        with running(_warm_engine(settings), host=host, port=port, login=login) as url:
+            announce(url)
+            ended.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _warm_engine(settings: Settings) -> Engine:
+    """Loaded networks that have seen a frame, so that the first user does not wait for them."""
+    engine = Engine(settings)
+    engine.find([Frame(image=np.zeros((480, 640, 3), np.uint8), index=0, time_s=0.0, video="")])
+    return engine
+
+
+def is_loopback(host: str) -> bool:
+    """True if only this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_logins(path: Path) -> Login:
+    """Read users and passwords, a line "name:password" each; empty lines and those that begin with # do not count.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds no user or a line without a password.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the login file {path}") from error
+    passwords: dict[str, bytes] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, password = line.strip().partition(":")
+        if not name or not password:
+            raise SettingsError(f'{path}, line {number}: expected "name:password"')
+        passwords[name] = password.encode()
+    if not passwords:
+        raise SettingsError(f'{path} names no user: give a line "name:password" for each')
+
+    def is_right(name: str, password: str) -> bool:
+        expected = passwords.get(name)
+        return hmac.compare_digest(expected or b"\0", password.encode()) and expected is not None
+
+    return is_right
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _private_folder() -> Iterator[str]:
+    """A temporary folder that only this user can look into, deleted with all it holds."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="streamer-app-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OutputError(f"cannot write to the temporary folder {tempfile.gettempdir()}: {error.strerror}") from error
+    with folder as path:
+        yield str(Path(path).resolve())
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for as long as the app runs."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

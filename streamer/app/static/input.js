@@ -1,0 +1,142 @@
+// What is to be analysed: clips that are chosen or dropped, the demo clip, or a camera.
+class Input {
+  constructor(find, ask, uploadFile, follow, say) {
+    Object.assign(this, { find, ask, uploadFile, follow, say, clips: [], job: null });
+    this.camera = new Camera(find("camera-video"), ask);
+    this.connectTabs();
+    this.connectClips();
+    this.connectCamera();
+  }
+
+  // Show what can be pressed in the state that the job is in.
+  show(state, live) {
+    const busy = state === "waiting" || state === "running";
+    this.find("analyse").disabled = (busy && !live) || !this.clips.length || this.clips.some((clip) => !clip.path);
+    this.find("stop").disabled = !busy || live;
+    this.find("demo").disabled = busy && !live;
+    const filming = busy && live;
+    this.find("camera-start").disabled = busy;
+    this.find("camera-stop").disabled = this.find("camera-record").disabled = !filming;
+    if (!filming) {
+      this.camera.close();
+      this.find("camera-record").setAttribute("aria-pressed", "false");
+    }
+    for (const name of ["back", "play", "forward", "loop"]) this.find(name).disabled = live || state === "empty";
+    this.find("camera-video").style.display = filming ? "block" : "none";
+    this.state = state;
+    this.live = live;
+  }
+
+  // Run an action of the user; what goes wrong becomes one line.
+  async try(action) {
+    try {
+      await action();
+    } catch (error) {
+      this.say(error.message, "error");
+    }
+  }
+
+  connectTabs() {
+    const tabs = [...this.find("choose").closest(".room").querySelectorAll("[role=tab]")];
+    const select = (chosen) => {
+      for (const tab of tabs) {
+        tab.setAttribute("aria-selected", String(tab === chosen));
+        tab.tabIndex = tab === chosen ? 0 : -1;
+        document.getElementById(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
+      }
+    };
+    for (const tab of tabs) {
+      tab.addEventListener("click", () => select(tab));
+      tab.addEventListener("keydown", (event) => {
+        if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+        const other = tabs[1 - tabs.indexOf(tab)];
+        select(other);
+        other.focus();
+        event.stopPropagation();
+      });
+    }
+  }
+
+  connectClips() {
+    const stage = this.find("stage");
+    const room = stage.closest(".room");
+    room.addEventListener("dragover", (event) => { event.preventDefault(); stage.classList.add("over"); });
+    room.addEventListener("dragleave", (event) => { if (!room.contains(event.relatedTarget)) stage.classList.remove("over"); });
+    room.addEventListener("drop", (event) => {
+      event.preventDefault();
+      stage.classList.remove("over");
+      this.choose([...event.dataTransfer.files]);
+    });
+    this.find("choose").addEventListener("change", (event) => {
+      this.choose([...event.target.files]);
+      event.target.value = "";
+    });
+    this.find("demo").addEventListener("click", () => this.try(async () => {
+      this.say("Preparing the demo clip", "note");
+      this.follow(await this.ask("demo"), false);
+    }));
+    this.find("analyse").addEventListener("click", () => this.try(async () => {
+      const paths = this.clips.map((clip) => clip.path);
+      this.follow(await this.ask("start", paths, this.find("patient").value), false);
+    }));
+  }
+
+  choose(files) {
+    for (const file of files) {
+      const clip = { name: file.name, path: null };
+      this.clips.push(clip);
+      this.try(async () => {
+        try {
+          const { path } = await this.uploadFile(file);
+          await this.ask("claim", path);
+          clip.path = path;
+        } catch (error) {
+          this.clips.splice(this.clips.indexOf(clip), 1);
+          throw new Error(`${file.name} cannot be uploaded: ${error.message}`);
+        } finally {
+          this.listClips();
+        }
+      });
+    }
+    this.listClips();
+  }
+
+  listClips() {
+    this.find("chosen").replaceChildren(...this.clips.map((clip) => {
+      const item = document.createElement("li");
+      const name = Object.assign(document.createElement("span"), { textContent: clip.name, title: clip.name });
+      const state = Object.assign(document.createElement("small"), { textContent: clip.path ? "" : "uploading" });
+      const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
+      remove.setAttribute("aria-label", `Leave out ${clip.name}`);
+      remove.addEventListener("click", () => {
+        this.clips.splice(this.clips.indexOf(clip), 1);
+        this.listClips();
+      });
+      item.append(name, state, remove);
+      return item;
+    }));
+    this.show(this.state, this.live);
+  }
+
+  connectCamera() {
+    const token = () => this.job.token;
+    this.find("camera-start").addEventListener("click", () => this.try(async () => {
+      await this.camera.open(this.find("devices").value);
+      const job = await this.ask("camera");
+      this.follow(job, true);
+      this.camera.send(job.token, (error) => this.say(error.message, "error"));
+      const devices = await this.camera.devices();
+      this.find("devices").replaceChildren(...devices.map(({ deviceId, label }) => new Option(label || "camera", deviceId)));
+    }));
+    this.find("camera-record").addEventListener("click", () => this.try(async () => {
+      const on = this.find("camera-record").getAttribute("aria-pressed") !== "true";
+      await this.ask("record", token(), on, this.camera.now());
+      this.find("camera-record").setAttribute("aria-pressed", String(on));
+    }));
+    this.find("camera-stop").addEventListener("click", () => this.try(async () => {
+      this.camera.close();
+      const recorded = await this.ask("recorded", token());
+      if (recorded.token) this.follow(recorded, false);
+    }));
+  }
+}

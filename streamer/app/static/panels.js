@@ -1,0 +1,154 @@
+// The patient, a card a nodule with the reader's note, and the results.
+const NOTE_PAUSE_MS = 500;
+
+class Panels {
+  constructor(find, ask, onSeek) {
+    this.find = find;
+    this.ask = ask;
+    this.onSeek = onSeek;
+    this.categories = [];
+    this.reset(null);
+  }
+
+  reset(token) {
+    this.token = token;
+    this.cards = new Map();
+    this.find("cards").replaceChildren();
+    this.find("results").hidden = this.find("to-results").hidden = true;
+    this.find("patient-value").textContent = "–";
+    this.find("patient-decision").textContent = "";
+    this.find("patient-support").textContent = token ? "Analysis has begun." : "Nothing analysed yet.";
+    this.find("nodules-count").textContent = "";
+    this.find("brief").textContent = token ? "" : "Each nodule found gets a card.";
+  }
+
+  show({ patient, nodules, brief }, ended) {
+    this.write("patient-value", patient.text);
+    this.write("patient-decision", patient.nodules || ended ? patient.decision : "");
+    this.find("patient-decision").dataset.decision = patient.decision;
+    this.write("patient-support", patient.nodules
+      ? `Highest of ${patient.nodules} nodule${patient.nodules > 1 ? "s" : ""} (#${patient.top}), seen in ` +
+        `${patient.frames} frames in all. Threshold ${patient.threshold_text}.`
+      : `No nodule has lasted long enough to count. Threshold ${patient.threshold_text}.`);
+    this.write("nodules-count", nodules.length ? String(nodules.length) : "");
+    this.write("brief", brief ? `${brief} brief finding${brief > 1 ? "s" : ""} not counted.` : "");
+    const held = new Set(nodules.map((nodule) => nodule.track));
+    for (const [track, card] of this.cards) {
+      if (held.has(track)) continue;
+      card.article.remove();
+      this.cards.delete(track);
+    }
+    for (const nodule of nodules) this.showNodule(nodule);
+  }
+
+  write(name, text) {
+    const place = this.find(name);
+    if (place.textContent !== text) place.textContent = text; // screen readers repeat what is written again
+  }
+
+  showNodule(nodule) {
+    if (!this.cards.has(nodule.track)) this.cards.set(nodule.track, this.makeCard(nodule));
+    const card = this.cards.get(nodule.track);
+    card.key = nodule.key;
+    card.value.textContent = nodule.max_text;
+    card.facts.textContent =
+      `median ${nodule.median_text}, ${nodule.frames} frames\n${nodule.size_text}\n${nodule.key_text}`;
+    if (card.portraitOf !== nodule.key) {
+      card.portraitOf = nodule.key;
+      this.loadPortrait(card, nodule.track);
+    }
+  }
+
+  async loadPortrait(card, track) {
+    const token = this.token;
+    const answer = await this.ask("portrait", token, track).catch(() => ({}));
+    if (token === this.token && answer.jpeg) card.picture.src = `data:image/jpeg;base64,${answer.jpeg}`;
+  }
+
+  makeCard(nodule) {
+    const make = (tag, properties, ...children) => {
+      const made = Object.assign(document.createElement(tag), properties);
+      made.append(...children);
+      return made;
+    };
+    const name = `Nodule ${nodule.track}`;
+    const picture = make("img", { alt: "", width: 76, height: 76 });
+    const value = make("b", { title: "highest malignancy probability" });
+    const facts = make("div", { className: "facts" });
+    facts.style.whiteSpace = "pre-line";
+    const portrait = make("button", { type: "button", className: "portrait", title: "Go to its key frame" }, picture);
+    portrait.setAttribute("aria-label", `${name}: go to its key frame`);
+    const category = make("select", {}, make("option", { value: "", textContent: "C-TIRADS" }),
+      ...this.categories.map((value) => make("option", { value, textContent: `C-TIRADS ${value}` })));
+    category.setAttribute("aria-label", `C-TIRADS of nodule ${nodule.track}`);
+    const note = make("textarea", { rows: 1, maxLength: 4000, placeholder: "Reader's note" });
+    note.setAttribute("aria-label", `Reader's note on nodule ${nodule.track}`);
+    const article = make("article", { className: "card" },
+      portrait, make("div", { className: "head" }, make("span", { textContent: name }), value), facts,
+      make("div", { className: "reader" }, category, note));
+    article.style.setProperty("--colour", nodule.colour);
+    article.dataset.track = nodule.track;
+    const card = { article, picture, value, facts, key: nodule.key, portraitOf: null };
+    portrait.addEventListener("click", () => this.onSeek(card.key));
+    const token = this.token;
+    const save = async () => {
+      clearTimeout(card.timer);
+      try {
+        await this.ask("note", token, nodule.track, category.value, note.value);
+        article.dataset.saved = note.value;
+      } catch (error) {
+        note.setCustomValidity(error.message);
+        note.reportValidity();
+      }
+    };
+    category.addEventListener("change", save);
+    note.addEventListener("change", save);
+    note.addEventListener("input", () => {
+      note.setCustomValidity("");
+      clearTimeout(card.timer);
+      card.timer = setTimeout(save, NOTE_PAUSE_MS);
+    });
+    const before = [...this.find("cards").children].find((other) => Number(other.dataset.track) > nodule.track);
+    this.find("cards").insertBefore(article, before || null);
+    return card;
+  }
+
+  // Links to all files, the archive, and the overlay videos to be played here.
+  showResults(files, line) {
+    const address = (path) => `gradio_api/file=${path.split("/").map(encodeURIComponent).join("/")}`;
+    const links = files.map(({ name, path, bytes }) => {
+      const link = document.createElement("a");
+      link.className = "button";
+      link.href = address(path);
+      link.download = name;
+      link.textContent = name;
+      link.title = bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+      return link;
+    }).filter((link) => !link.download.endsWith(".png")); // the page and the archive hold the pictures
+    const all = document.createElement("button");
+    all.type = "button";
+    all.textContent = "All as ZIP";
+    const token = this.token;
+    all.addEventListener("click", async () => {
+      all.disabled = true;
+      const answer = await this.ask("archive", token).catch((error) => ({ error }));
+      all.disabled = false;
+      if (!answer.path) return;
+      const link = document.createElement("a");
+      link.href = address(answer.path);
+      link.download = "study.zip";
+      link.click();
+    });
+    this.find("files").replaceChildren(...links, all);
+    this.find("videos").replaceChildren(...files.filter(({ name }) => name.endsWith(".mp4")).map(({ name, path }) => {
+      const video = document.createElement("video");
+      video.controls = true;
+      video.preload = "metadata";
+      video.src = address(path);
+      video.setAttribute("aria-label", `Overlay video ${name}`);
+      return video;
+    }));
+    this.find("results-line").textContent = line;
+    this.find("results").hidden = this.find("to-results").hidden = files.length === 0;
+  }
+}

@@ -1,0 +1,91 @@
+"""Nodules and patient so far, as the panels show them: counted by the study, worded as on the overlay."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from streamer.engine import Engine
+from streamer.overlay import clock, percent, track_colour
+from streamer.records import FrameResult, Track
+from streamer.study import Study, decide
+
+_EVERY_S = 0.3  # often enough for a number that is read, and rarely enough to cost nothing
+
+
+class Summary:
+    """Follows the frames of a study. One thread adds; `shown` may be read by any.
+
+    Attributes:
+        shown: {"version", "patient", "nodules", "brief"} as plain data, replaced as a whole whenever it is renewed.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Start with nothing seen, under the settings and threshold of `engine`."""
+        self._study = Study(engine.settings)
+        self._threshold = engine.threshold
+        self._first_positions: dict[str, int] = {}
+        self._positions = 0
+        self._renewed_s = 0.0
+        self._version = 0
+        self._patient: float | None = None
+        self.shown: dict[str, Any] = {}
+        self._renew()
+
+    def start_video(self, name: str, expected_frames: int | None) -> None:
+        """A clip begins."""
+        self._first_positions[name] = self._positions
+        self._study.start_video(name, expected_frames)
+
+    def add(self, result: FrameResult) -> None:
+        """Count a frame."""
+        self._positions += 1
+        self._patient = self._study.add(result.frame, result.nodules)
+        if time.monotonic() - self._renewed_s > _EVERY_S:
+            self._renew()
+
+    def end_video(self, name: str, frames: int) -> None:
+        """A clip ends."""
+        self._study.end_video(name, frames)
+        self._patient = self._study.patient_malignancy()
+        self._renew()
+
+    def _renew(self) -> None:
+        tracks = self._study.tracks()
+        counted = [track for track in tracks if track.qualifies]
+        top = max(counted, key=lambda track: track.malignancy_max, default=None)
+        self._version += 1
+        self._renewed_s = time.monotonic()
+        self.shown = {
+            "version": self._version,
+            "patient": {
+                "malignancy": self._patient,
+                "text": "\N{EN DASH}" if self._patient is None else percent(self._patient),
+                "decision": decide(self._patient, self._threshold),
+                "threshold": self._threshold,
+                "threshold_text": percent(self._threshold),
+                "nodules": len(counted),
+                "frames": sum(track.supporting_frames for track in counted),
+                "top": top.track if top else None,
+            },
+            "nodules": [self._nodule(track) for track in counted],
+            "brief": len(tracks) - len(counted),
+        }
+
+    def _nodule(self, track: Track) -> dict[str, Any]:
+        key = track.key_nodule
+        return {
+            "track": track.track,
+            "colour": "#{:02x}{:02x}{:02x}".format(*track_colour(track.track)),
+            "clip": track.video,
+            "max": track.malignancy_max,
+            "max_text": percent(track.malignancy_max),
+            "median_text": percent(track.malignancy_median),
+            "suspicious": track.malignancy_max >= self._threshold,
+            "frames": track.supporting_frames,
+            "key": self._first_positions[track.video] + track.key_frame,
+            "key_text": f"frame {track.key_frame}, {clock(track.key_time_s)}",
+            "size_text": f"{key.long_axis_px:.0f} \N{MULTIPLICATION SIGN} {key.short_axis_px:.0f} px"
+            if key.area_px
+            else "no outline",
+        }

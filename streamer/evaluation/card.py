@@ -1,0 +1,91 @@
+"""Model cards: generated from the manifest, so that the figures in them cannot drift from those measured.
+
+What cannot be generated (known failures, described) comes from `notes/<role>.md` beside the weights, word for word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from streamer.errors import OutputError, WeightsError
+from streamer.evaluation.tables import interval_text
+from streamer.models.weights import ModelEntry, ReportedFigure, Role, read_manifest
+
+_PURPOSE: dict[Role, str] = {
+    "detector": "finds thyroid nodules in B-mode ultrasound frames and gives a box and a confidence for each",
+    "segmenter": "outlines the nodule in a square crop around its box",
+    "classifier": "gives the probability that the nodule in a square crop is malignant",
+}
+_TERMS = {
+    "cine": "cine sweeps of thyroid nodules; no terms stated: research use only, not redistributed",
+    "tn3k": "TN3K / TNCD stills, pathology-derived labels; the publishing repositories are MIT",
+    "ddti": "DDTI stills with nodule masks and a TI-RADS reading (Pedraza et al. 2015), open-access research set",
+    "gland": "TG3K stills of healthy glands, nodule-free; the publishing repository is MIT",
+    "breast": "BUSI breast ultrasound (Al-Dhabyani et al. 2020), research use; another organ",
+    "phantom": "simulated frames made by streamer itself",
+}
+_OWN_DATA = "terms as its owner states"
+_POINT: dict[Role, str] = {
+    "detector": "confidence",
+    "segmenter": "cut on the probability map",
+    "classifier": "probability from which a nodule is called malignant",
+}
+
+
+def card_path(folder: Path, role: Role) -> Path:
+    """Where the card of a network lies in its weights folder."""
+    return folder / f"{role}.md"
+
+
+def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
+    """The card of a network, Markdown.
+
+    Args:
+        role: which network.
+        entry: its entry in the manifest.
+        notes: known failures and the like, Markdown, taken over word for word; may be empty.
+    """
+    environment = Environment(  # no escaping: it is Markdown, and all of it our own
+        loader=PackageLoader("streamer.evaluation"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("card.md.j2").render(
+        role=role,
+        entry=entry,
+        purpose=_PURPOSE[role],
+        point=_POINT[role],
+        sources=[(name, text, _TERMS.get(name, _OWN_DATA)) for name, text in entry.training.data.items()],
+        groups=_grouped(entry.figures),
+        interval_text=interval_text,
+        notes=notes.strip(),
+    )
+
+
+def write_card(folder: Path, role: Role) -> Path:
+    """Write a network's card beside its weights, with the notes of `notes/<role>.md` if there are any.
+
+    Raises:
+        WeightsError: the manifest is missing or damaged, or has no such network.
+        OutputError: the card cannot be written or the notes cannot be read.
+    """
+    entry = read_manifest(folder).models.get(role)
+    if entry is None:
+        raise WeightsError(f"{folder} has no {role}")
+    path, notes = card_path(folder, role), folder / "notes" / f"{role}.md"
+    partial = path.with_name(path.name + ".partial")
+    try:
+        text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+        partial.write_text(render_card(role, entry, text), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def _grouped(figures: Iterable[ReportedFigure]) -> dict[tuple[str, str], list[ReportedFigure]]:
+    groups: dict[tuple[str, str], list[ReportedFigure]] = {}
+    for figure in figures:
+        groups.setdefault((figure.data, figure.split), []).append(figure)
+    return groups

@@ -1,0 +1,185 @@
+"""From log-odds to the classifier's figures: AUC, operating point, calibration, at image and patient level."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import floor
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import DataError
+from streamer.evaluation.calibration import apply_temperature, calibration_error, fit_temperature, reliability_curve
+from streamer.evaluation.classification import (
+    auc,
+    auc_by_group,
+    classification_point,
+    patient_maximum,
+    roc,
+    youden_threshold,
+)
+from streamer.evaluation.figure import Figure
+from streamer.evaluation.measure_classifier import ClassifiedView
+from streamer.evaluation.plots import Line, draw_calibration, draw_lines
+from streamer.evaluation.result import Chosen, Evaluation, Result
+from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, subsets
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.bool_]
+
+_LEAST_OF_A_CLASS = 2
+_DECIMALS = 4
+_NOTES = (
+    "Labels are those of each source; those of DDTI are a TI-RADS reading, not pathology.",
+    "Intervals by DeLong and Wilson take images as independent; where several images share a cluster, the clustered "
+    "interval is the honest one.",
+    "The probability of an image is the greatest over its nodules, that of a patient the greatest over the images.",
+    "ECE is the expected calibration error of the probability shown, ten bins of equal width.",
+    "Where temperature and operating point were chosen on the images of a figure, that figure is optimistic.",
+)
+
+
+def choose(seen: Sequence[ClassifiedView]) -> Chosen:
+    """Temperature and Youden operating point from held-out images.
+
+    Args:
+        seen: labelled images of one source that the classifier was not fitted to.
+
+    Raises:
+        DataError: one of the classes is missing.
+    """
+    labels, log_odds = _arrays(seen)
+    temperature = fit_temperature(labels, log_odds)
+    # Rounded down, so that the case that set it stays on its side whatever the arithmetic.
+    scale = 10**_DECIMALS
+    threshold = floor(youden_threshold(labels, apply_temperature(log_odds, temperature)) * scale) / scale
+    part = subsets([image.view for image in seen], parts=False)[0]
+    return Chosen(
+        temperature=round(temperature, _DECIMALS),
+        operating_point=threshold,
+        source=f"greatest Youden index on {part.name}, {part.split}, {len(seen)} images, after temperature scaling on "
+        "the same images (in-sample)",
+    )
+
+
+def calibration_part(seen: Sequence[ClassifiedView], trained_on: set[str]) -> list[ClassifiedView]:
+    """The images to choose temperature and operating point on: the largest source that the training drew on.
+
+    Its held-out part resembles the training data and mixes no kinds of label; external sources stay untouched.
+
+    Raises:
+        DataError: no such source is there.
+    """
+    counts = Counter(image.view.source for image in seen if image.view.source in trained_on)
+    if not counts:
+        raise DataError("no held-out image of a source that the classifier was trained on: nothing to calibrate with")
+    source = counts.most_common(1)[0][0]
+    return [image for image in seen if image.view.source == source]
+
+
+def evaluate_probabilities(
+    seen: Sequence[ClassifiedView], *, temperature: float, threshold: float, chosen: Chosen | None
+) -> Evaluation:
+    """All figures and plots of a classifier.
+
+    Args:
+        seen: labelled images, at least one.
+        temperature: divides the logits.
+        threshold: operating point on the probability after that.
+        chosen: what was chosen on the way, to be handed on.
+    """
+    parts = subsets([image.view for image in seen], parts=False)
+    parts = [part for part in parts if len({seen[row].view.source for row in part.rows}) == 1]
+    results: list[Result] = []
+    curves: list[Line] = []
+    for part in parts:
+        images = [seen[row] for row in part.rows]
+        labels, log_odds = _arrays(images)
+        shown = apply_temperature(log_odds, temperature)
+        patients = np.array([image.view.patient for image in images])
+        results += _named(part, "image level", "images", _ranking(labels, shown, patients, part, threshold))
+        results += _named(part, "image level", "images", _calibration(labels, log_odds, patients, part, temperature))
+        curves += _curve(f"{part.name}, images", labels, shown)
+        if images[0].view.source not in BLOCKED_SOURCES:
+            whole = patient_maximum(patients, labels, shown)
+            figures = _ranking(whole.labels, whole.scores, whole.patients, part, threshold)
+            results += _named(part, "patient level", f"{part.cluster}s", figures)
+            curves += _curve(f"{part.name}, {part.cluster}s", whole.labels, whole.scores)
+    boxes = Counter(image.boxed_by for image in seen)
+    return Evaluation(
+        subject="classifier",
+        results=tuple(results),
+        plots={
+            "roc": draw_lines(curves, x="1 - specificity", y="sensitivity", diagonal=True),
+            "calibration": draw_calibration(
+                {
+                    f"{part.name}, temperature {value:.2f}": reliability_curve(labels, apply_temperature(odds, value))
+                    for part in parts
+                    for labels, odds in [_arrays([seen[row] for row in part.rows])]
+                    for value in dict.fromkeys((1.0, temperature))
+                }
+            ),
+        },
+        settings={"temperature": f"{temperature:.4g}", "operating point": f"{threshold:.4g}"},
+        notes=(*_NOTES, "Crops: " + ", ".join(f"{count} by {name}" for name, count in sorted(boxes.items())) + "."),
+        chosen=chosen,
+    )
+
+
+def _arrays(images: Sequence[ClassifiedView]) -> tuple[Labels, Floats]:
+    labels = np.array([image.malignant for image in images], np.bool_)
+    return labels, np.array([image.log_odds for image in images], np.float64)
+
+
+def _has_both(labels: Labels) -> bool:
+    return bool(min(labels.sum(), (~labels).sum()) >= _LEAST_OF_A_CLASS)
+
+
+def _ranking(
+    labels: Labels, shown: Floats, patients: npt.NDArray[np.str_], part: Subset, threshold: float
+) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {}
+    if _has_both(labels):
+        figures["AUC"] = auc(labels, shown)
+        if len(np.unique(patients)) < len(patients):
+            figures["AUC, clustered"] = auc_by_group(labels, shown, patients, part.resampling)
+    point = classification_point(labels, shown, threshold)
+    return figures | {
+        "sensitivity": point.sensitivity,
+        "specificity": point.specificity,
+        "PPV": point.ppv,
+        "NPV": point.npv,
+    }
+
+
+def _calibration(
+    labels: Labels, log_odds: Floats, patients: npt.NDArray[np.str_], part: Subset, temperature: float
+) -> dict[str, Figure]:
+    return {
+        f"ECE {when} temperature scaling": calibration_error(
+            labels, apply_temperature(log_odds, value), patients, part.resampling
+        )
+        for when, value in (("before", 1.0), ("after", temperature))
+    }
+
+
+def _named(part: Subset, level: str, count_of: str, figures: dict[str, Figure]) -> list[Result]:
+    return [
+        Result(
+            name=f"{name}, {level}",
+            figure=figure,
+            data=part.name,
+            split=part.split,
+            count_of=count_of,
+            clusters_of=count_of if figure.clusters == figure.count else f"{part.cluster}s",
+        )
+        for name, figure in figures.items()
+    ]
+
+
+def _curve(name: str, labels: Labels, shown: Floats) -> list[Line]:
+    if not _has_both(labels):
+        return []
+    curve = roc(labels, shown)
+    return [Line(name, curve.false_positive_rate, curve.sensitivity)]

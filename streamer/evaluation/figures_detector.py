@@ -1,0 +1,123 @@
+"""From detected boxes to the detector's figures and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure as Plot
+
+from streamer.evaluation.detection import (
+    DetectionCurve,
+    average_precision,
+    average_precision_50_95,
+    best_f1,
+    detection_curve,
+    detection_point,
+    false_positives_on_empty,
+    sensitivity_at,
+)
+from streamer.evaluation.figure import Figure
+from streamer.evaluation.matching import ImageBoxes, match
+from streamer.evaluation.measure_detector import DetectedView
+from streamer.evaluation.plots import Line, draw_lines
+from streamer.evaluation.result import Evaluation, Result
+from streamer.evaluation.subsets import Subset, subsets
+
+FALSE_POSITIVES_AN_IMAGE = 0.5
+_NOTES = (
+    "A detection is right if it overlaps a true box by an IoU of 0.5 or more; a second one of a nodule is wrong.",
+    "Cine masks mark one nodule a sequence; another one in view counts as a false positive.",
+    "Best F1 is chosen on the data it is measured on and therefore optimistic.",
+)
+
+
+def evaluate_detections(seen: Sequence[DetectedView], confidence: float) -> Evaluation:
+    """All figures and plots of a detector.
+
+    Args:
+        seen: images with true and detected boxes, at least one.
+        confidence: its operating point.
+    """
+    parts = subsets([image.view for image in seen])
+    results: list[Result] = []
+    for part in parts:
+        images = [seen[row].boxes for row in part.rows]
+        results += [*_curve_results(part, images), *operating_results(part, images, confidence)]
+    curves = {
+        part.name: detection_curve(match([seen[row].boxes for row in part.rows]))
+        for part in parts
+        if part.whole and any(len(seen[row].boxes.truth_xyxy) for row in part.rows)
+    }
+    return Evaluation(
+        subject="detector",
+        results=tuple(results),
+        plots={"precision-recall": _precision_recall(curves), "froc": _froc(curves)} if curves else {},
+        settings={"operating confidence": f"{confidence:.3g}"},
+        notes=_NOTES,
+    )
+
+
+def operating_results(part: Subset, images: Sequence[ImageBoxes], confidence: float) -> list[Result]:
+    """The figures of one subset at the operating point; what is not defined for its images is left out."""
+    matches, resampling = match(images), part.resampling
+    figures: dict[str, Figure] = {}
+    if matches.truths.any():
+        point = detection_point(matches, confidence, resampling)
+        figures = {
+            "F1 at the operating point": point.f1,
+            "sensitivity at the operating point": point.sensitivity,
+            "precision at the operating point": point.precision,
+        }
+    if (matches.truths == 0).any():
+        figures["false positives an image without a nodule, at the operating point"] = false_positives_on_empty(
+            matches, confidence, resampling
+        )
+    return _named(part, figures)
+
+
+def _curve_results(part: Subset, images: Sequence[ImageBoxes]) -> list[Result]:
+    """The figures over all confidences, where the subset shows nodules."""
+    matches, resampling = match(images), part.resampling
+    if not matches.truths.any():
+        return []
+    figures = {"AP50": average_precision(matches, resampling)}
+    if part.whole:
+        figures["AP50-95"] = average_precision_50_95(images, resampling)
+    figures[f"sensitivity at {FALSE_POSITIVES_AN_IMAGE:g} false positives an image"] = sensitivity_at(
+        matches, FALSE_POSITIVES_AN_IMAGE, resampling
+    )
+    if part.whole:
+        figures["best F1"] = best_f1(matches, resampling)
+    return _named(part, figures)
+
+
+def _named(part: Subset, figures: dict[str, Figure]) -> list[Result]:
+    return [
+        Result(
+            name=name,
+            figure=figure,
+            data=part.name,
+            split=part.split,
+            count_of="images",
+            clusters_of=f"{part.cluster}s",
+        )
+        for name, figure in figures.items()
+    ]
+
+
+def _precision_recall(curves: dict[str, DetectionCurve]) -> Plot:
+    lines = [Line(name, curve.sensitivity, curve.precision) for name, curve in curves.items()]
+    return draw_lines(lines, x="sensitivity (recall)", y="precision")
+
+
+def _froc(curves: dict[str, DetectionCurve]) -> Plot:
+    lines = [Line(name, curve.false_positives, curve.sensitivity) for name, curve in curves.items()]
+    most = max((float(np.max(line.x, initial=0)) for line in lines), default=0)
+    return draw_lines(
+        lines,
+        x="false positives an image",
+        y="sensitivity",
+        x_range=(0.0, min(max(most, 1.0), 4.0)),
+        mark_x=FALSE_POSITIVES_AN_IMAGE,
+    )

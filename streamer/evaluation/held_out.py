@@ -1,0 +1,102 @@
+"""The data of an evaluation: which samples count, read at full size, and sent through networks in order."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+from streamer.errors import DataError
+from streamer.models.weights import ModelEntry
+from streamer.training.pixels import Picture, load_pictures
+from streamer.training.public_data import load_samples
+from streamer.training.samples import Sample, Split
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+OTHER_ORGANS = ("breast",)
+"""Public sources that help in training but show no thyroid: no figure is about them."""
+
+_AHEAD = 2
+"""Pictures a worker that may wait for their turn."""
+
+
+class HeldOut:
+    """The samples that an evaluation may use.
+
+    Of a source that the networks were trained on, only the given split counts. A source they have never seen counts
+    whole, whatever its splits: it is external.
+    """
+
+    def __init__(self, data: Path, entries: Sequence[ModelEntry], split: Split) -> None:
+        """Find the samples of a folder in the public layout or of a manifest.
+
+        Args:
+            data: folder or CSV manifest.
+            entries: the networks under evaluation; their training configurations name the sources they have seen.
+            split: split of the sources they have seen.
+
+        Raises:
+            DataError: nothing is there, or what is there is inconsistent.
+        """
+        configs = [entry.training.config for entry in entries]
+        self._fold = next((int(config["tn3k_val_fold"]) for config in configs if "tn3k_val_fold" in config), 0)
+        self._trained_on = {source for config in configs for source in config.get("sources", ())}
+        self._data, self._split = data, split
+        self.samples = [
+            sample
+            for sample in load_samples(data, tn3k_val_fold=self._fold)
+            if sample.source not in OTHER_ORGANS and (sample.source not in self._trained_on or sample.split == split)
+        ]
+
+    def trained_on(self, source: str) -> bool:
+        """Whether a network under evaluation has seen the source."""
+        return source in self._trained_on
+
+    def split_of(self, source: str) -> str:
+        """What the results call the part of a source that counts."""
+        if not self.trained_on(source):
+            return "all, external"
+        return f"{self._split}, fold {self._fold} of 5" if source == "tn3k" else self._split
+
+    def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
+        """The samples that are wanted.
+
+        Raises:
+            DataError: there is none; `what` names what is missing.
+        """
+        chosen = [sample for sample in self.samples if wanted(sample)]
+        if not chosen:
+            raise DataError(f"{self._data} holds no {what} in the split {self._split!r}")
+        return chosen
+
+
+def read_pictures(samples: Iterable[Sample]) -> Iterator[Picture]:
+    """Samples with their pixels at full size; a clip is decoded once and dropped when the next one begins.
+
+    Raises:
+        DataError: an image, mask or clip cannot be read.
+    """
+    for _, together in groupby(samples, key=lambda sample: sample.image):
+        yield from load_pictures(together, max_side=sys.maxsize)
+
+
+def in_order(function: Callable[[Item], Outcome], items: Iterable[Item], workers: int) -> Iterator[Outcome]:
+    """Apply a function on several threads; results come in the order of the items, few of which are held at a time."""
+    pending: deque[Future[Outcome]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="evaluate") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > _AHEAD * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,54 @@
+"""From pictures and a detector to boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamer.evaluation.matching import ImageBoxes
+from streamer.evaluation.subsets import View, view_of
+from streamer.models.detector import Detection, Detector
+from streamer.settings import DetectionSettings
+from streamer.training.pixels import Picture
+from streamer.training.samples import Sample
+
+_LEAST_CONFIDENCE = 0.01
+"""Low enough for the curves to reach their end: what scores less is nearly always wrong."""
+
+_MOST_BOXES = 100
+"""As COCO keeps an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedView:
+    """True and detected boxes of an image, and what kind of image it is."""
+
+    view: View
+    boxes: ImageBoxes
+
+
+def curve_settings(operating_point: float) -> DetectionSettings:
+    """How detections are kept so that whole curves, the operating point included, can be drawn."""
+    return DetectionSettings(confidence=min(_LEAST_CONFIDENCE, operating_point), max_nodules=_MOST_BOXES)
+
+
+def shows_known_nodules(sample: Sample) -> bool:
+    """Whether it is known where the sample's nodules are, or that there is none."""
+    return bool(sample.boxes_xyxy) or sample.has_nodule is False
+
+
+def detect(picture: Picture, detector: Detector, split: str) -> DetectedView:
+    """Run the detector on one picture."""
+    found = detector([picture.grey])[0]
+    return DetectedView(view_of(picture, picture.boxes_xyxy, split), image_boxes(picture, found))
+
+
+def image_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes:
+    """True and detected boxes of a picture, in its pixels."""
+    return ImageBoxes(
+        group=picture.sample.patient,
+        truth_xyxy=np.asarray(picture.boxes_xyxy, np.float64).reshape(-1, 4),
+        boxes_xyxy=np.asarray([detection.box_xyxy for detection in found], np.float64).reshape(-1, 4),
+        scores=np.asarray([detection.score for detection in found], np.float64),
+    )

@@ -1,0 +1,121 @@
+"""From pictures, a segmenter and a detector to the overlap of each nodule's outline with the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamer.evaluation.matching import taken_truths
+from streamer.evaluation.measure_detector import image_boxes
+from streamer.evaluation.segmentation import dice, hd95
+from streamer.evaluation.subsets import View, view_of
+from streamer.geometry import Box, CropWindow
+from streamer.models.detector import Detector
+from streamer.models.segmenter import Segmenter
+from streamer.training.pixels import Grey, Picture
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Dice, 0 to 1, and HD95 in source pixels; NaN where not defined."""
+
+    dice: float
+    hd95_px: float
+
+
+NO_OVERLAP = Overlap(nan, nan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoduleScores:
+    """One true nodule of one image.
+
+    Attributes:
+        view: what kind of nodule it is.
+        found: whether a detection took its box (IoU 0.5 or more).
+        true_crop: in the crop around the true box.
+        detector_crop: in the crop around the detector's box, the truth cut to that crop; NaN for a nodule missed.
+        end_to_end: in the whole image, from the detector's box; Dice 0 and no HD95 for a nodule missed.
+    """
+
+    view: View
+    found: bool
+    true_crop: Overlap
+    detector_crop: Overlap
+    end_to_end: Overlap
+
+
+def segment(picture: Picture, segmenter: Segmenter, detector: Detector, split: str) -> list[NoduleScores]:
+    """Outline every true nodule of a picture that has a mask, from its true box and from the detector's.
+
+    Args:
+        picture: with a mask and at least one box.
+        segmenter: under evaluation.
+        detector: at its operating confidence.
+        split: name of the split in the results.
+    """
+    detections = detector([picture.grey])[0]
+    taken = taken_truths(image_boxes(picture, detections))
+    detected = {int(truth): detection.box_xyxy for truth, detection in zip(taken, detections, strict=True)}
+    return [
+        _nodule(picture, box, detected.get(number), segmenter, split) for number, box in enumerate(picture.boxes_xyxy)
+    ]
+
+
+def _nodule(picture: Picture, box: Box, detected: Box | None, segmenter: Segmenter, split: str) -> NoduleScores:
+    truth = nodule_mask(picture, box)
+    view = view_of(picture, [box], split)
+    predicted, _ = _outlined(picture.grey, box, segmenter)
+    true_crop = overlap(truth, predicted)
+    if detected is None:
+        return NoduleScores(
+            view=view, found=False, true_crop=true_crop, detector_crop=NO_OVERLAP, end_to_end=Overlap(0.0, nan)
+        )
+    predicted, window = _outlined(picture.grey, detected, segmenter)
+    visible = np.zeros_like(truth)
+    rows, columns = slice(max(window.top, 0), window.bottom), slice(max(window.left, 0), window.right)
+    visible[rows, columns] = truth[rows, columns]
+    return NoduleScores(
+        view=view,
+        found=True,
+        true_crop=true_crop,
+        detector_crop=overlap(visible, predicted),
+        end_to_end=overlap(truth, predicted),
+    )
+
+
+def _outlined(grey: Grey, box: Box, segmenter: Segmenter) -> tuple[Mask, CropWindow]:
+    window = CropWindow.around(box, segmenter.preprocessing.margin)
+    crop = window.crop(grey, segmenter.preprocessing.size_wh[0])
+    outline = segmenter(crop[None], [window], [(grey.shape[1], grey.shape[0])])[0]
+    return filled(outline.contour_xy, (grey.shape[0], grey.shape[1])), window
+
+
+def nodule_mask(picture: Picture, box: Box) -> Mask:
+    """The part of a picture's mask inside one nodule's box: a mask may hold several nodules."""
+    assert picture.mask is not None, "chosen by the caller"
+    height, width = picture.grey.shape
+    x0, y0 = max(int(np.floor(box[0])), 0), max(int(np.floor(box[1])), 0)
+    x1, y1 = min(int(np.ceil(box[2])), width), min(int(np.ceil(box[3])), height)
+    mask = np.zeros((height, width), np.bool_)
+    mask[y0:y1, x0:x1] = picture.mask[y0:y1, x0:x1] > 127
+    return mask
+
+
+def filled(contour_xy: npt.NDArray[np.int32], shape: tuple[int, int]) -> Mask:
+    """The inside of a contour, shape (n, 2), its own pixels included, as a mask of (height, width)."""
+    canvas = np.zeros(shape, np.uint8)
+    if len(contour_xy):
+        cv2.drawContours(canvas, [contour_xy], -1, 1, cv2.FILLED)
+    return canvas.astype(np.bool_)
+
+
+def overlap(truth: Mask, predicted: Mask) -> Overlap:
+    """Dice and HD95 of two masks of one shape."""
+    return Overlap(dice(truth, predicted), hd95(truth, predicted))

@@ -1,0 +1,113 @@
+"""Writes an evaluation to a folder: metrics.json, tables, plots and one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import rc_context
+from matplotlib.figure import Figure as Plot
+
+from streamer.errors import OutputError
+from streamer.evaluation.result import Evaluation
+from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
+from streamer.models.weights import Manifest
+from streamer.version import __version__
+
+_PLOT_DPI = 130
+_SVG_SALT = "streamer"  # matplotlib names parts of an SVG at random unless told how: the same figures, the same file
+
+
+class EvaluationFolder:
+    """Where an evaluation is written; made and tried out before the work begins.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another --output") from error
+        self._write("metrics.json.partial", b"")
+        (folder / "metrics.json.partial").unlink(missing_ok=True)
+
+    def write(self, evaluation: Evaluation, manifest: Manifest) -> None:
+        """Write all files; each appears only once it is finished.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        drawings = {name: _svg(plot) for name, plot in evaluation.plots.items()}
+        for name, plot in evaluation.plots.items():
+            self._write(f"{name}.svg", drawings[name])
+            self._write(f"{name}.png", _png(plot))
+        self._write("figures.csv", as_csv(evaluation.results).encode())
+        self._write("figures.md", as_markdown(evaluation.results).encode())
+        self._write("report.html", _page(evaluation, manifest, drawings).encode())
+        self._write("metrics.json", (json.dumps(as_metrics(evaluation, manifest), indent=2) + "\n").encode())
+
+    def _write(self, name: str, content: bytes) -> None:
+        path = self.folder / name
+        partial = path.with_name(f".{name}.partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+
+
+def as_metrics(evaluation: Evaluation, manifest: Manifest) -> dict[str, object]:
+    """An evaluation as plain data: every figure with value, interval, counts, method, data and split."""
+    chosen = evaluation.chosen
+    return {
+        "subject": evaluation.subject,
+        "streamer": __version__,
+        "weights": {role: entry.sha256 for role, entry in manifest.models.items()},
+        "settings": dict(evaluation.settings),
+        "chosen": None
+        if chosen is None
+        else {
+            "temperature": chosen.temperature,
+            "operating_point": chosen.operating_point,
+            "source": chosen.source,
+        },
+        "notes": list(evaluation.notes),
+        "figures": [as_row(result) for result in evaluation.results],
+    }
+
+
+def _page(evaluation: Evaluation, manifest: Manifest, drawings: Mapping[str, bytes]) -> str:
+    environment = Environment(
+        loader=PackageLoader("streamer.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("evaluation.html.j2").render(
+        evaluation=evaluation,
+        groups=by_data(evaluation.results),
+        drawings={
+            name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in drawings.items()
+        },
+        weights=manifest.models,
+        version=__version__,
+        value_text=value_text,
+        number_text=number_text,
+    )
+
+
+def _svg(plot: Plot) -> bytes:
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": _SVG_SALT}):
+        plot.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _png(plot: Plot) -> bytes:
+    buffer = io.BytesIO()
+    plot.savefig(buffer, format="png", dpi=_PLOT_DPI)
+    return buffer.getvalue()

@@ -1,0 +1,47 @@
+"""Single networks out of a weights folder, made ready on a backend: for work that does not need all three."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamer.backends import Backend, Runner
+from streamer.models.detector import Detector
+from streamer.models.networks import GreyInput
+from streamer.models.segmenter import Segmenter
+from streamer.models.weights import Manifest, Role, load_network, read_manifest
+from streamer.settings import DetectionSettings
+
+
+def load_runner(folder: Path, role: Role, manifest: Manifest, backend: Backend) -> Runner:
+    """The network of a role, ready to run on grey bytes of its input size.
+
+    Raises:
+        WeightsError: the role or its file is missing, damaged or does not fit.
+    """
+    network = load_network(folder, role, manifest)
+    entry = manifest.models[role]
+    preprocessing = entry.preprocessing
+    graph = GreyInput(network, preprocessing.mean, preprocessing.std)
+    key = f"{entry.architecture} {entry.sha256} {preprocessing.model_dump_json()}"
+    return backend.load(graph.eval(), preprocessing.size_wh, key)
+
+
+def load_detector(folder: Path, backend: Backend, settings: DetectionSettings) -> Detector:
+    """The detector of a weights folder, which need not hold the other networks.
+
+    Raises:
+        WeightsError: it is missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    runner = load_runner(folder, "detector", manifest, backend)
+    return Detector(runner, manifest.models["detector"].preprocessing, settings)
+
+
+def load_segmenter(folder: Path, backend: Backend) -> Segmenter:
+    """The segmenter of a weights folder, which need not hold the other networks.
+
+    Raises:
+        WeightsError: it is missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    return Segmenter(load_runner(folder, "segmenter", manifest, backend), manifest.models["segmenter"])

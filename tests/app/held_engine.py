@@ -1,0 +1,81 @@
+"""An engine without networks that finds one nodule, and can be made to wait; clips that number their frames."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from math import exp
+
+import numpy as np
+
+from streamer.engine import FrameFindings
+from streamer.records import Finding, Frame, Image
+from tests.fakes import FakeEngine, finding
+
+WIDTH, HEIGHT, FPS = 320, 240, 25
+BOX = (200.0, 150.0, 260.0, 200.0)
+KEY_FRAME = 20
+NEVER = 1 << 30
+_BITS = 8
+_BAND = slice(104, 120)  # where no overlay is drawn: above the nodule's label, below the panel
+_DARK, _BRIGHT = 40, 120  # close enough for no two numbers to look like a scene cut
+
+
+def malignancy(index: int) -> float:
+    """Probability in frame `index`: a bell with its top, 0.8, at the key frame."""
+    return 0.2 + 0.6 * exp(-(((index - KEY_FRAME) / 6) ** 2))
+
+
+def nodule(index: int) -> Sequence[Finding]:
+    """One nodule, in every frame."""
+    return (finding(BOX, malignancy=malignancy(index)),)
+
+
+class HeldEngine(FakeEngine):
+    """Stops before a frame when told to, and fails at one."""
+
+    def __init__(self) -> None:
+        super().__init__(nodule, workers=2, delay_s=0.015)  # slow enough for panels, which are renewed thrice a second
+        self.fails_at = NEVER
+        self._moved = threading.Condition()
+        self._held_from = NEVER
+
+    def hold(self, index: int) -> None:
+        """Let no frame from `index` on through."""
+        with self._moved:
+            self._held_from = index
+
+    def release(self) -> None:
+        """Let all through."""
+        with self._moved:
+            self._held_from = NEVER
+            self._moved.notify_all()
+
+    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        """Like the engine's."""
+        with self._moved:
+            self._moved.wait_for(lambda: frames[-1].index < self._held_from, timeout=30)
+        if frames[-1].index >= self.fails_at:
+            raise ZeroDivisionError
+        return super().find(frames)
+
+
+def numbered(number: int) -> Image:
+    """A grey picture, shape (240, 320, 3), that shows `number`, 0 to 255, as 8 blocks, most significant bit first."""
+    image = np.full((HEIGHT, WIDTH, 3), 80, np.uint8)
+    for bit in range(_BITS):
+        level = _BRIGHT if number >> (_BITS - 1 - bit) & 1 else _DARK
+        image[_BAND, bit * WIDTH // _BITS : (bit + 1) * WIDTH // _BITS] = level
+    return image
+
+
+READ_NUMBER = """canvas => {
+  const pen = canvas.getContext('2d'), scale = canvas.width / 320;
+  let number = 0;
+  for (let bit = 0; bit < 8; bit += 1) {
+    const level = pen.getImageData(Math.round((bit * 40 + 20) * scale), Math.round(112 * scale), 1, 1).data[0];
+    number = number * 2 + (level > 80 ? 1 : 0);
+  }
+  return number;
+}"""
+"""What the page evaluates to read the number on its canvas."""

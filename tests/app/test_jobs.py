@@ -1,0 +1,130 @@
+"""Jobs: their order, their end, and what they leave behind."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from streamer.app.jobs import Jobs
+from streamer.app.study_job import Note, StudyJob
+from streamer.errors import InputError
+from tests.app.held_engine import KEY_FRAME, HeldEngine
+
+
+@pytest.fixture
+def engine() -> HeldEngine:
+    return HeldEngine()
+
+
+@pytest.fixture
+def jobs(engine: HeldEngine, tmp_path: Path) -> Iterator[Jobs]:
+    jobs = Jobs(engine.as_engine(), tmp_path)
+    yield jobs
+    engine.release()
+    jobs.close()
+
+
+def submit(jobs: Jobs, session: str, *clips: Path) -> StudyJob:
+    job = StudyJob(session, jobs.root, clips)
+    jobs.submit(job)
+    return job
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_third_waits_and_leaves_the_queue_when_stopped(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:
+    engine.hold(0)
+    first, second, third, fourth = (submit(jobs, str(number), clip) for number in range(4))
+    wait_for(lambda: second.state == "running")
+    assert [jobs.place(job) for job in (first, second, third, fourth)] == [0, 0, 1, 2]
+    jobs.stop(third)
+    assert (third.state, jobs.place(fourth)) == ("stopped", 1)
+    engine.release()
+    assert fourth.finished.wait(20)
+    assert fourth.state == "done"
+
+
+def test_session_end_deletes_job_and_uploads_that_nobody_else_has(
+    jobs: Jobs, engine: HeldEngine, clip: Path, tmp_path: Path
+) -> None:
+    own, common = tmp_path / "own", tmp_path / "common"
+    for upload in (own, common):
+        upload.touch()
+    jobs.claim("a", [own, common])
+    jobs.claim("b", [common])
+    engine.hold(10)
+    job = submit(jobs, "a", clip)
+    wait_for(lambda: job.feed is not None and len(job.feed) == 10)
+    jobs.end_session("a")
+    engine.release()
+    assert job.finished.wait(10)
+    assert not job.folder.exists()
+    assert (own.exists(), common.exists()) == (False, True)
+    with pytest.raises(InputError):
+        jobs.find(job.token, "a")
+
+
+def test_job_is_found_only_by_its_own_session_and_name(jobs: Jobs, clip: Path) -> None:
+    job, other = submit(jobs, "a", clip), submit(jobs, "b", clip)
+    assert jobs.find(job.token, "a") is job
+    for token, session in [(other.token, "a"), (job.token, "b"), ("", "a"), (None, "a"), (job.token, "c")]:
+        with pytest.raises(InputError):
+            jobs.find(token, session)
+
+
+def test_crash_frees_worker_and_files(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:
+    engine.fails_at = 5
+    jobs_that_crash = [submit(jobs, str(number), clip) for number in range(3)]
+    for job in jobs_that_crash:
+        assert job.finished.wait(20)
+        assert job.state == "failed"
+        assert job.error
+        assert not job.folder.exists()
+
+
+def test_new_job_takes_the_place_of_the_last(jobs: Jobs, clip: Path) -> None:
+    first = submit(jobs, "a", clip)
+    assert first.finished.wait(20)
+    second = submit(jobs, "a", clip)
+    assert not first.folder.exists()
+    assert second.finished.wait(20)
+    assert [folder.name for folder in jobs.root.iterdir()] == [second.token]
+
+
+def test_panels_say_what_the_report_says(jobs: Jobs, clip: Path) -> None:
+    job = submit(jobs, "a", clip, clip)
+    assert job.finished.wait(30)
+    report = json.loads((job.results / "report.json").read_text())
+    assert job.summary is not None
+    shown = job.summary.shown
+    assert shown["patient"]["malignancy"] == pytest.approx(report["patient_malignancy"], abs=1e-4)
+    assert shown["patient"]["decision"] == report["decision"]
+    keys = [nodule["key"] for nodule in shown["nodules"]]
+    assert keys == [KEY_FRAME, 60 + KEY_FRAME]  # counted over both clips
+    assert [nodule["frames"] for nodule in shown["nodules"]] == [n["supporting_frames"] for n in report["nodules"]]
+    assert [part["begins_s"] for part in job.status()["clips"]] == pytest.approx([0, 60 / 25])
+
+
+def test_note_written_during_the_analysis_lies_beside_the_report(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:
+    engine.hold(30)
+    job = submit(jobs, "a", clip)
+    wait_for(lambda: job.summary is not None and bool(job.summary.shown["nodules"]))
+    with pytest.raises(InputError, match="there are no results yet"):
+        job.archive()
+    job.note(1, Note("5", "Schilddrüse \ud800"))
+    for track, note in [(2, Note("5", "")), (1, Note("6", "")), (1, Note("", "x" * 5000))]:
+        with pytest.raises(InputError):
+            job.note(track, note)
+    engine.release()
+    assert job.finished.wait(20)
+    notes = json.loads((job.results / "reader.json").read_text())
+    assert notes == {"nodules": [{"track": 1, "c_tirads": "5", "note": "Schilddrüse \ud800"}]}
+    job.note(1, Note("", ""))
+    assert not (job.results / "reader.json").exists()

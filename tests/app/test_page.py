@@ -1,0 +1,234 @@
+"""The page in a real browser: what is shown is what was analysed."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamer.overlay import track_colour
+from tests.app.conftest import CAMERA_FRAMES, App, NewPage
+from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER
+
+ENDED = "[data-id=results]:not([hidden])"
+
+
+def analyse(page: Any, *clips: Path) -> None:
+    """Choose clips and press the button."""
+    page.set_input_files("[data-id=choose]", list(clips))
+    page.click("[data-id=analyse]:enabled")
+
+
+def frame_shown(page: Any) -> int:
+    """The number that the picture on the screen carries."""
+    return int(page.eval_on_selector("[data-id=frame]", READ_NUMBER))
+
+
+def wait_for_position(page: Any, position: int) -> None:
+    page.wait_for_selector(f'[data-id=frame][data-position="{position}"]')
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return holds()
+
+
+def test_every_picture_is_the_frame_that_it_claims_to_be(new_page: NewPage, clip: Path) -> None:
+    page = new_page()
+    page.evaluate(f"""() => {{
+      const canvas = document.querySelector('[data-id=frame]'), read = {READ_NUMBER};
+      window.seen = {{}};
+      const look = () => {{
+        if (canvas.dataset.position) window.seen[canvas.dataset.position] = read(canvas);
+        requestAnimationFrame(look);
+      }};
+      look();
+    }}""")
+    analyse(page, clip)
+    wait_for_position(page, 59)
+    seen = {int(position): number for position, number in page.evaluate("window.seen").items()}
+    assert len(seen) > 15  # it moved
+    assert all(position == number for position, number in seen.items())
+    page.wait_for_selector(ENDED)
+    assert page.inner_text("[data-id=patient-value]") == "80 %"
+    assert page.inner_text("[data-id=patient-decision]") == "malignant"
+    assert "60 frames" in page.inner_text(".card")
+
+
+def test_clicks_and_keys_go_to_the_right_frame_while_the_analysis_runs(app: App, new_page: NewPage, clip: Path) -> None:
+    app.engine.hold(40)
+    page = new_page()
+    analyse(page, clip)
+    wait_for_position(page, 39)  # waits at the live edge
+    line = page.locator("[data-id=timeline]")
+    size = line.bounding_box()
+    x = 46 + (10.5 / 60) * (size["width"] - 60)  # the middle of frame 10 between the chart's margins
+    line.click(position={"x": x, "y": size["height"] / 2})
+    wait_for_position(page, 10)
+    assert frame_shown(page) == 10
+    for key, expected in [("ArrowRight", 11), ("ArrowLeft", 10), ("End", 39), ("Home", 0)]:
+        page.keyboard.press(key)
+        wait_for_position(page, expected)
+        assert frame_shown(page) == expected
+    page.keyboard.press("Space")  # plays on to the edge
+    wait_for_position(page, 39)
+    page.click(".card .portrait")
+    wait_for_position(page, KEY_FRAME)
+    assert line.get_attribute("aria-valuenow") == str(KEY_FRAME)
+
+
+def test_overlay_can_be_switched_off(app: App, new_page: NewPage, clip: Path) -> None:
+    app.engine.hold(10)
+    page = new_page()
+    analyse(page, clip)
+    wait_for_position(page, 9)
+    page.keyboard.press("Home")
+    wait_for_position(page, 0)
+    edge = f"canvas => [...canvas.getContext('2d').getImageData({int(BOX[0])}, 175, 1, 1).data].slice(0, 3)"
+
+    def colour() -> Any:
+        return page.eval_on_selector("[data-id=frame]", edge)
+
+    expected = track_colour(1)
+    assert all(abs(one - other) < 60 for one, other in zip(colour(), expected, strict=True))
+    page.check("[data-id=original]")
+    assert wait_until(lambda: max(colour()) - min(colour()) < 8)  # grey again
+    assert frame_shown(page) == 0
+
+
+def test_stop_leaves_a_partial_report(app: App, new_page: NewPage, clip: Path) -> None:
+    app.engine.hold(30)
+    page = new_page()
+    analyse(page, clip)
+    wait_for_position(page, 29)
+    page.click("[data-id=stop]")
+    app.engine.release()
+    page.wait_for_selector(ENDED)
+    assert "partial" in page.inner_text("[data-id=results-line]")
+    report = json.loads(page.request.get(app.url + page.get_attribute("a[download='report.json']", "href")).text())
+    assert report["complete"] is False
+    assert 30 <= report["videos"][0]["frames"] < 60
+
+
+def test_downloads_are_complete_and_hold_the_readers_note(
+    app: App, new_page: NewPage, clip: Path, tmp_path: Path
+) -> None:
+    page = new_page()
+    page.fill("[data-id=patient]", "P-7")
+    analyse(page, clip)
+    page.wait_for_selector(ENDED)
+    page.select_option(".card select", "4b")
+    page.fill(".card textarea", "Taller than wide.")
+    page.wait_for_selector('.card[data-saved="Taller than wide."]')
+    with page.expect_download() as download:
+        page.click("text=All as ZIP")
+    download.value.save_as(tmp_path / "study.zip")
+    with zipfile.ZipFile(tmp_path / "study.zip") as archive:
+        assert archive.testzip() is None
+        assert {"overlay.mp4", "frames.jsonl", "report.json", "report.html", "reader.json", "nodule-001.png"} == set(
+            archive.namelist()
+        )
+        notes = json.loads(archive.read("reader.json"))
+        assert notes == {"nodules": [{"track": 1, "c_tirads": "4b", "note": "Taller than wide."}]}
+        report = json.loads(archive.read("report.json"))
+        lines = archive.read("frames.jsonl").splitlines()
+    assert (report["patient"], report["nodules"][0]["key_frame"], len(lines)) == ("P-7", KEY_FRAME, 60)
+    seconds = page.eval_on_selector(
+        ".videos video",
+        "video => new Promise(done => { video.onloadedmetadata = () => done(video.duration); video.load(); })",
+    )
+    assert seconds == pytest.approx(60 / 25, abs=0.05)
+
+
+def test_file_that_is_no_clip_gets_one_line(app: App, new_page: NewPage, tmp_path: Path) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("not a clip")
+    page = new_page()
+    analyse(page, path)
+    page.wait_for_selector("[data-id=banner][data-kind=error]:visible")
+    assert "notes.mp4" in page.inner_text("[data-id=banner]")
+    assert wait_until(lambda: app.job_folders() == [])
+
+
+def test_closing_the_tab_frees_everything(app: App, new_page: NewPage, clip: Path) -> None:
+    app.engine.hold(30)
+    page = new_page()
+    analyse(page, clip)
+    wait_for_position(page, 29)
+    uploads = list(app.root.glob("*/neck.mp4"))
+    assert len(app.job_folders()) == 1
+    assert uploads
+    page.close()
+    app.engine.release()
+    assert wait_until(lambda: app.job_folders() == [] and not any(path.exists() for path in uploads))
+
+
+def test_sessions_do_not_meet_and_a_third_waits(app: App, new_page: NewPage, clip: Path) -> None:
+    app.engine.hold(10)
+    pages = [new_page() for _ in range(3)]
+    for page in pages:
+        analyse(page, clip)
+    for page in pages[:2]:
+        wait_for_position(page, 9)
+    pages[2].wait_for_selector("text=place 1 in the queue")
+    tokens = {folder.name for folder in app.job_folders()}
+    assert len(tokens) == 3
+    stranger = new_page()
+    config = stranger.evaluate("window.gradio_config")
+    component = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "streamer")
+    for token in tokens:
+        body = {
+            "data": [token, 0, [0], [1, 1, 1, 1], 0], "component_id": component, "fn_name": "pull",
+            "session_hash": "stranger",
+        }  # fmt: skip
+        answer = stranger.request.post(f"{app.url}gradio_api/component_server", data=body).json()
+        assert set(answer) == {"error"}
+    pages[0].click("[data-id=stop]")
+    app.engine.release()
+    pages[0].wait_for_selector(ENDED)
+    for page in pages[1:]:
+        page.wait_for_selector(ENDED)
+        assert "60 frames" in page.inner_text("[data-id=results-line]")
+
+
+def test_crash_of_the_analysis_is_told_and_leaves_nothing(app: App, new_page: NewPage, clip: Path) -> None:
+    app.engine.fails_at = 20
+    page = new_page()
+    analyse(page, clip)
+    page.wait_for_selector("[data-id=banner][data-kind=error]:visible")
+    assert "failed" in page.inner_text("[data-id=banner]")
+    assert wait_until(lambda: app.job_folders() == [])
+    app.engine.fails_at = 1 << 30
+    page.click("[data-id=analyse]:enabled")  # the worker is free again
+    page.wait_for_selector(ENDED)
+
+
+def test_camera_is_shown_live_and_its_recording_analysed(app: App, new_page: NewPage) -> None:
+    page = new_page()
+    page.click("#tab-camera")
+    page.click("[data-id=camera-start]")
+    page.wait_for_function("document.querySelector('[data-id=frame]').dataset.position > 3")
+    page.click("[data-id=camera-record]")
+    page.wait_for_selector("[data-id=camera-record][aria-pressed=true]")
+    numbers: list[int] = []
+
+    def has_moved() -> bool:
+        numbers.append(frame_shown(page))
+        return len(set(numbers)) > 5
+
+    assert wait_until(has_moved)
+    assert set(numbers) <= set(range(CAMERA_FRAMES))
+    assert "dropped" in page.inner_text("[data-id=line]")
+    page.click("[data-id=camera-stop]")
+    page.wait_for_selector(ENDED)
+    report = json.loads(page.request.get(app.url + page.get_attribute("a[download='report.json']", "href")).text())
+    assert report["videos"][0]["name"] == "camera-1.mp4"
+    assert report["videos"][0]["frames"] > 5
+    assert report["complete"] is True

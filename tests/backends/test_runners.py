@@ -1,0 +1,63 @@
+"""What every backend promises about running a network."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from streamer.backends import Backend
+from streamer.backends.openvino_cpu import OpenVinoBackend
+from streamer.backends.torch_cpu import TorchCpuBackend
+from streamer.models.networks import GreyInput
+
+
+def graph(seed: int = 0) -> GreyInput:
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    return GreyInput(network, 0.3, 0.2).eval()
+
+
+def images(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(1).integers(0, 256, (count, 32, 48), np.uint8)
+
+
+@pytest.fixture(params=[lambda: OpenVinoBackend(1), TorchCpuBackend], ids=["openvino", "torch"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    made: Backend = request.param()
+    return made
+
+
+def test_output_is_the_networks(backend: Backend) -> None:
+    with torch.no_grad():
+        expected = graph()(torch.from_numpy(images(3))).numpy()
+    found = backend.load(graph(), (48, 32), "output")(images(3))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_an_image_does_not_depend_on_its_company(backend: Backend) -> None:
+    runner = backend.load(graph(), (48, 32), "company")
+    together = runner(images(5))
+    alone = np.concatenate([runner(one[None]) for one in images(5)])
+    np.testing.assert_array_equal(together, alone)
+    assert runner(images(0)).shape == (0,)
+
+
+def test_an_earlier_output_is_not_overwritten(backend: Backend) -> None:
+    runner = backend.load(graph(), (48, 32), "overwritten")
+    first = runner(images(1))
+    kept = first.copy()
+    runner(255 - images(1))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_threads_may_share_a_runner(backend: Backend) -> None:
+    runner = backend.load(graph(), (48, 32), "threads")
+    expected = runner(images(40))
+    with ThreadPoolExecutor(4) as pool:
+        found = np.concatenate(list(pool.map(lambda one: runner(one[None]), images(40))))
+    np.testing.assert_array_equal(found, expected)

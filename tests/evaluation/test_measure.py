@@ -1,0 +1,194 @@
+"""From pictures through networks to scores, with networks that make no mistakes of their own."""
+
+from collections.abc import Sequence
+from math import isnan
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
+from streamer.evaluation.figures_detector import evaluate_detections
+from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
+from streamer.evaluation.figures_segmenter import evaluate_outlines
+from streamer.evaluation.measure_classifier import ClassifiedView, classify
+from streamer.evaluation.measure_detector import detect
+from streamer.evaluation.measure_pipeline import track
+from streamer.evaluation.measure_segmenter import NoduleScores, segment
+from streamer.evaluation.result import Evaluation, Result
+from streamer.evaluation.subsets import View
+from streamer.models.classifier import Classifier
+from streamer.phantom import PhantomFrame, write_clip
+from streamer.records import Finding
+from streamer.training.samples import Sample
+from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture
+from tests.fakes import FakeEngine, finding
+from tests.random_weights import entry
+
+BOX = (20.0, 10.0, 52.0, 42.0)
+
+
+def figure(evaluation: Evaluation, name: str, data: str) -> Result:
+    (found,) = [result for result in evaluation.results if (result.name, result.data) == (name, data)]
+    return found
+
+
+def outlined(*, level: int = 220) -> NoduleScores:
+    (scores,) = segment(picture((BOX,), level=level), bright_segmenter(), bright_detector(), "val")
+    return scores
+
+
+def test_detector_figures_by_source() -> None:
+    pictures = [
+        picture((BOX,), patient="a"),
+        picture((BOX,), patient="b", level=DARK),  # missed
+        picture((), patient="c"),
+        picture((BOX,), patient="d", source="there"),
+    ]
+    evaluation = evaluate_detections([detect(one, bright_detector(), "val") for one in pictures], 0.3)
+    assert figure(evaluation, "AP50", "here").figure.value == 0.5
+    assert figure(evaluation, "AP50", "there").figure.value == 1.0
+    assert figure(evaluation, "sensitivity at the operating point", "here + there").figure.value == pytest.approx(2 / 3)
+    free = figure(evaluation, "false positives an image without a nodule, at the operating point", "here")
+    assert (free.figure.value, free.figure.count) == (0.0, 1)
+    assert set(evaluation.plots) == {"precision-recall", "froc"}
+
+
+def test_above_its_scores_a_detector_finds_nothing() -> None:
+    evaluation = evaluate_detections([detect(picture((BOX,)), bright_detector(0.2), "val")], 0.3)
+    assert figure(evaluation, "AP50", "here").figure.value == 1.0
+    assert figure(evaluation, "sensitivity at the operating point", "here").figure.value == 0.0
+
+
+def test_a_nodule_found_is_outlined_in_both_crops() -> None:
+    scores = outlined()
+    assert scores.found
+    for overlap in (scores.true_crop, scores.detector_crop, scores.end_to_end):
+        assert overlap.dice > 0.97
+        assert overlap.hd95_px <= 1
+
+
+def test_a_nodule_missed_counts_as_dice_zero_end_to_end_only() -> None:
+    scores = outlined(level=DARK)
+    assert not scores.found
+    assert isnan(scores.detector_crop.dice)
+    assert scores.end_to_end.dice == 0
+    assert isnan(scores.end_to_end.hd95_px)
+
+
+def test_each_nodule_is_held_against_its_own_part_of_the_mask() -> None:
+    small = (60.0, 10.0, 90.0, 40.0)
+    scores = segment(picture((BOX, small), level=DARK), bright_segmenter(), bright_detector(), "val")
+    assert [one.view.share for one in scores] == pytest.approx([32 * 32 / 6144, 30 * 30 / 6144])
+
+
+def test_segmenter_figures_average_found_and_missed() -> None:
+    evaluation = evaluate_outlines([outlined(), outlined(level=DARK)], confidence=0.3, cut=0.5)
+    whole = figure(evaluation, "Dice end to end (nodule missed: 0)", "here").figure
+    crops = figure(evaluation, "Dice in the crop of the detector's box", "here").figure
+    assert (whole.count, crops.count) == (2, 1)
+    assert whole.value == pytest.approx(crops.value / 2, abs=0.01)
+
+
+def brightness_classifier() -> Classifier:
+    """Log-odds: the crop's mean grey value over 100."""
+
+    def run(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        mean = grey.reshape(len(grey), -1).mean(1) / 100
+        return np.stack([np.zeros_like(mean), mean], axis=1).astype(np.float32)
+
+    return Classifier(run, entry("classifier", "0"))
+
+
+def test_an_image_is_as_suspicious_as_its_worst_nodule() -> None:
+    one = classify(picture((BOX,), label="malignant"), brightness_classifier(), None, "val")
+    two = classify(picture(((70, 50, 80, 60), BOX), label="malignant"), brightness_classifier(), None, "val")
+    assert one.log_odds == pytest.approx(two.log_odds, abs=0.05)
+    assert one.malignant
+    assert one.boxed_by == "truth"
+
+
+def test_without_a_box_the_detector_points_or_the_whole_view_is_taken() -> None:
+    unboxed = picture((), label="benign")
+    assert classify(unboxed, brightness_classifier(), None, "val").boxed_by == "whole view"
+    assert classify(unboxed, brightness_classifier(), bright_detector(), "val").boxed_by == "whole view"
+
+
+def classified(source: str, labels: list[bool], log_odds: list[float], patients: str) -> list[ClassifiedView]:
+    return [
+        ClassifiedView(
+            view=View(source=source, patient=patient, split="val", layout="", share=0.1),
+            malignant=label,
+            log_odds=odds,
+            boxed_by="truth",
+        )
+        for label, odds, patient in zip(labels, log_odds, patients, strict=True)
+    ]
+
+
+def test_classifier_figures_at_image_and_patient_level() -> None:
+    seen = classified("here", [True, True, False, False], [2.0, -3.0, -1.0, -2.0], "aabc")
+    seen += classified("tn3k", [True, True, False, False], [2.0, 1.0, -1.0, -2.0], "aabc")
+    evaluation = evaluate_probabilities(seen, temperature=2.0, threshold=0.5, chosen=None)
+    assert figure(evaluation, "AUC, image level", "here").figure.value == 0.5
+    assert figure(evaluation, "AUC, clustered, image level", "here").figure.clusters == 3
+    assert figure(evaluation, "sensitivity, image level", "here").figure.value == 0.5
+    assert figure(evaluation, "sensitivity, patient level", "here").figure.value == 1.0
+    before = figure(evaluation, "ECE before temperature scaling, image level", "tn3k").figure.value
+    after = figure(evaluation, "ECE after temperature scaling, image level", "tn3k").figure.value
+    assert 0 < before < after
+    # Blocks of numbers are no patients.
+    assert not [result for result in evaluation.results if result.data == "tn3k" and "patient" in result.name]
+
+
+def test_temperature_and_operating_point_come_from_the_source_trained_on() -> None:
+    seen = classified("here", [True, True, True, False, False, False], [3, 2, -2.5, 1, -2, -3], "abcdef")
+    seen += classified("elsewhere", [True] * 9, [0.0] * 9, "abcdefghi")
+    part = calibration_part(seen, {"here"})
+    chosen = choose(part)
+    assert len(part) == 6
+    assert 1 < chosen.temperature < 10
+    shown = 1 / (1 + np.exp(-2 / chosen.temperature))
+    assert chosen.operating_point <= shown < chosen.operating_point + 2e-4
+    assert "here, val, 6 images" in chosen.source
+    assert "in-sample" in chosen.source
+
+
+def clip_samples(folder: Path, frames: int) -> list[Sample]:
+    """A still clip in which a nodule fills `BOX` in all but the last frame."""
+    write_clip(folder / "clip.mp4", [PhantomFrame(image=np.full((64, 96, 3), 60, np.uint8), masks={})] * frames)
+    cv2.imwrite(str(folder / "mask.png"), np.asarray(picture((BOX,)).mask))
+    return [
+        Sample(
+            image=folder / "clip.mp4",
+            frame=index,
+            mask=folder / "mask.png" if index < frames - 1 else None,
+            boxes_xyxy=(BOX,) if index < frames - 1 else (),
+            has_nodule=index < frames - 1,
+            source="here",
+            patient="a",
+            split="val",
+        )
+        for index in range(frames)
+    ]
+
+
+def test_pipeline_figures_of_a_nodule_seen_in_part_of_its_frames(tmp_path: Path) -> None:
+    def findings(index: int) -> Sequence[Finding]:
+        return () if index == 0 else (finding(BOX),)
+
+    frames = track(clip_samples(tmp_path, 7), FakeEngine(findings).as_engine(), "val")
+    evaluation = evaluate_tracks(frames, 0.3)
+
+    def value(name: str) -> float:
+        return figure(evaluation, name, "here").figure.value
+
+    assert value(FOUND) == 1.0
+    assert value("frames a nodule is in view") == 6
+    assert value("frames a nodule is found in") == 5
+    assert value("track numbers a nodule gets") == 1
+    assert value("Dice end to end (nodule missed: 0)") == pytest.approx(5 / 6)
+    assert value("HD95 (px) end to end (nodules found)") == 0
+    assert value("false positives an image without a nodule, at the operating point") == 1

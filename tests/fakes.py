@@ -1,0 +1,104 @@
+"""Stand-ins for sources and for the engine, where networks and files are not the point."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+
+from streamer.engine import Engine, FrameFindings
+from streamer.records import Finding, Frame, Image, ModelVersion
+from streamer.settings import Settings
+from streamer.sources import Source
+
+
+def finding(
+    box_xyxy: tuple[float, float, float, float] = (10, 10, 30, 26), *, score: float = 0.9, malignancy: float = 0.5
+) -> Finding:
+    """A finding whose outline is its box."""
+    x0, y0, x1, y1 = (round(value) for value in box_xyxy)
+    contour = np.array([(x0, y0), (x1 - 1, y0), (x1 - 1, y1 - 1), (x0, y1 - 1)], np.int32)
+    return Finding(
+        box_xyxy=box_xyxy,
+        score=score,
+        malignancy=malignancy,
+        contour_xy=contour,
+        long_axis_px=float(x1 - x0),
+        short_axis_px=float(y1 - y0),
+        area_px=float((x1 - x0) * (y1 - y0)),
+    )
+
+
+def grey_image(level: int = 60, *, width: int = 64, height: int = 48) -> Image:
+    """An even grey picture, shape (height, width, 3)."""
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def frame(index: int, *, image: Image | None = None, video: str = "clip.mp4") -> Frame:
+    """A frame of a clip at 25 frames a second."""
+    return Frame(image=grey_image() if image is None else image, index=index, time_s=index / 25, video=video)
+
+
+class FakeSource:
+    """A source of `count` even pictures. Counts what was read; can fail after a number of frames."""
+
+    width, height, fps = 64, 48, 25.0
+
+    def __init__(self, count: int, *, name: str = "clip.mp4", fails_after: int | None = None) -> None:
+        self.name, self.expected_frames = name, count
+        self.complete = False
+        self.warnings: tuple[str, ...] = ()
+        self.duration_s = 0.0
+        self.read = 0
+        self._fails_after = fails_after
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames; raises OSError after `fails_after` of them."""
+        for index in range(self.expected_frames):
+            if index == self._fails_after:
+                raise OSError("the disk is gone")
+            self.read += 1
+            self.duration_s = (index + 1) / self.fps
+            yield frame(index, video=self.name)
+        self.complete = True
+
+    def as_source(self) -> Source:
+        """Itself, as the protocol."""
+        return cast(Source, self)
+
+
+class FakeEngine:
+    """Finds in frame `n` what `findings(n)` says, on several threads, in varying time."""
+
+    threshold = 0.5
+    versions = (ModelVersion(role="detector", name="fake", sha256="0" * 64),)
+
+    def __init__(
+        self,
+        findings: Callable[[int], Sequence[Finding]] = lambda _: (finding(),),
+        *,
+        settings: Settings | None = None,
+        workers: int = 3,
+        batch_frames: int = 1,
+        delay_s: float = 0.002,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.backend = SimpleNamespace(workers=workers, device="fake", precision="fp32")
+        self.batch_frames = batch_frames
+        self.batches: list[list[int]] = []
+        self._findings, self._delay_s, self._lock = findings, delay_s, threading.Lock()
+
+    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        """Like the engine's."""
+        with self._lock:
+            self.batches.append([item.index for item in frames])
+        time.sleep(self._delay_s * (3 - frames[0].index % 3))  # later frames overtake earlier ones
+        return [FrameFindings(item, tuple(self._findings(item.index)), {"detect": 1.0}) for item in frames]
+
+    def as_engine(self) -> Engine:
+        """Itself, as the type that the pipeline wants."""
+        return cast(Engine, self)

@@ -1,0 +1,86 @@
+"""The three architectures: sizes, the paper's head, preprocessing inside the graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+from torch import nn
+
+from streamer.geometry import CropWindow
+from streamer.models.classifier import Classifier
+from streamer.models.detector import Detector
+from streamer.models.networks import GreyInput, build_classifier, build_detector
+from streamer.models.segmenter import Segmenter
+from streamer.settings import DetectionSettings
+from tests.random_weights import entry
+
+
+class _Echo(nn.Module):
+    """Gives its input back, in a list as YOLO does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [image * self.weight, image]
+
+
+def test_grey_bytes_become_three_normalised_channels() -> None:
+    grey = torch.tensor([[[0, 255], [51, 102]]], dtype=torch.uint8)
+    image = GreyInput(_Echo(), mean=0.2, std=0.4)(grey)
+    assert image.shape == (1, 3, 2, 2)
+    expected = (grey[0].float() / 255 - 0.2) / 0.4
+    for channel in image[0]:
+        torch.testing.assert_close(channel, expected)
+
+
+def test_the_classifiers_head_is_the_papers() -> None:
+    head = build_classifier().classifier
+    assert isinstance(head, nn.Sequential)
+    layers = list(head)
+    assert [type(layer).__name__ for layer in layers] == ["Linear", "ReLU", "Dropout", "Linear"]
+    assert [layers[0].in_features, layers[0].out_features, layers[3].out_features] == [1024, 256, 2]
+    assert layers[2].p == 0.2
+
+
+def test_building_a_detector_keeps_the_thread_count() -> None:
+    before = torch.get_num_threads()
+    detector = build_detector("yolov5n").eval()
+    assert torch.get_num_threads() == before
+    with torch.no_grad():
+        output = GreyInput(detector, 0.0, 1.0)(torch.zeros((1, 64, 96), dtype=torch.uint8))
+    assert output.shape == (1, 5, 96 * 64 * (1 / 64 + 1 / 256 + 1 / 1024))
+
+
+def test_malignancy_is_softmax_at_the_temperature() -> None:
+    model = entry("classifier", "0" * 64).model_copy(update={"temperature": 2.0})
+    logits = np.array([[1.0, 3.0], [200.0, -200.0]], np.float32)
+    classifier = Classifier(lambda crops: logits[: len(crops)], model)
+    assert classifier(np.zeros((2, 64, 64), np.uint8)) == pytest.approx([expit(1.0), expit(-200.0)])
+    assert classifier(np.zeros((0, 64, 64), np.uint8)) == []
+
+
+@pytest.mark.parametrize(("operating_point", "area"), [(0.2, 1000), (0.5, 600), (0.9, 200), (0.0, 4096), (1.0, 0)])
+def test_the_segmenter_cuts_at_its_operating_point(operating_point: float, area: int) -> None:
+    probability = np.full((64, 64), 0.1)
+    probability[:20, :50] = 0.3
+    probability[:20, :30] = 0.7
+    probability[:20, :10] = 0.95
+    logits = np.log(probability / (1 - probability)).astype(np.float32)[None, None]
+    segmenter = Segmenter(
+        lambda _: logits, entry("segmenter", "0" * 64).model_copy(update={"operating_point": operating_point})
+    )
+    (outline,) = segmenter(np.zeros((1, 64, 64), np.uint8), [CropWindow(0, 0, 64, 64)], [(640, 480)])
+    assert outline.area_px == area
+
+
+def test_the_detector_maps_back_and_drops_boxes_of_the_border() -> None:
+    """A 100x300 frame on a 96x64 canvas: scaled to 21x64, drawn from x = 37."""
+    output = np.array([[[47.5, 32, 21, 64, 0.9], [10, 32, 20, 20, 0.8]]], np.float32).transpose(0, 2, 1)
+    detector = Detector(lambda _: output, entry("detector", "0" * 64).preprocessing, DetectionSettings())
+    ((detection,),) = detector([np.zeros((300, 100), np.uint8)])
+    assert detection.box_xyxy == pytest.approx((0, 0, 100, 300))
+    assert detection.score == pytest.approx(0.9)

@@ -1,0 +1,55 @@
+"""A weights folder of random numbers: it loads and runs like the real one, and finds boxes in anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from streamer.models.networks import CLASSES
+from streamer.models.weights import ROLES, ModelEntry, Preprocessing, Role, Training, build, save_half, write_entry
+from streamer.settings import DetectionSettings, Settings, TrackingSettings
+
+ARCHITECTURE: dict[Role, str] = {
+    "detector": "yolov5n",
+    "segmenter": "densenet121-fpn",
+    "classifier": "densenet121",
+}
+_SIZE_WH: dict[Role, tuple[int, int]] = {"detector": (96, 64), "segmenter": (64, 64), "classifier": (64, 64)}
+
+
+def write_random_weights(folder: Path) -> Path:
+    """Fill `folder`; the same numbers every time."""
+    state = torch.random.get_rng_state()
+    for seed, role in enumerate(ROLES):
+        torch.manual_seed(seed)
+        digest = save_half(build(ARCHITECTURE[role]).state_dict(), folder / f"{role}.safetensors")
+        write_entry(folder, role, entry(role, digest))
+    torch.random.set_rng_state(state)
+    return folder
+
+
+def entry(role: Role, sha256: str) -> ModelEntry:
+    """A manifest entry for random weights."""
+    view: Literal["frame", "crop"] = "frame" if role == "detector" else "crop"
+    return ModelEntry(
+        file=f"{role}.safetensors",
+        sha256=sha256,
+        architecture=ARCHITECTURE[role],
+        preprocessing=Preprocessing(view=view, size_wh=_SIZE_WH[role], mean=0.3, std=0.2, margin=0.25),
+        classes=CLASSES if role == "classifier" else ("nodule",),
+        operating_point=0.5,
+        operating_point_source="none: random weights",
+        training=Training(config={}, data={}, data_sha256="", hours=0, epochs=0, hardware="", versions={}),
+        licence="none",
+    )
+
+
+def random_settings(folder: Path) -> Settings:
+    """Settings under which the random detector, whose scores are tiny, finds two boxes in every frame."""
+    return Settings(
+        weights=folder,
+        detection=DetectionSettings(confidence=1e-7, max_nodules=2),
+        tracking=TrackingSettings(scene_cut=255),  # the numbered pictures of the tests differ much
+    )

@@ -1,0 +1,84 @@
+"""The public folders as samples: labels, files, and splits that keep together what belongs together."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from streamer.errors import DataError
+from streamer.training.public_data import load_samples
+from streamer.training.samples import Sample, check_splits
+
+
+@pytest.fixture(scope="module")
+def samples(data_dir: Path) -> list[Sample]:
+    return load_samples(data_dir)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no training data at"):
+        load_samples(tmp_path / "absent")
+    with pytest.raises(DataError, match="holds none of cine/"):
+        load_samples(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["clip,frame\na,0\n", "clip,frame,x0,y0,x1,y1,group,split\na,x,,,,,g,val\n"])
+def test_another_layout(tmp_path: Path, table: str) -> None:
+    (tmp_path / "cine").mkdir()
+    (tmp_path / "cine" / "frames.csv").write_text(table)
+    with pytest.raises(DataError, match="not in the public layout"):
+        load_samples(tmp_path)
+
+
+def test_counts(samples: list[Sample]) -> None:
+    """As the data's README gives them."""
+    counted = Counter(sample.source for sample in samples)
+    assert counted == {"cine": 2293, "tn3k": 2405, "ddti": 493, "gland": 717, "breast": 780}
+    assert sum(1 for sample in samples if sample.source == "cine" and sample.has_nodule) == 1217
+    labels = Counter(sample.label for sample in samples if sample.source == "tn3k")
+    assert labels == {"benign": 1646, "malignant": 759}
+
+
+def test_no_patient_is_in_two_splits(samples: list[Sample]) -> None:
+    check_splits(samples)
+    patients: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        patients[sample.patient].add(sample.source)
+    assert all(len(sources) == 1 for sources in patients.values())
+
+
+def test_no_image_is_in_two_splits(samples: list[Sample]) -> None:
+    splits: dict[Path, set[str]] = defaultdict(set)
+    for sample in samples:
+        splits[sample.image].add(sample.split)
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def test_every_source_has_both_splits(samples: list[Sample]) -> None:
+    shares = {
+        source: [sample.split for sample in samples if sample.source == source]
+        for source in ("cine", "tn3k", "ddti", "gland", "breast")
+    }
+    for source, splits in shares.items():
+        assert 0.1 < splits.count("val") / len(splits) < 0.35, source
+
+
+@pytest.mark.parametrize("fold", [0, 3])
+def test_the_fold_held_out_is_the_one_asked_for(data_dir: Path, fold: int) -> None:
+    with (data_dir / "tn3k" / "labels.csv").open(encoding="utf-8") as stream:
+        expected = {row["image"] for row in csv.DictReader(stream) if int(row["fold"]) == fold}
+    found = load_samples(data_dir, tn3k_val_fold=fold)
+    assert {item.image.name for item in found if item.source == "tn3k" and item.split == "val"} == expected
+
+
+def test_files_exist_and_boxes_are_boxes(samples: list[Sample]) -> None:
+    for sample in samples:
+        assert sample.image.is_file()
+        assert sample.mask is None or sample.mask.is_file()
+        assert sample.has_nodule or not sample.boxes_xyxy
+        for left, top, right, bottom in sample.boxes_xyxy:
+            assert 0 <= left < right
+            assert 0 <= top < bottom

@@ -1,0 +1,198 @@
+"""Training end to end on a handful of pictures: files, resume, interruption, refusals."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from streamer.errors import DataError, OutputError, SettingsError, WeightsError
+from streamer.models.weights import ROLES, Role, load_network, read_manifest
+from streamer.settings import validated
+from streamer.training.command import train_network
+from streamer.training.config import TrainingConfig
+from streamer.training.loop import Run
+from streamer.training.train import train
+from tests.training.tiny import config, write_data
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def fit(
+    settings: TrainingConfig, data: Path, folder: Path, *, resume: bool = False, weights: Path = Path("none")
+) -> Path:
+    return train(settings, data, folder, device=CPU, weights=weights, resume=resume)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    """All figures but the time."""
+    with (folder / "history.csv").open(encoding="utf-8") as stream:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
+    """Ctrl-C in the middle of the epoch after `epochs`."""
+    step: Callable[..., None] = Run._epoch
+
+    def epoch(self: Run, report: Callable[[float], None]) -> None:
+        def press(loss: float) -> None:
+            report(loss)
+            if self.state.epoch == epochs:
+                raise KeyboardInterrupt
+
+        step(self, press)
+
+    monkeypatch.setattr(Run, "_epoch", epoch)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_two_epochs_and_a_resumed_run_with_the_same_history(
+    role: Role, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit(config(role), data, tmp_path / "whole")
+    rows = history(whole)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    names = ["best.safetensors", "checkpoint.pt", "curves.png", "history.csv", "manifest.json", f"{role}.safetensors"]
+    assert sorted(path.name for path in whole.iterdir()) == sorted(names)
+    entry = read_manifest(whole).models[role]
+    assert (entry.training.epochs, entry.preprocessing.size_wh) == (2, (64, 64))
+    assert entry.training.data == {"tiny": "6 images of 6 patients, 6 with a nodule; 3 benign, 3 malignant"}
+    load_network(whole, role, read_manifest(whole))
+    Image.open(whole / "curves.png").verify()
+
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config(role), data, tmp_path / "cut")
+    assert history(tmp_path / "cut") == rows[:1]
+    load_network(tmp_path / "cut", role, read_manifest(tmp_path / "cut"))  # what there is can be used
+    fit(config(role), data, tmp_path / "cut", resume=True)
+    assert history(tmp_path / "cut") == rows
+    one, other = (
+        load_network(tmp_path / run, role, read_manifest(tmp_path / run)).state_dict() for run in ("whole", "cut")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector after one epoch."""
+    return fit(config("detector", epochs=1), data, tmp_path_factory.mktemp("run"))
+
+
+def test_a_new_run_that_is_interrupted_at_once_claims_no_weights(
+    data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of an earlier run in the folder are not passed off as those of the new configuration."""
+    for name in ("best.safetensors", "history.csv"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    interrupt_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config("detector", learning_rate=0.5), data, tmp_path)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_another_configuration_is_not_resumed(data: Path, finished: Path) -> None:
+    with pytest.raises(DataError, match="was made with another configuration"):
+        fit(config("detector"), data, finished, resume=True)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_resumed(data: Path, finished: Path, tmp_path: Path) -> None:
+    """Fields that came since are at their default; fields that went do not matter."""
+    checkpoint = torch.load(finished / "checkpoint.pt", weights_only=True)
+    del checkpoint["config"]["val_stride"]
+    checkpoint["config"]["a_field_that_went"] = None
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    for name in ("best.safetensors", "history.csv"):
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    fit(config("detector", epochs=1), data, tmp_path, resume=True)
+    assert len(history(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04" + b"x" * 100])
+def test_a_damaged_checkpoint(data: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(DataError, match=r"checkpoint\.pt is damaged"):
+        fit(config("detector"), data, tmp_path, resume=True)
+
+
+def test_a_folder_that_cannot_be_made(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot make the run folder"):
+        fit(config("detector"), data, tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch": 7}, "fewer usable training images than a batch of 7"),
+        ({"sources": {"cine": {}}}, "has 0 training and 0 validation images of cine"),
+        ({"init": "absent.safetensors"}, "starting tensors are missing"),
+    ],
+)
+def test_data_that_do_not_do(data: Path, tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit(config("detector", **changes), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_networks_it_builds_on_must_be_there(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no weights at"):
+        fit(config("classifier", encoder_from_segmenter=True), data, tmp_path / "run", weights=tmp_path)
+
+
+def test_validation_without_one_of_the_classes(tmp_path: Path) -> None:
+    manifest = write_data(tmp_path, train=6, val=1)
+    with pytest.raises(DataError, match="cannot give auc"):
+        fit(config("classifier", epochs=1), manifest, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size_wh": [100, 64]}, "multiple of 32"),
+        ({"size_wh": [96, 64]}, "crops are square"),
+        ({"epochs": 0}, "'epochs'"),
+        ({"architecture": "densenet121-fpn"}, "architecture of a classifier is one of densenet121"),
+        ({"batch": 0}, "'batch'"),
+        ({"role": "painter"}, "'role'"),
+    ],
+)
+def test_a_wrong_configuration(changes: dict[str, object], message: str) -> None:
+    data = {**config("classifier").model_dump(mode="json"), **changes}
+    with pytest.raises(SettingsError) as caught:
+        validated(TrainingConfig, data, "x.yaml")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("x.yaml: ")
+
+
+def test_the_configuration_must_be_the_networks(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(config("detector").model_dump_json())
+    with pytest.raises(SettingsError, match="configures the detector, not the segmenter"):
+        train_network(
+            "segmenter",
+            data,
+            config=tmp_path / "c.yaml",
+            folder=tmp_path / "run",
+            weights=None,
+            device="cpu",
+            threads=1,
+            resume=False,
+        )
