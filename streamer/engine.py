@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.assets import weights_dir
-from streamer.backends import Runner, choose_backend
+from streamer.backends import choose_backend
 from streamer.geometry import CropWindow
 from streamer.models.classifier import Classifier
 from streamer.models.detector import Detection, Detector
-from streamer.models.networks import GreyInput
+from streamer.models.loading import load_runner
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import ROLES, Manifest, Role, load_network, read_manifest
+from streamer.models.weights import ROLES, Preprocessing, read_manifest
 from streamer.records import Finding, Frame, ModelVersion
 from streamer.settings import Settings
 
@@ -47,11 +47,7 @@ class Engine:
         folder = self.settings.weights or weights_dir()
         self.manifest = read_manifest(folder)
         self.backend = choose_backend(self.settings.runtime)
-        networks = {role: load_network(folder, role, self.manifest) for role in ROLES}
-        runners = {
-            role: self._runner(role, GreyInput(network, *_normalisation(self.manifest, role)))
-            for role, network in networks.items()
-        }
+        runners = {role: load_runner(folder, role, self.manifest, self.backend) for role in ROLES}
         models = self.manifest.models
         self._detector = Detector(runners["detector"], models["detector"].preprocessing, self.settings.detection)
         self._segmenter = Segmenter(runners["segmenter"], models["segmenter"])
@@ -90,17 +86,10 @@ class Engine:
         detections = self._detector(greys)
         detected = time.perf_counter()
         views = [_View(grey, detection) for grey, found in zip(greys, detections, strict=True) for detection in found]
-        margin = self._segmenter.preprocessing.margin
-        windows = [CropWindow.around(view.detection.box_xyxy, margin) for view in views]
-        sizes = [(view.grey.shape[1], view.grey.shape[0]) for view in views]
-        crops = _crops(views, windows, self._segmenter.preprocessing.size_wh[0])
-        outlines = self._segmenter(crops, windows, sizes)
+        windows, crops = _cut(views, self._segmenter.preprocessing)
+        outlines = self._segmenter(crops, windows, [(view.grey.shape[1], view.grey.shape[0]) for view in views])
         segmented = time.perf_counter()
-        if self._classifier.preprocessing.margin != margin:
-            windows = [
-                CropWindow.around(view.detection.box_xyxy, self._classifier.preprocessing.margin) for view in views
-            ]
-        probabilities = self._classifier(_crops(views, windows, self._classifier.preprocessing.size_wh[0]))
+        probabilities = self._classifier(_cut(views, self._classifier.preprocessing)[1])
         classified = time.perf_counter()
         findings = iter(
             Finding(
@@ -125,11 +114,6 @@ class Engine:
             for frame, found in zip(frames, detections, strict=True)
         ]
 
-    def _runner(self, role: Role, graph: GreyInput) -> Runner:
-        entry = self.manifest.models[role]
-        key = f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()}"
-        return self.backend.load(graph.eval(), entry.preprocessing.size_wh, key)
-
 
 @dataclass(frozen=True, slots=True)
 class _View:
@@ -137,12 +121,10 @@ class _View:
     detection: Detection
 
 
-def _crops(views: Sequence[_View], windows: Sequence[CropWindow], size: int) -> Grey:
+def _cut(views: Sequence[_View], preprocessing: Preprocessing) -> tuple[list[CropWindow], Grey]:
+    """A network's window around each detection and what it shows, shape (n, size, size)."""
+    size = preprocessing.size_wh[0]
+    windows = [CropWindow.around(view.detection.box_xyxy, preprocessing.margin) for view in views]
     if not views:
-        return np.zeros((0, size, size), np.uint8)
-    return np.stack([window.crop(view.grey, size) for view, window in zip(views, windows, strict=True)])
-
-
-def _normalisation(manifest: Manifest, role: Role) -> tuple[float, float]:
-    preprocessing = manifest.models[role].preprocessing
-    return preprocessing.mean, preprocessing.std
+        return windows, np.zeros((0, size, size), np.uint8)
+    return windows, np.stack([window.crop(view.grey, size) for view, window in zip(views, windows, strict=True)])

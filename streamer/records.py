@@ -46,7 +46,7 @@ class Finding:
         box_xyxy: left, top, right, bottom in source pixels (half-open).
         score: detector confidence, 0 to 1.
         malignancy: calibrated probability of malignancy, 0 to 1.
-        contour_xy: outline as int32 pixel coordinates, shape (n, 2); empty, shape (0, 2), where segmentation found nothing.
+        contour_xy: outline as int32 pixel coordinates, shape (n, 2); shape (0, 2) where segmentation found nothing.
         long_axis_px: longest diameter of the outline, in pixels; 0 without an outline.
         short_axis_px: longest diameter at right angles to it, in pixels; 0 without an outline.
         area_px: area of the mask, in pixels; 0 without an outline.
@@ -167,7 +167,7 @@ class StudyReport:
         tracks: every nodule seen, qualifying or not, by track number.
         patient_malignancy: maximum over qualifying tracks (Radiology 2023;307(5):e221157); None if there is none.
         threshold: operating point of the classifier, 0 to 1.
-        decision: "malignant" if patient_malignancy >= threshold, "benign" below it, "no nodule" without a qualifying track.
+        decision: "malignant" if patient_malignancy >= threshold, "benign" below it, "no nodule" if no track qualifies.
         models: weights that ran.
         settings: the settings used, as plain data.
         device: device as the user would name it, for example "cpu (OpenVINO)".

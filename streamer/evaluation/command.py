@@ -11,6 +11,8 @@ from rich.table import Table
 
 from streamer.backends import Backend, choose_backend
 from streamer.console import track_frames
+from streamer.data.proposals import PROPOSAL_DETECTION
+from streamer.data.samples import Split
 from streamer.engine import Engine
 from streamer.errors import WeightsError
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
@@ -30,8 +32,6 @@ from streamer.models.classifier import Classifier
 from streamer.models.loading import load_detector, load_runner, load_segmenter
 from streamer.models.weights import ROLES, Manifest, ModelEntry, Role, read_manifest
 from streamer.settings import DetectionSettings, RuntimeSettings, Settings
-from streamer.training.proposals import PROPOSAL_DETECTION
-from streamer.training.samples import Split
 
 
 def evaluate(

@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
+from streamer.data.pixels import Picture, load_pictures
+from streamer.data.public_data import load_samples
+from streamer.data.samples import Sample, Split
 from streamer.errors import DataError
 from streamer.models.weights import ModelEntry
-from streamer.training.pixels import Picture, load_pictures
-from streamer.training.public_data import load_samples
-from streamer.training.samples import Sample, Split
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

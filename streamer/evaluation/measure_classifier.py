@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
+from streamer.data.pixels import Picture
+from streamer.data.proposals import propose_boxes
+from streamer.data.samples import Sample
 from streamer.evaluation.subsets import View, view_of
 from streamer.geometry import CropWindow
 from streamer.models.classifier import Classifier
 from streamer.models.detector import Detector
-from streamer.training.classifier import nodule_box
-from streamer.training.pixels import Picture
-from streamer.training.proposals import propose_boxes
-from streamer.training.samples import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ def classify(picture: Picture, classifier: Classifier, proposer: Detector | None
     if not picture.boxes_xyxy and proposer is not None:
         picture = propose_boxes([picture], proposer)[0]
         boxed_by = "detector" if picture.boxes_xyxy else boxed_by
-    boxes = picture.boxes_xyxy or (nodule_box(picture),)
+    boxes = picture.boxes_xyxy or (picture.nodule_box,)
     margin, size = classifier.preprocessing.margin, classifier.preprocessing.size_wh[0]
     crops = np.stack([CropWindow.around(box, margin).crop(picture.grey, size) for box in boxes])
     return ClassifiedView(

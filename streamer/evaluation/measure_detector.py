@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streamer.data.pixels import Picture
+from streamer.data.samples import Sample
 from streamer.evaluation.matching import ImageBoxes
 from streamer.evaluation.subsets import View, view_of
 from streamer.models.detector import Detection, Detector
 from streamer.settings import DetectionSettings
-from streamer.training.pixels import Picture
-from streamer.training.samples import Sample
 
 _LEAST_CONFIDENCE = 0.01
 """Low enough for the curves to reach their end: what scores less is nearly always wrong."""

@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from math import nan
 
+from streamer.data.pixels import Picture
+from streamer.data.samples import Sample
 from streamer.engine import Engine
 from streamer.errors import DataError
 from streamer.evaluation.held_out import read_pictures
@@ -17,8 +19,6 @@ from streamer.evaluation.subsets import View, view_of
 from streamer.models.detector import Detection
 from streamer.pipeline import analyse
 from streamer.records import Nodule
-from streamer.training.pixels import Picture
-from streamer.training.samples import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.data.pixels import Grey, Picture
 from streamer.evaluation.matching import taken_truths
 from streamer.evaluation.measure_detector import image_boxes
 from streamer.evaluation.segmentation import dice, hd95
@@ -16,7 +17,6 @@ from streamer.evaluation.subsets import View, view_of
 from streamer.geometry import Box, CropWindow
 from streamer.models.detector import Detector
 from streamer.models.segmenter import Segmenter
-from streamer.training.pixels import Grey, Picture
 
 Mask = npt.NDArray[np.bool_]
 

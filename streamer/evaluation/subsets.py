@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from streamer.data.pixels import Picture
 from streamer.evaluation.figure import Resampling
 from streamer.geometry import Box
-from streamer.training.pixels import Picture
 
 SIZE_BOUNDS = (0.03, 0.10)
 """Area of a nodule's box as a share of the frame: small below the first, large from the second. Of the public nodules

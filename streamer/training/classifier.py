@@ -9,12 +9,12 @@ import torch
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
-from streamer.geometry import Box, CropWindow
+from streamer.data.pixels import Picture
+from streamer.geometry import CropWindow
 from streamer.models.networks import MALIGNANT, GreyInput, build_classifier
 from streamer.training.config import TrainingConfig
 from streamer.training.crops import as_input, training_crop
 from streamer.training.loop import Batch
-from streamer.training.pixels import Picture
 
 
 class ClassifierTask:
@@ -55,7 +55,7 @@ class ClassifierTask:
         device = next(network.parameters()).device
         scores = []
         for picture in self.val:
-            window = CropWindow.around(nodule_box(picture), self.config.margin)
+            window = CropWindow.around(picture.nodule_box, self.config.margin)
             crop = torch.from_numpy(window.crop(picture.grey, self.config.size_wh[0])[None])
             scores.append(graph(crop.to(device)).softmax(1)[0, MALIGNANT].item())
         truth = np.array([_class(picture) for picture in self.val])
@@ -76,18 +76,8 @@ class ClassifierTask:
         self, picture: Picture, size: int, rng: np.random.Generator
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         whole = rng.random() < self.config.whole_view
-        box = _whole(picture) if whole else nodule_box(picture)
+        box = picture.whole_view if whole else picture.nodule_box
         return training_crop(picture, box, size, self.config, rng)[0]
-
-
-def nodule_box(picture: Picture) -> Box:
-    """The picture's first box, or its whole view if it has none."""
-    return picture.boxes_xyxy[0] if picture.boxes_xyxy else _whole(picture)
-
-
-def _whole(picture: Picture) -> Box:
-    height, width = picture.grey.shape
-    return 0.0, 0.0, float(width), float(height)
 
 
 def _class(picture: Picture) -> int:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from streamer.data.pixels import Picture
 from streamer.geometry import Box
 from streamer.training.augment import Grey, jittered_window, photometric, tilt_and_flip
 from streamer.training.config import TrainingConfig
-from streamer.training.pixels import Picture
 
 
 def training_crop(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from streamer.data.pixels import Picture
 from streamer.evaluation.detection import average_precision
 from streamer.evaluation.figure import Resampling
 from streamer.evaluation.matching import ImageBoxes, match
@@ -19,7 +20,6 @@ from streamer.models.networks import GreyInput, build_detector
 from streamer.training.augment import Grey, photometric, place
 from streamer.training.config import TrainingConfig
 from streamer.training.loop import Batch
-from streamer.training.pixels import Picture
 
 LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
 """Weights of the loss terms: ultralytics' defaults for its anchor-free head."""

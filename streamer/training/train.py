@@ -12,6 +12,10 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import nn
 
+from streamer.data.pixels import load_pictures, phantom_pictures
+from streamer.data.proposals import load_proposer, propose_boxes
+from streamer.data.public_data import load_samples
+from streamer.data.samples import Sample, describe, thin
 from streamer.errors import DataError
 from streamer.models.networks import CLASSES
 from streamer.models.weights import (
@@ -29,10 +33,6 @@ from streamer.training.config import TrainingConfig
 from streamer.training.curves import draw_curves
 from streamer.training.detector import DetectorTask
 from streamer.training.loop import Run
-from streamer.training.pixels import load_pictures, phantom_pictures
-from streamer.training.proposals import load_proposer, propose_boxes
-from streamer.training.public_data import load_samples
-from streamer.training.samples import Sample, describe, thin
 from streamer.training.segmenter import SegmenterTask
 
 _FIRST_PHANTOM_SEED = 1000

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from streamer.data.pixels import Picture
+from streamer.data.samples import Label, Sample
 from streamer.geometry import Box
 from streamer.models.detector import Detector
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import Preprocessing
 from streamer.settings import DetectionSettings
-from streamer.training.pixels import Picture
-from streamer.training.samples import Label, Sample
 from tests.random_weights import entry
 
 BRIGHT, DARK, GROUND = 220, 20, 60

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from streamer.data.samples import Sample, write_manifest
 from streamer.errors import DataError, OutputError
 from streamer.evaluation.card import card_path, render_card
 from streamer.evaluation.command import evaluate
@@ -20,7 +21,6 @@ from streamer.evaluation.result import Evaluation, Result
 from streamer.models.weights import ModelEntry, Role, read_manifest, write_entry
 from streamer.phantom import simulate, write_clip
 from streamer.settings import RuntimeSettings
-from streamer.training.samples import Sample, write_manifest
 
 RUNTIME = RuntimeSettings(device="cpu", backend="openvino", threads=1)
 

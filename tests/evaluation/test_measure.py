@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from streamer.data.samples import Sample
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
 from streamer.evaluation.figures_detector import evaluate_detections
 from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
@@ -22,7 +23,6 @@ from streamer.evaluation.subsets import View
 from streamer.models.classifier import Classifier
 from streamer.phantom import PhantomFrame, write_clip
 from streamer.records import Finding
-from streamer.training.samples import Sample
 from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture
 from tests.fakes import FakeEngine, finding
 from tests.random_weights import entry

@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from streamer.data.pixels import Picture
+from streamer.data.samples import Label, Sample, Split, write_manifest
 from streamer.training.config import TrainingConfig
-from streamer.training.pixels import Picture
-from streamer.training.samples import Label, Sample, Split, write_manifest
 
 _ARCHITECTURE = {"detector": "yolov5n", "segmenter": "densenet121-fpn", "classifier": "densenet121"}
 LABELS: tuple[Label, Label] = ("benign", "malignant")

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from streamer.backends import choose_backend
+from streamer.data.pixels import Picture
 from streamer.models.detector import Detector
 from streamer.models.loading import load_detector
 from streamer.settings import DetectionSettings, RuntimeSettings
-from streamer.training.pixels import Picture
 
 PROPOSAL_DETECTION = DetectionSettings(confidence=0.1, max_nodules=1)
 """Far below the operating point: the still is known to show a nodule, so the best guess is better than none."""

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.data.samples import Sample
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
 from streamer.phantom import PhantomFrame, random_scene, simulate
 from streamer.sources import open_source
-from streamer.training.samples import Sample
 
 Grey = npt.NDArray[np.uint8]
 
@@ -29,6 +29,17 @@ class Picture:
     grey: Grey
     mask: Grey | None
     boxes_xyxy: tuple[Box, ...]
+
+    @property
+    def whole_view(self) -> Box:
+        """The box of the whole image."""
+        height, width = self.grey.shape
+        return 0.0, 0.0, float(width), float(height)
+
+    @property
+    def nodule_box(self) -> Box:
+        """The first box, or the whole view if there is none."""
+        return self.boxes_xyxy[0] if self.boxes_xyxy else self.whole_view
 
 
 def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Picture]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from streamer.training.proposals import load_proposer, propose_boxes
+from streamer.data.proposals import load_proposer, propose_boxes
 from tests.evaluation.pictures import DARK, bright_detector, picture
 
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from streamer.data.pixels import load_pictures, phantom_pictures
+from streamer.data.samples import Sample
 from streamer.errors import DataError
-from streamer.training.pixels import load_pictures, phantom_pictures
-from streamer.training.samples import Sample
 from tests.sources.media import read_number, write_clip
 
 

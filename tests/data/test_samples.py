@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.data.samples import Sample, check_splits, describe, held_out, read_manifest, thin, write_manifest
 from streamer.errors import DataError
-from streamer.training.samples import Sample, check_splits, describe, held_out, read_manifest, thin, write_manifest
 
 HEADER = "image,source,patient,split,frame,mask,boxes_xyxy,has_nodule,label\n"
 

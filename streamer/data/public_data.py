@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamer.data.samples import Sample, Split, held_out, read_manifest
 from streamer.errors import DataError
 from streamer.geometry import Box
-from streamer.training.samples import Sample, Split, held_out, read_manifest
 
 HELD_OUT_FRACTION = 0.2
 """Share of DDTI cases and gland blocks kept for validation: the paper's 7:2:1 without its test part."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from streamer.data.public_data import load_samples
+from streamer.data.samples import Sample, check_splits
 from streamer.errors import DataError
-from streamer.training.public_data import load_samples
-from streamer.training.samples import Sample, check_splits
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Labelled data: samples and their manifest, the public sets, pixels, and boxes where the data name none."""
