@@ -1,5 +1,5 @@
-# streamer: see `make help`. Everything is installed into .venv; nothing else on the machine is touched, except that
-# the shared libraries OpenCV needs are installed with apt-get where they are missing.
+# streamer: see `make help`. Everything is installed into .venv; nothing else on the machine is touched, except that the
+# shared libraries OpenCV needs, and for the tests chromium, are installed with apt-get where they are missing.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint clean system-libraries
+.PHONY: help demo test lint clean system-libraries browser
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +20,7 @@ help:  ## show this list
 demo: $(INSTALLED) system-libraries  ## simulate a thyroid cine and analyse it (results in demo/)
 	$(VENV)/bin/streamer demo --output demo
 
-test: $(INSTALLED_DEV) system-libraries  ## run the tests
+test: $(INSTALLED_DEV) system-libraries browser  ## run the tests
 	$(PYTHON_IN_VENV) -m pytest
 
 lint: $(INSTALLED_DEV)  ## check style and types
@@ -56,9 +56,18 @@ $(INSTALLED_DEV): pyproject.toml | $(PYTHON_IN_VENV)
 # opencv-python links against libGL and GLib, which slim containers lack.
 system-libraries: | $(PYTHON_IN_VENV)
 	@$(PYTHON_IN_VENV) -c 'import cv2' 2>/dev/null && exit 0; \
-	if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root='sudo -n'; else as_root=no; fi; \
-	if command -v apt-get >/dev/null && [ "$$as_root" != no ]; then \
-	    $$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends libgl1 libglib2.0-0; \
-	fi; \
+	$(call apt_install,libgl1 libglib2.0-0); \
 	$(PYTHON_IN_VENV) -c 'import cv2' || { \
 	    echo "OpenCV cannot be imported: install libGL and GLib (Debian, Ubuntu: apt-get install libgl1 libglib2.0-0)" >&2; exit 1; }
+
+# The app's tests drive a real browser; without one they are skipped.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { $(call apt_install,chromium); } || true
+
+# apt-get, where it is there and may be used; $(1) the packages.
+define apt_install
+if [ "$$(id -u)" = 0 ]; then as_root=; elif sudo -n true 2>/dev/null; then as_root='sudo -n'; else as_root=no; fi; \
+	if command -v apt-get >/dev/null && [ "$$as_root" != no ]; then \
+	    $$as_root apt-get update -qq && $$as_root apt-get install -y -qq --no-install-recommends $(1); \
+	fi
+endef
