@@ -215,6 +215,19 @@ def evaluate(
     )
 
 
+@app.command()
+def publish(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `streamer train`.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
+) -> None:
+    """Take a trained network over into a weights folder."""
+    from streamer.assets import weights_dir
+    from streamer.models.weights import publish as take_over
+
+    folder = weights or weights_dir()
+    typer.echo(f"{', '.join(take_over(run_folder, folder))} -> {folder}")
+
+
 def _settings(config: Path | None, device: Device | None) -> Any:
     from streamer.settings import load_settings
 

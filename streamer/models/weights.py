@@ -5,6 +5,7 @@ A weights folder holds `manifest.json` and one safetensors file a network, half 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import nn
 
 from streamer.errors import OutputError, WeightsError
@@ -185,15 +186,31 @@ def save_half(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
     Raises:
         OutputError: the file cannot be written.
     """
-    half = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file({name: value.contiguous() for name, value in half.items()}, partial)
-        partial.replace(path)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {' '.join(str(error).split())}") from error
+    half = {
+        name: (value.half() if value.is_floating_point() else value).contiguous() for name, value in tensors.items()
+    }
+    content = save(half)
+    _write(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def publish(run: Path, weights: Path) -> list[Role]:
+    """Take the networks of a training run's folder over into a weights folder, beside those already there.
+
+    Raises:
+        WeightsError: the run has no manifest or a file is missing or damaged.
+        OutputError: the weights folder cannot be written.
+    """
+    manifest = read_manifest(run)
+    for role, entry in manifest.models.items():
+        load_network(run, role, manifest)  # checksum and shapes
+        try:
+            weights.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the weights folder {weights}: {error.strerror}") from error
+        _write(weights / entry.file, (run / entry.file).read_bytes())
+        write_entry(weights, role, entry)
+    return list(manifest.models)
 
 
 def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
@@ -206,12 +223,17 @@ def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
     models = dict(read_manifest(folder).models) if path.is_file() else {}
     models[role] = entry
     manifest = Manifest(models={name: models[name] for name in ROLES if name in models})
+    _write(path, (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
