@@ -21,6 +21,9 @@ app = typer.Typer(
     help="Watches thyroid ultrasound cine loops: where each nodule is, how large, how suspicious. Research use only.",
 )
 
+benchmark = typer.Typer(no_args_is_help=True, help="Measure what streamer delivers on this machine.")
+app.add_typer(benchmark, name="benchmark")
+
 
 class Device(StrEnum):
     """Where the networks run."""
@@ -151,6 +154,24 @@ def phantom(
 
 
 @app.command()
+def heatmap(
+    video: Annotated[str, typer.Option("--video", help="Clip, still or folder of stills.")],
+    frame: Annotated[int, typer.Option(min=0, help="Number of the frame, from 0.")],
+    output: Annotated[Path | None, typer.Option(help="PNG file; default: NAME-frame-NUMBER-heatmap.png.")] = None,
+    config: ConfigOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Show what in one frame raised each nodule's malignancy (Grad-CAM)."""
+    from streamer.heat_still import write_heat_still
+
+    path = output or Path(f"{Path(video).stem or Path(video).resolve().name}-frame-{frame}-heatmap.png")
+    for nodule in write_heat_still(video, frame, path, _settings(config, device)):
+        x0, y0, x1, y1 = (round(value) for value in nodule.box_xyxy)
+        typer.echo(f"nodule in x {x0} to {x1}, y {y0} to {y1}: malignancy {nodule.malignancy:.2f}")
+    typer.echo(f"heat map: {path}; research use only")
+
+
+@app.command()
 def train(
     network: Annotated[Network, typer.Argument(help="Which network.")],
     data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
@@ -162,7 +183,7 @@ def train(
         Path | None, typer.Option(help="Weights folder of networks it builds on; default: the published ones.")
     ] = None,
     device: DeviceOption = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")] = False,
 ) -> None:
     """Train one network; the run folder can then be used as a weights folder."""
@@ -190,7 +211,7 @@ def evaluate(
         SplitName, typer.Option(help="Split of the sources trained on; sources never trained on count whole.")
     ] = SplitName.val,
     device: DeviceOption = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
     update_manifest: Annotated[
         bool,
         typer.Option(
@@ -226,6 +247,22 @@ def publish(
 
     folder = weights or weights_dir()
     typer.echo(f"{', '.join(take_over(run_folder, folder))} -> {folder}")
+
+
+@benchmark.command("app")
+def benchmark_app(
+    video: Annotated[
+        Path | None, typer.Option("--video", help="Clip to show, looped where it is short; default: a simulated one.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Length of what is shown.")] = 10,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for the same figures.")] = None,
+    config: ConfigOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Measure the live app in a headless Chromium: frames shown, time to the first, latency, server CPU."""
+    from streamer.benchmark.app import run_benchmark
+
+    raise typer.Exit(run_benchmark(_settings(config, device), video=video, seconds=seconds, json_file=json_file))
 
 
 def _settings(config: Path | None, device: Device | None) -> Any:

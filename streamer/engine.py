@@ -15,6 +15,7 @@ from streamer.backends import choose_backend
 from streamer.geometry import CropWindow
 from streamer.models.classifier import Classifier
 from streamer.models.detector import Detection, Detector
+from streamer.models.heatmap import classifier_heat_maps
 from streamer.models.loading import load_runner
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import ROLES, Preprocessing, read_manifest
@@ -52,6 +53,7 @@ class Engine:
         self._detector = Detector(runners["detector"], models["detector"].preprocessing, self.settings.detection)
         self._segmenter = Segmenter(runners["segmenter"], models["segmenter"])
         self._classifier = Classifier(runners["classifier"], models["classifier"])
+        self.heat_maps = classifier_heat_maps(folder, self.manifest)
 
     @property
     def threshold(self) -> float:

@@ -76,7 +76,10 @@ def run_study(
     study, clock = Study(engine.settings), _LockedClock()
     summaries: list[VideoSummary] = []
     started = time.perf_counter()
-    with StudyWriter(output, engine.settings, videos=len(clips), on_stage=clock.add_stage) as writer:
+    writer = StudyWriter(
+        output, engine.settings, videos=len(clips), on_stage=clock.add_stage, heat_maps=engine.heat_maps
+    )
+    with writer:
         for clip in clips:
             if should_stop():
                 break

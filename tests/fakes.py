@@ -9,8 +9,12 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+import torch
+from torch import nn
 
 from streamer.engine import Engine, FrameFindings
+from streamer.models.heatmap import Explained, HeatMaps
+from streamer.models.weights import Preprocessing
 from streamer.records import Finding, Frame, Image, ModelVersion
 from streamer.settings import Settings
 from streamer.sources import Source
@@ -71,6 +75,35 @@ class FakeSource:
         return cast(Source, self)
 
 
+class QuadrantClassifier(nn.Module):
+    """Calls bright tissue in the upper left quarter of its crop malignant, and sees nothing else."""
+
+    def __init__(self, *, malignant_sign: float = 1.0) -> None:
+        super().__init__()
+        self.cells = nn.Sequential(nn.AvgPool2d(8), nn.Conv2d(3, 1, 1, bias=False))
+        nn.init.constant_(self.cells.get_parameter("1.weight"), 1 / 3)
+        self.activations = nn.ReLU()
+        self._sign = malignant_sign
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits, shape (n, 2), of images of shape (n, 3, size, size)."""
+        cells = self.cells(image)
+        quarter = torch.zeros_like(cells)
+        quarter[..., : cells.shape[-2] // 2, : cells.shape[-1] // 2] = 1
+        evidence = self._sign * self.activations(cells * quarter).mean(dim=(1, 2, 3))
+        return torch.stack([-evidence, evidence], dim=1)
+
+
+def quadrant_heat_maps(*, malignant_sign: float = 1.0) -> HeatMaps:
+    """Heat maps of the classifier above; it sees boxes with half their side around them, so twice the side in all."""
+
+    def load() -> Explained:
+        network = QuadrantClassifier(malignant_sign=malignant_sign)
+        return network, network.activations
+
+    return HeatMaps(load, Preprocessing(view="crop", size_wh=(64, 64), mean=0.0, std=1.0, margin=0.5))
+
+
 class FakeEngine:
     """Finds in frame `n` what `findings(n)` says, on several threads, in varying time."""
 
@@ -87,6 +120,7 @@ class FakeEngine:
         delay_s: float = 0.002,
     ) -> None:
         self.settings = settings or Settings()
+        self.heat_maps = quadrant_heat_maps()
         self.backend = SimpleNamespace(workers=workers, device="fake", precision="fp32")
         self.batch_frames = batch_frames
         self.batches: list[list[int]] = []

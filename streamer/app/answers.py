@@ -14,11 +14,12 @@ from anyio.to_thread import run_sync
 
 from streamer.app.camera import CameraJob
 from streamer.app.demo_clip import DemoClip
-from streamer.app.feed import View
+from streamer.app.feed import View, sent_jpeg
 from streamer.app.job import Job
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import C_TIRADS, Note, StudyJob
 from streamer.errors import InputError, StreamerError
+from streamer.heat_picture import frame_heat_picture
 from streamer.schema import RESEARCH_USE_ONLY
 from streamer.version import __version__
 
@@ -45,8 +46,8 @@ class Answers:
     def functions(self) -> list[Callable[..., Any]]:
         """The functions that the page may call."""
         named = (
-            self.welcome, self.claim, self.start, self.demo, self.pull, self.portrait, self.stop, self.note,
-            self.archive, self.camera, self.frame, self.record, self.recorded,
+            self.welcome, self.claim, self.start, self.demo, self.pull, self.portrait, self.heat, self.stop,
+            self.note, self.archive, self.camera, self.frame, self.record, self.recorded,
         )  # fmt: skip
         return [_answering(function) for function in named]
 
@@ -99,6 +100,16 @@ class Answers:
         feed = self._jobs.find(token, session).feed
         picture = feed.portrait(int(track)) if feed else None
         return {"jpeg": _base64(picture)} if picture else {}
+
+    def heat(self, session: str, token: str, position: int, track: int) -> Answer:
+        """A frame with the heat map of one nodule in it."""
+        feed = self._study(session, token).feed
+        result = feed.result(int(position)) if feed else None
+        found = [nodule for nodule in result.nodules if nodule.track == track] if result else []
+        if result is None or not found:
+            raise InputError(f"nodule {int(track)} is not in this frame; its key frame shows it")
+        picture = frame_heat_picture(result.frame.image, found, self._jobs.engine.heat_maps)
+        return {"jpeg": _base64(sent_jpeg(picture))}
 
     def stop(self, session: str, token: str) -> Answer:
         """End the analysis early."""
@@ -153,7 +164,7 @@ class Answers:
     def _study(self, session: str, token: str) -> StudyJob:
         job = self._jobs.find(token, session)
         if not isinstance(job, StudyJob):
-            raise InputError("a live picture has no report; record it")
+            raise InputError("a live picture has no report and no heat maps; record it")
         return job
 
     def _live(self, session: str, token: str) -> CameraJob:

@@ -9,6 +9,7 @@ from pathlib import Path
 from streamer.errors import StreamerError
 from streamer.phantom import simulate, write_clip
 
+THREAD_NAME = "demo-clip"
 _FRAMES = 150
 
 
@@ -23,7 +24,7 @@ class DemoClip:
         self._path = path
         self._error: StreamerError | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._make, name="demo-clip", daemon=True)
+        self._thread = threading.Thread(target=self._make, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def path(self) -> Path:

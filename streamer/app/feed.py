@@ -122,6 +122,13 @@ class Feed:
             return position, kept[0]
         return position, self._drawn(_result(kept[0], lines[0]), view)
 
+    def result(self, position: int) -> FrameResult | None:
+        """What was found in a frame, and the frame itself; None where it is not there or frames are not kept."""
+        if self._frames is None or self._lines is None:
+            return None
+        kept, lines = (spool.read(position, position + 1) for spool in (self._frames, self._lines))
+        return _result(kept[0], lines[0]) if kept and lines else None
+
     def portrait(self, track: int) -> bytes | None:
         """The nodule where its malignancy was highest, as a square JPEG with nothing drawn on it."""
         return self._portraits.get(track)
@@ -148,10 +155,15 @@ class Feed:
                 image = self._renderers[key].draw(result)
             if view.opacity < 1:
                 image = _rgb(cv2.addWeighted(image, view.opacity, result.frame.image, 1 - view.opacity, 0))
-        scale = _SENT_SIDE_PX / max(image.shape[:2])
-        if scale < 1:
-            image = _rgb(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-        return _jpeg(image, _SENT_QUALITY)
+        return sent_jpeg(image)
+
+
+def sent_jpeg(image: Image) -> bytes:
+    """A picture as it is sent to the page: no larger than it is shown there."""
+    scale = _SENT_SIDE_PX / max(image.shape[:2])
+    if scale < 1:
+        image = _rgb(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return _jpeg(image, _SENT_QUALITY)
 
 
 def _result(jpeg: bytes, line: bytes) -> FrameResult:

@@ -116,14 +116,14 @@ def serve(
     ended = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:
-        with running(_warm_engine(settings), host=host, port=port, login=login) as url:
+        with running(warm_engine(settings), host=host, port=port, login=login) as url:
             announce(url)
             ended.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _warm_engine(settings: Settings) -> Engine:
+def warm_engine(settings: Settings) -> Engine:
     """Loaded networks that have seen a frame, so that the first user does not wait for them."""
     engine = Engine(settings)
     engine.find([Frame(image=np.zeros((480, 640, 3), np.uint8), index=0, time_s=0.0, video="")])

@@ -12,7 +12,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from streamer.heat_picture import COLOURS
+from streamer.outputs.heat_pictures import HeatPictures
 from streamer.overlay import clock, track_colour
+from streamer.records import Image
 from streamer.schema import Report
 
 _WIDEST_PICTURE_PX = 1400
@@ -20,13 +23,16 @@ _JPEG_QUALITY = 88  # a picture is then about 100 kB on the page; the PNG beside
 _MAX_PICTURES = 24  # keeps the page quick to open; all pictures lie beside it
 
 
-def render_html(report: Report, pictures: Mapping[int, Path], timeline: bytes | None) -> str:
+def render_html(
+    report: Report, pictures: Mapping[int, Path], timeline: bytes | None, heat: HeatPictures | None = None
+) -> str:
     """The page for a report.
 
     Args:
         report: what to say.
         pictures: PNG of a nodule's key frame by track number.
         timeline: SVG of malignancy over time; None where there is nothing to plot.
+        heat: heat maps of the nodules with a picture; None for a page without them.
     """
     environment = Environment(
         loader=PackageLoader("streamer.outputs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -34,12 +40,18 @@ def render_html(report: Report, pictures: Mapping[int, Path], timeline: bytes | 
     environment.filters |= {"percent": _percent, "clock": clock, "colour": _css_colour}
     counted = sorted((entry for entry in report.nodules if entry.qualifies), key=lambda entry: -entry.malignancy_max)
     shown = [entry for entry in counted if entry.track in pictures][:_MAX_PICTURES]
+    heats = [None if heat is None else heat.picture(entry.track) for entry in shown]
     return environment.get_template("report.html.j2").render(
         report=report,
         counted=counted,
         decisive=counted[0] if counted and report.patient_malignancy is not None else None,
         brief=len(report.nodules) - len(counted),
-        pictures=[(entry, _jpeg_uri(pictures[entry.track])) for entry in shown],
+        pictures=[
+            (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
+            for entry, picture in zip(shown, heats, strict=True)
+        ],
+        heat_failure=None if heat is None else heat.failure,
+        heat_colours=["#{:02x}{:02x}{:02x}".format(*COLOURS[level]) for level in range(0, 256, 51)],
         timeline=None if timeline is None else _data_uri("image/svg+xml", timeline),
         settings=list(_flat(report.settings)),
     )
@@ -54,14 +66,18 @@ def _css_colour(track: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*track_colour(track))
 
 
-def _jpeg_uri(path: Path) -> str:
-    """A PNG file, made smaller for the page."""
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+def _read(path: Path) -> Image:
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR_RGB)
     assert image is not None, "the file was written by this run"
+    return np.asarray(image, np.uint8)
+
+
+def _jpeg_uri(image: Image) -> str:
+    """A picture, made smaller for the page."""
     if image.shape[1] > _WIDEST_PICTURE_PX:
         height = round(image.shape[0] * _WIDEST_PICTURE_PX / image.shape[1])
-        image = cv2.resize(image, (_WIDEST_PICTURE_PX, height), interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        image = np.asarray(cv2.resize(image, (_WIDEST_PICTURE_PX, height), interpolation=cv2.INTER_AREA), np.uint8)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return _data_uri("image/jpeg", data.tobytes())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 
 from streamer.outputs.folder import OutputFolder, output_errors, picture_name
+from streamer.outputs.heat_pictures import HeatPictures
 from streamer.outputs.nodule_image import nodule_image
 from streamer.records import Frame, FrameResult, Nodule
 
@@ -33,12 +34,21 @@ class KeyPictures:
         folder: where the pictures go, unfinished.
         min_track_frames: frames that must support a nodule that counts; briefer ones get no picture.
         max_missed_frames: frames without a detection that a track survives.
+        heat: given what the classifier saw in each view that becomes a picture.
     """
 
-    def __init__(self, folder: OutputFolder, *, min_track_frames: int, max_missed_frames: int) -> None:
+    def __init__(
+        self,
+        folder: OutputFolder,
+        *,
+        min_track_frames: int,
+        max_missed_frames: int,
+        heat: HeatPictures | None = None,
+    ) -> None:
         self._folder = folder
         self._min_track_frames = min_track_frames
         self._max_missed_frames = max_missed_frames
+        self._heat = heat
         self._candidates: dict[int, _Candidate] = {}
         self._running: set[int] = set()
         self._frames = 0
@@ -82,6 +92,8 @@ class KeyPictures:
         # In a clip shorter than the minimum, every frame counts.
         if view is None or candidate.support < min(self._min_track_frames, self._frames):
             return
+        if self._heat is not None:
+            self._heat.keep(*view)
         bgr = cv2.cvtColor(nodule_image(*view), cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
         path = self._folder.partial(picture_name(track))

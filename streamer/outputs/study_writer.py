@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from streamer.errors import OutputError
+from streamer.models.heatmap import HeatMaps
 from streamer.outputs.folder import (
     FRAMES,
     REPORT_HTML,
@@ -21,6 +22,7 @@ from streamer.outputs.folder import (
     overlay_name,
     picture_name,
 )
+from streamer.outputs.heat_pictures import HeatPictures
 from streamer.outputs.html import render_html
 from streamer.outputs.key_pictures import KeyPictures
 from streamer.outputs.overlay_video import OverlayVideo
@@ -71,18 +73,26 @@ class StudyWriter:
         settings: of the run.
         videos: number of clips in the study, which decides how overlays are named.
         on_stage: told the name of a stage ("draw", "encode") and its time in milliseconds, on the writer's thread.
+        heat_maps: makes the heat maps of the page once all frames are written; none without it.
 
     Raises:
         OutputError: on entering, if the folder cannot be written to; later, if the disk is full.
     """
 
     def __init__(
-        self, directory: Path, settings: Settings, *, videos: int = 1, on_stage: StageTimer | None = None
+        self,
+        directory: Path,
+        settings: Settings,
+        *,
+        videos: int = 1,
+        on_stage: StageTimer | None = None,
+        heat_maps: HeatMaps | None = None,
     ) -> None:
         self._directory = directory
         self._settings = settings
         self._videos = videos
         self._on_stage = on_stage
+        self._heat = None if heat_maps is None else HeatPictures(heat_maps)
         self._overlays: dict[str, str] = {}
         self._warnings: dict[str, tuple[str, ...]] = {}
         self._started = 0
@@ -120,9 +130,8 @@ class StudyWriter:
         """Begin the next clip; the one before is ended if it was not."""
         self.end_video()
         self._started += 1
-        self._current = _ClipWriter(
-            self._folder, overlay_name(self._started, self._videos), clip, self._settings, self._lines, self._on_stage
-        )
+        name = overlay_name(self._started, self._videos)
+        self._current = _ClipWriter(self._folder, name, clip, self._settings, self._lines, self._on_stage, self._heat)
 
     def write(self, result: FrameResult) -> None:
         """Take the next frame of the clip; blocks while the queue is full.
@@ -180,7 +189,7 @@ class StudyWriter:
         frames = {video.name: video.frames for video in content.videos}
         curves = read_curves(read_frames(self._folder.partial(FRAMES)), frames)
         timeline = timeline_svg(content, curves) if curves and content.videos else None
-        self._write_text(REPORT_HTML, render_html(content, pictures, timeline))
+        self._write_text(REPORT_HTML, render_html(content, pictures, timeline, self._heat))
         self._write_text(REPORT_JSON, content.model_dump_json(indent=2) + "\n")
         self._folder.publish(
             [*self._overlays.values(), FRAMES, *(picture_name(track) for track in pictures), REPORT_HTML, REPORT_JSON]
@@ -205,6 +214,7 @@ class _ClipWriter:
         settings: Settings,
         lines: BinaryIO,
         on_stage: StageTimer | None,
+        heat: HeatPictures | None,
     ) -> None:
         self.clip = clip
         self.overlay_name = overlay_name
@@ -221,6 +231,7 @@ class _ClipWriter:
             folder,
             min_track_frames=settings.study.min_track_frames,
             max_missed_frames=settings.tracking.max_missed_frames,
+            heat=heat,
         )
         self._failed = False
 

@@ -84,6 +84,34 @@ def test_clicks_and_keys_go_to_the_right_frame_while_the_analysis_runs(app: App,
     assert line.get_attribute("aria-valuenow") == str(KEY_FRAME)
 
 
+def test_heat_map_of_the_frame_in_view(app: App, new_page: NewPage, clip: Path) -> None:
+    app.engine.hold(40)
+    page = new_page()
+    analyse(page, clip)
+    wait_for_position(page, 39)
+    page.keyboard.press("ArrowLeft")
+    wait_for_position(page, 38)
+    button = page.locator(".card .ask button")
+    button.click()
+    page.wait_for_selector('[data-id=heat][data-position="38"]:visible')
+    assert button.get_attribute("aria-pressed") == "true"
+    number = f"""async picture => {{
+      await picture.decode();
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
+      canvas.getContext('2d').drawImage(picture, 0, 0);
+      return ({READ_NUMBER})(canvas);
+    }}"""
+    assert page.eval_on_selector("[data-id=heat]", number) == 38
+    page.keyboard.press("ArrowLeft")  # another frame: the map goes
+    page.wait_for_selector("[data-id=heat]", state="hidden")
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    page.wait_for_selector('[data-id=heat][data-position="37"]:visible')
+    button.click()
+    page.wait_for_selector("[data-id=heat]", state="hidden")
+
+
 def test_overlay_can_be_switched_off(app: App, new_page: NewPage, clip: Path) -> None:
     app.engine.hold(10)
     page = new_page()

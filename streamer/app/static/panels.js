@@ -1,11 +1,13 @@
 // The patient, a card a nodule with the reader's note, and the results.
 const NOTE_PAUSE_MS = 500;
+const TOLD_MS = 6000;
 
 class Panels {
-  constructor(find, ask, onSeek) {
+  constructor(find, ask, onSeek, onHeat) {
     this.find = find;
     this.ask = ask;
     this.onSeek = onSeek;
+    this.onHeat = onHeat;
     this.categories = [];
     this.reset(null);
   }
@@ -78,6 +80,12 @@ class Panels {
     facts.style.whiteSpace = "pre-line";
     const portrait = make("button", { type: "button", className: "portrait", title: "Go to its key frame" }, picture);
     portrait.setAttribute("aria-label", `${name}: go to its key frame`);
+    const heat = make("button", { type: "button", textContent: "Heat map",
+      title: "What in the frame in view raised this nodule's malignancy (Grad-CAM)" });
+    heat.setAttribute("aria-label", `${name}: heat map of the frame in view`);
+    heat.setAttribute("aria-pressed", "false");
+    const told = make("span", {});
+    told.setAttribute("role", "status");
     const category = make("select", {}, make("option", { value: "", textContent: "C-TIRADS" }),
       ...this.categories.map((value) => make("option", { value, textContent: `C-TIRADS ${value}` })));
     category.setAttribute("aria-label", `C-TIRADS of nodule ${nodule.track}`);
@@ -85,11 +93,21 @@ class Panels {
     note.setAttribute("aria-label", `Reader's note on nodule ${nodule.track}`);
     const article = make("article", { className: "card" },
       portrait, make("div", { className: "head" }, make("span", { textContent: name }), value), facts,
-      make("div", { className: "reader" }, category, note));
+      make("div", { className: "ask" }, heat, told), make("div", { className: "reader" }, category, note));
     article.style.setProperty("--colour", nodule.colour);
     article.dataset.track = nodule.track;
     const card = { article, picture, value, facts, key: nodule.key, portraitOf: null };
     portrait.addEventListener("click", () => this.onSeek(card.key));
+    heat.addEventListener("click", async () => {
+      heat.disabled = true;
+      try {
+        await this.onHeat(heat, nodule.track);
+      } catch (error) {
+        told.textContent = error.message;
+        setTimeout(() => { told.textContent = ""; }, TOLD_MS);
+      }
+      heat.disabled = false;
+    });
     const token = this.token;
     const save = async () => {
       clearTimeout(card.timer);

@@ -17,7 +17,14 @@ const ask = async (question, ...values) => {
 const seekTo = (position) => { pause(); goTo(position); };
 const pictures = new Pictures();
 const timeline = new Timeline(find("timeline"), seekTo);
-const panels = new Panels(find, ask, seekTo);
+const heat = new HeatView(find("heat"), ask);
+const showHeat = async (button, track) => {
+  if (!job) return;
+  const at = shown < 0 ? position : shown;
+  seekTo(at);
+  await heat.toggle(button, job.token, track, at);
+};
+const panels = new Panels(find, ask, seekTo, showHeat);
 let job = null; // the analysis followed: token, live, and what the last pull said of it
 let playing = false, looping = false;
 let position = -1, seconds = 0; // the frame to be shown, and the time in the study that playback has reached
@@ -46,6 +53,7 @@ const follow = async (token, live) => {
   pictures.clear();
   timeline.reset();
   panels.reset(token);
+  heat.hide();
   say("");
   playing = true;
   position = shown = fetched = -1;
@@ -227,6 +235,7 @@ const tick = (now) => {
   if (job) {
     advance(Math.max(0, now - before) / 1000);
     draw();
+    heat.follow(shown, playing);
     describe();
   }
   timeline.draw(shown);

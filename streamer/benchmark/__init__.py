@@ -1,0 +1,1 @@
+"""What streamer delivers on the machine at hand."""

@@ -1,0 +1,68 @@
+"""A clip of a given length: cine loops last one to four seconds, too short to measure on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+from streamer.outputs.overlay_video import OverlayVideo
+from streamer.phantom import simulate, write_clip
+from streamer.records import Image
+from streamer.settings import OverlaySettings
+from streamer.sources import open_source
+
+_PHANTOM_FRAMES = 150  # the length of the demo clip
+_TIME_ERROR_S = 1e-6  # a frame that begins at the very end is not part of the clip
+
+
+def write_phantom(path: Path) -> None:
+    """The simulated cine loop of the demo.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_clip(path, simulate(frames=_PHANTOM_FRAMES))
+
+
+def write_looped(recording: Path, path: Path, *, seconds: float) -> int:
+    """Write the first `seconds` of a recording that is played again and again, as H.264 in MP4.
+
+    Args:
+        recording: clip, still or folder of stills; size, frame rate and frame times stay as they are.
+        path: clip to write.
+        seconds: length of the result, above 0.
+
+    Returns:
+        Its number of frames.
+
+    Raises:
+        InputError: the recording cannot be read.
+        OutputError: the clip cannot be written.
+    """
+    with open_source(recording) as source:
+        size_wh, fps = (source.width, source.height), source.fps
+    video = OverlayVideo(path, size_wh=size_wh, fps=fps, settings=OverlaySettings())
+    frames = 0
+    try:
+        with closing(_played(recording, seconds)) as pictures:
+            for image, time_s in pictures:
+                video.add(image, time_s)
+                frames += 1
+        video.close(seconds)
+    except BaseException:
+        video.abort()
+        raise
+    return frames
+
+
+def _played(recording: Path, seconds: float) -> Generator[tuple[Image, float]]:
+    """Pictures and their times, RGB of shape (height, width, 3), over and over until the time is up."""
+    begins_s = 0.0
+    while begins_s < seconds:
+        with open_source(recording) as source:
+            for frame in source.frames():
+                if begins_s + frame.time_s > seconds - _TIME_ERROR_S:
+                    return
+                yield frame.image, begins_s + frame.time_s
+            begins_s += source.duration_s
