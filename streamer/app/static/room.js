@@ -171,16 +171,18 @@ const advance = (elapsed_s) => {
   }
   if (!playing) return;
   seconds += elapsed_s;
-  if (seconds >= timeline.span() && !busy() && complete()) {
+  if (seconds >= timeline.span() && !busy() && complete() && shown >= last) {
     if (looping) goTo(0);
     else pause();
     return;
   }
   if (busy() && seconds > timeline.times[last]) seconds = timeline.times[last];
   const due = timeline.positionAt(seconds);
-  if (due !== position) {
-    // Frames that the screen missed are caught up one a refresh, unless it has fallen far behind.
-    position = due > position + CATCH_UP ? due : Math.min(due, position + 1);
+  if (due > position + CATCH_UP || due < position) {
+    position = due;
+    wake();
+  } else if (due > position && shown >= position) {
+    position += 1; // every frame in turn, however late its picture, unless the screen has fallen far behind
     wake();
   }
 };
