@@ -1,13 +1,18 @@
 """Shared fixtures: the real data where present, weights of random numbers, and engines on them."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+import streamer.console
+from streamer.cli import main
 from streamer.engine import Engine
 from streamer.settings import Settings
+from tests.command_line import Cli
 from tests.random_weights import random_settings, write_random_weights
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -47,3 +52,33 @@ def random_engine_settings(weights_folder: Path) -> Settings:
 def engine(random_engine_settings: Settings) -> Engine:
     """The random networks on OpenVINO, one thread."""
     return Engine(random_engine_settings.with_runtime(device="cpu", backend="openvino", threads=1))
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    """Run `streamer ARGUMENTS` in this process, in an empty folder; gives the exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str | Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["streamer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return int(caught.value.code or 0)
+
+    return run
+
+
+@pytest.fixture
+def config(weights_folder: Path, random_engine_settings: Settings, tmp_path: Path) -> Path:
+    """A configuration file with the random weights."""
+    data = random_engine_settings.model_dump(mode="json")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({**data, "weights": str(weights_folder)}))
+    return path
+
+
+@pytest.fixture
+def ready(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that are loaded already."""
+    monkeypatch.setattr(streamer.console, "Engine", lambda _: engine)

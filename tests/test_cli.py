@@ -1,12 +1,8 @@
-"""The command line as a user meets it: results, one clear line for what is wrong, and a clean end by signal."""
+"""The command line as a user meets it: results, and one clear line for what is wrong."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,58 +10,14 @@ import av
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
 import streamer.console
-from streamer.cli import main
-from streamer.engine import Engine
 from streamer.schema import read_frames, read_report
-from streamer.settings import Settings
 from streamer.version import __version__
+from tests.command_line import Cli, clip_in, listing, overlay_frames
 from tests.fakes import FakeEngine
 from tests.sources.media import numbered_image, write_clip
-
-Cli = Callable[..., int]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    """Run `streamer ARGUMENTS` in this process, in an empty folder; gives the exit code."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str | Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["streamer", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return int(caught.value.code or 0)
-
-    return run
-
-
-@pytest.fixture
-def config(weights_folder: Path, random_engine_settings: Settings, tmp_path: Path) -> Path:
-    """A configuration file with the random weights."""
-    data = random_engine_settings.model_dump(mode="json")
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({**data, "weights": str(weights_folder)}))
-    return path
-
-
-@pytest.fixture
-def ready(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks that are loaded already."""
-    monkeypatch.setattr(streamer.console, "Engine", lambda _: engine)
-
-
-def clip_in(folder: Path, name: str = "clip.mp4", frames: int = 8) -> Path:
-    return write_clip(folder / name, codec="libx264", frames=frames)
-
-
-def overlay_frames(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
 
 
 @pytest.mark.usefixtures("ready")
@@ -162,10 +114,6 @@ def audio_only(folder: Path) -> None:
 def no_stills(folder: Path) -> None:
     (folder / "input").mkdir()
     (folder / "input" / "notes.txt").write_text("nothing here")
-
-
-def listing(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("make", [missing, empty, no_video, truncated, zero_frames, audio_only, no_stills])
@@ -288,75 +236,3 @@ def test_the_demo_simulates_and_analyses(cli: Cli, tmp_path: Path, monkeypatch: 
     report = read_report(tmp_path / "demo" / "report.json")
     assert (report.patient, report.complete) == ("phantom", True)
     assert overlay_frames(tmp_path / "demo" / "overlay.mp4") == overlay_frames(tmp_path / "demo" / "phantom.mp4")
-
-
-def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from streamer.cli import main; main()", *map(str, arguments)]
-    root = Path(streamer.console.__file__).parent.parent
-    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def await_frames(process: subprocess.Popen[str], output: Path, frames: int) -> None:
-    lines = output / "frames.jsonl.partial"
-    until = time.monotonic() + 120
-    while not lines.exists() or lines.read_bytes().count(b"\n") < frames:
-        if process.poll() is not None or time.monotonic() > until:
-            process.kill()
-            pytest.fail(f"no {frames} frames: {process.communicate()}")
-        time.sleep(0.05)
-
-
-def test_a_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
-    process = start(tmp_path, "run", "--video", "absent.mp4")
-    out, error = process.communicate(timeout=120)
-    assert (process.returncode, out) == (2, "")
-    assert error == "error: there is no file or folder absent.mp4\n"
-    assert listing(tmp_path) == []
-
-
-@pytest.mark.usefixtures("engine")  # has filled the cache
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_with_a_partial_result(tmp_path: Path, config: Path, number: signal.Signals) -> None:
-    clip_in(tmp_path, frames=4000)
-    output = tmp_path / "out"
-    process = start(tmp_path, "run", "--video", "clip.mp4", "--config", config, "--output", output)
-    await_frames(process, output, 5)
-    process.send_signal(number)
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == 130, error
-    assert "Traceback" not in error
-    assert "incomplete" in out
-    report = read_report(output / "report.json")
-    assert not report.complete
-    frames = report.videos[0].frames
-    assert 5 <= frames < 4000
-    assert len(list(read_frames(output / "frames.jsonl"))) == frames
-    assert overlay_frames(output / "overlay.mp4") == frames
-    assert not list(output.glob("*.partial"))
-
-
-@pytest.mark.usefixtures("engine")
-def test_a_killed_run_leaves_no_final_file(tmp_path: Path, config: Path, cli: Cli, ready: None) -> None:
-    clip_in(tmp_path, frames=4000)
-    output = tmp_path / "out"
-    process = start(tmp_path, "run", "--video", "clip.mp4", "--config", config, "--output", output)
-    await_frames(process, output, 5)
-    process.kill()
-    process.communicate(timeout=120)
-    assert listing(output)
-    assert all(name.endswith(".partial") for name in listing(output))
-    # Whole lines, as far as it came, and the next run into the folder clears up.
-    lines = (output / "frames.jsonl.partial").read_bytes()
-    assert lines.endswith(b"\n")
-    clip_in(tmp_path, "short.mp4", frames=3)
-    assert cli("run", "--video", "short.mp4", "--output", output) == 0
-    assert read_report(output / "report.json").videos[0].frames == 3
-    assert not list(output.glob("*.partial"))
