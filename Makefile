@@ -12,10 +12,10 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint clean system-libraries browser
+.PHONY: help demo test lint benchmark clean system-libraries browser
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) system-libraries  ## simulate a thyroid cine and analyse it (results in demo/)
 	$(VENV)/bin/streamer demo --output demo
@@ -27,6 +27,10 @@ lint: $(INSTALLED_DEV)  ## check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+benchmark: $(INSTALLED_DEV) system-libraries  ## measure speed here, against what else could be used (docs/performance.md)
+	$(VENV)/bin/streamer benchmark --seconds 6 --baseline all --baseline-networks both --streams auto \
+	    --json docs/performance.json --report docs/performance.md
 
 clean:  ## remove build products, caches and the demo's results (not .venv, not runs/)
 	rm -rf build dist demo *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -13,11 +13,25 @@ from streamer.version import __version__
 if TYPE_CHECKING:
     from streamer.engine import Engine
     from streamer.pipeline import analyse
-    from streamer.run import run_study
+    from streamer.run import run_live, run_study
+    from streamer.serving import serve
     from streamer.settings import Settings, load_settings
+    from streamer.sources import open_live, open_source
     from streamer.study import Study
 
-__all__ = ["Engine", "Settings", "Study", "__version__", "analyse", "load_settings", "run_study"]
+__all__ = [
+    "Engine",
+    "Settings",
+    "Study",
+    "__version__",
+    "analyse",
+    "load_settings",
+    "open_live",
+    "open_source",
+    "run_live",
+    "run_study",
+    "serve",
+]
 
 _HOMES = {
     "Engine": "streamer.engine",
@@ -25,7 +39,11 @@ _HOMES = {
     "Study": "streamer.study",
     "analyse": "streamer.pipeline",
     "load_settings": "streamer.settings",
+    "open_live": "streamer.sources",
+    "open_source": "streamer.sources",
+    "run_live": "streamer.run",
     "run_study": "streamer.run",
+    "serve": "streamer.serving",
 }
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from streamer.benchmark.command import benchmark
+from streamer.cli_models import evaluate, publish, quantise, train
 from streamer.errors import OutputError, StreamerError
+from streamer.options import ConfigOption, DeviceOption, settings_of
 from streamer.version import __version__
 
 app = typer.Typer(
@@ -20,48 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Watches thyroid ultrasound cine loops: where each nodule is, how large, how suspicious. Research use only.",
 )
-
-benchmark = typer.Typer(no_args_is_help=True, help="Measure what streamer delivers on this machine.")
 app.add_typer(benchmark, name="benchmark")
-
-
-class Device(StrEnum):
-    """Where the networks run."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Network(StrEnum):
-    """What can be trained."""
-
-    detector = "detector"
-    segmenter = "segmenter"
-    classifier = "classifier"
-
-
-class Subject(StrEnum):
-    """What can be evaluated."""
-
-    detector = "detector"
-    segmenter = "segmenter"
-    classifier = "classifier"
-    pipeline = "pipeline"
-
-
-class SplitName(StrEnum):
-    """A part of the data."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file of settings (see configs/).")]
-DeviceOption = Annotated[
-    Device | None, typer.Option("--device", help="Where to run; default: the configuration's, else auto.")
-]
 
 
 def main() -> None:
@@ -83,18 +44,47 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 @app.command()
 def run(
     video: Annotated[
-        list[str], typer.Option("--video", help="Clip, still or folder of stills; repeat for more of one patient.")
-    ],
+        list[str] | None,
+        typer.Option("--video", help="Clip, still or folder of stills; repeat for more of one patient."),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Analyse a live picture; Ctrl-C is its normal end (exit code 0).")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="With --live: URL (rtsp, http, udp, ..), device (/dev/video0), or clip, played at its own pace."
+        ),
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="With --live: repeat the clip until the end.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="With --live: end after this time.")] = None,
     patient: Annotated[str, typer.Option(help="Identifier shown in the report.")] = "",
     output: Annotated[Path | None, typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP.")] = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Analyse the clips of one patient: overlay video, report and a picture of each nodule."""
+    """Analyse the clips of one patient, or a live picture: overlay video, report and a picture of each nodule.
+
+    Of a clip every frame is analysed. Of a live picture the newest frame is, and those it overtakes are counted as
+    dropped; a lost connection is made again. Ctrl-C ends clips early (partial results, exit code 130) and a live run in
+    the normal way (complete results, exit code 0).
+    """
+    if live:
+        from streamer.live_console import analyse_live
+
+        if source is None or video:
+            raise typer.BadParameter("a live run takes one --source and no --video", param_hint="--live")
+        raise typer.Exit(
+            analyse_live(
+                source, output, settings=settings_of(config, device), patient=patient, loop=loop, seconds=seconds
+            )
+        )
     from streamer.console import analyse_with_progress
 
+    if not video or source is not None or loop or seconds is not None:
+        raise typer.BadParameter("give --video; --source, --loop and --seconds go with --live", param_hint="--video")
     folder = output or Path("results") / (Path(video[0]).stem or Path(video[0]).resolve().name)
-    raise typer.Exit(analyse_with_progress(video, folder, settings=_settings(config, device), patient=patient))
+    raise typer.Exit(analyse_with_progress(video, folder, settings=settings_of(config, device), patient=patient))
 
 
 @app.command()
@@ -108,7 +98,9 @@ def demo(
 
     clip = output / "phantom.mp4"
     phantom(clip)
-    raise typer.Exit(analyse_with_progress([str(clip)], output, settings=_settings(config, device), patient="phantom"))
+    raise typer.Exit(
+        analyse_with_progress([str(clip)], output, settings=settings_of(config, device), patient="phantom")
+    )
 
 
 @app.command("app")
@@ -126,7 +118,7 @@ def live_app(
     from streamer.app.server import serve
 
     serve(
-        _settings(config, device),
+        settings_of(config, device),
         host=host,
         port=port,
         auth_file=auth_file,
@@ -165,111 +157,14 @@ def heatmap(
     from streamer.heat_still import write_heat_still
 
     path = output or Path(f"{Path(video).stem or Path(video).resolve().name}-frame-{frame}-heatmap.png")
-    for nodule in write_heat_still(video, frame, path, _settings(config, device)):
+    for nodule in write_heat_still(video, frame, path, settings_of(config, device)):
         x0, y0, x1, y1 = (round(value) for value in nodule.box_xyxy)
         typer.echo(f"nodule in x {x0} to {x1}, y {y0} to {y1}: malignancy {nodule.malignancy:.2f}")
     typer.echo(f"heat map: {path}; research use only")
 
 
-@app.command()
-def train(
-    network: Annotated[Network, typer.Argument(help="Which network.")],
-    data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file; default: the one that made the published weights.")
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="Run folder; default: runs/NETWORK.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights folder of networks it builds on; default: the published ones.")
-    ] = None,
-    device: DeviceOption = None,
-    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")] = False,
-) -> None:
-    """Train one network; the run folder can then be used as a weights folder."""
-    from streamer.training.command import train_network
-
-    train_network(
-        network.value,
-        data,
-        config=config,
-        folder=output or Path("runs") / network.value,
-        weights=weights,
-        device=(device or Device.auto).value,
-        threads=threads,
-        resume=resume,
-    )
-
-
-@app.command()
-def evaluate(
-    subject: Annotated[Subject, typer.Argument(help="Which network; or all three with tracking, on clips.")],
-    data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
-    output: Annotated[Path | None, typer.Option(help="Folder of results; default: evaluation/SUBJECT.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
-    split: Annotated[
-        SplitName, typer.Option(help="Split of the sources trained on; sources never trained on count whole.")
-    ] = SplitName.val,
-    device: DeviceOption = None,
-    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
-    update_manifest: Annotated[
-        bool,
-        typer.Option(
-            "--update-manifest",
-            help="Store figures, temperature and operating point with the weights; write their model cards anew.",
-        ),
-    ] = False,
-) -> None:
-    """Measure accuracy with 95 % intervals: figures, tables, plots and one page."""
-    from streamer.assets import weights_dir
-    from streamer.evaluation.command import evaluate as run_evaluation
-    from streamer.settings import RuntimeSettings
-
-    run_evaluation(
-        subject.value,
-        data,
-        output or Path("evaluation") / subject.value,
-        weights=weights or weights_dir(),
-        split=split.value,
-        runtime=RuntimeSettings(device=(device or Device.auto).value, threads=threads),
-        update=update_manifest,
-    )
-
-
-@app.command()
-def publish(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `streamer train`.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
-) -> None:
-    """Take a trained network over into a weights folder."""
-    from streamer.assets import weights_dir
-    from streamer.models.weights import publish as take_over
-
-    folder = weights or weights_dir()
-    typer.echo(f"{', '.join(take_over(run_folder, folder))} -> {folder}")
-
-
-@benchmark.command("app")
-def benchmark_app(
-    video: Annotated[
-        Path | None, typer.Option("--video", help="Clip to show, looped where it is short; default: a simulated one.")
-    ] = None,
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Length of what is shown.")] = 10,
-    json_file: Annotated[Path | None, typer.Option("--json", help="File for the same figures.")] = None,
-    config: ConfigOption = None,
-    device: DeviceOption = None,
-) -> None:
-    """Measure the live app in a headless Chromium: frames shown, time to the first, latency, server CPU."""
-    from streamer.benchmark.app import run_benchmark
-
-    raise typer.Exit(run_benchmark(_settings(config, device), video=video, seconds=seconds, json_file=json_file))
-
-
-def _settings(config: Path | None, device: Device | None) -> Any:
-    from streamer.settings import load_settings
-
-    settings = load_settings(config)
-    return settings if device is None else settings.with_runtime(device=device.value)
+for command in (train, publish, quantise, evaluate):
+    app.command()(command)
 
 
 def _plain(text: str) -> str:

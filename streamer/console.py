@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -40,11 +40,13 @@ def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Sett
         open_source(video).close()  # a wrong path should not wait for the networks
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
-    with _stop_on_signal() as stop, _Bars(messages) as progress:
+    for warning in engine.backend.warnings:
+        messages.print(Text(f"warning: {warning}", style="yellow"))
+    with stop_on_signal() as stop, _Bars(messages) as progress:
         report = run_study(
             videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
         )
-    _print_summary(console, report, output)
+    print_summary(console, report, output)
     return INTERRUPTED if stop else 0
 
 
@@ -100,14 +102,15 @@ class _RateColumn(bars.ProgressColumn):
 
 
 @contextmanager
-def _stop_on_signal() -> Iterator[list[int]]:
-    """Collect the first Ctrl-C or termination as a wish to stop; the second one interrupts at once."""
+def stop_on_signal(on_first: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
+    """Collect the first Ctrl-C or termination as a wish to stop, and tell it; the second one interrupts at once."""
     received: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)
+        on_first()
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, note) for number in numbers]
@@ -118,7 +121,8 @@ def _stop_on_signal() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _print_summary(console: Console, report: StudyReport, output: Path) -> None:
+def print_summary(console: Console, report: StudyReport, output: Path) -> None:
+    """Nodules, decision, speed and where the results are."""
     qualifying = [track for track in report.tracks if track.qualifies]
     if qualifying:
         table = Table(title=f"nodules seen in at least {report.settings['study']['min_track_frames']} frames")  # type: ignore[index]
@@ -147,4 +151,10 @@ def _print_summary(console: Console, report: StudyReport, output: Path) -> None:
     console.print(
         f"{frames} frames at {report.frames_per_second:.1f} fps on {report.device}, {report.precision}", highlight=False
     )
+    for live in (video.live for video in report.videos if video.live):
+        console.print(
+            f"live: latency {live.latency_ms.p50:.0f} ms (median), {live.latency_ms.p95:.0f} ms (95th percentile), "
+            f"{live.dropped_frames} frames dropped",
+            highlight=False,
+        )
     console.print(Text(f"results: {output / 'report.html'}"), soft_wrap=True)

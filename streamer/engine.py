@@ -18,7 +18,7 @@ from streamer.models.detector import Detection, Detector
 from streamer.models.heatmap import classifier_heat_maps
 from streamer.models.loading import load_runner
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import ROLES, Preprocessing, read_manifest
+from streamer.models.weights import ROLES, Manifest, Preprocessing, read_manifest
 from streamer.records import Finding, Frame, ModelVersion
 from streamer.settings import Settings
 
@@ -44,13 +44,14 @@ class Engine:
             WeightsError: weights are missing or damaged.
             DeviceError: the device cannot be used.
         """
-        self.settings = settings or Settings()
-        folder = self.settings.weights or weights_dir()
+        settings = settings or Settings()
+        folder = settings.weights or weights_dir()
         self.manifest = read_manifest(folder)
+        self.settings = _with_confidence(settings, self.manifest)
         self.backend = choose_backend(self.settings.runtime)
         runners = {role: load_runner(folder, role, self.manifest, self.backend) for role in ROLES}
         models = self.manifest.models
-        self._detector = Detector(runners["detector"], models["detector"].preprocessing, self.settings.detection)
+        self._detector = Detector(runners["detector"], models["detector"], self.settings.detection)
         self._segmenter = Segmenter(runners["segmenter"], models["segmenter"])
         self._classifier = Classifier(runners["classifier"], models["classifier"])
         self.heat_maps = classifier_heat_maps(folder, self.manifest)
@@ -115,6 +116,14 @@ class Engine:
             FrameFindings(frame, tuple(next(findings) for _ in found), timing)
             for frame, found in zip(frames, detections, strict=True)
         ]
+
+
+def _with_confidence(settings: Settings, manifest: Manifest) -> Settings:
+    """The settings with the detector's operating point filled in where they name none, so that reports show it."""
+    if settings.detection.confidence is not None or "detector" not in manifest.models:
+        return settings
+    own = {"confidence": manifest.models["detector"].operating_point}
+    return settings.model_copy(update={"detection": settings.detection.model_copy(update=own)})
 
 
 @dataclass(frozen=True, slots=True)

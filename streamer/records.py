@@ -25,10 +25,11 @@ class Frame:
 
     Attributes:
         image: RGB pixels, shape (height, width, 3), upright (rotation metadata applied). Treat as read-only.
-        index: position in its clip, from 0.
+        index: position in its clip, from 0; of a live source, among the frames that arrived.
         time_s: container timestamp relative to the clip's first frame, in seconds.
         video: the clip's name within the study.
         decode_ms: time the decoder spent on it.
+        arrived_s: when a live source had it, by `time.perf_counter()`; None in a recording.
     """
 
     image: Image
@@ -36,6 +37,7 @@ class Frame:
     time_s: float
     video: str
     decode_ms: float = 0.0
+    arrived_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +79,37 @@ class FrameResult:
         nodules: tracked nodules in view, by track number.
         patient_malignancy: running maximum over the patient's qualifying nodules so far; None while there is none.
         timing_ms: time each stage spent on this frame, by stage name, in milliseconds.
+        latency_ms: from the frame's arrival to this result, in milliseconds; None in a recording.
     """
 
     frame: Frame
     nodules: tuple[Nodule, ...]
     patient_malignancy: float | None
     timing_ms: Mapping[str, float] = field(default_factory=dict)
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTiming:
+    """Percentiles of one stage's time a frame, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFigures:
+    """How a live source was kept up with.
+
+    Attributes:
+        dropped_frames: frames that arrived and were not analysed, as a newer one was there.
+        latency_ms: percentiles of the time from a frame's arrival to its result, in milliseconds.
+    """
+
+    dropped_frames: int
+    latency_ms: StageTiming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +122,10 @@ class VideoSummary:
         frames: frames analysed.
         fps: mean frame rate over the clip's timestamps (nominal rate for a single frame), in frames per second.
         duration_s: from the first frame's timestamp to the end of the last frame, in seconds.
-        complete: False where the clip broke off or the analysis was stopped before its end.
+        complete: False where the clip broke off or the analysis was stopped before its end; a live source is complete,
+            whenever it was ended, unless its connection was lost.
         warnings: what a reader should know, one line each.
+        live: latency and dropped frames of a live source; None for a recording.
     """
 
     name: str
@@ -107,6 +136,7 @@ class VideoSummary:
     duration_s: float
     complete: bool
     warnings: tuple[str, ...] = ()
+    live: LiveFigures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,16 +175,6 @@ class ModelVersion:
     role: str
     name: str
     sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageTiming:
-    """Percentiles of one stage's time a frame, in milliseconds."""
-
-    p50: float
-    p95: float
-    p99: float
-    max: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

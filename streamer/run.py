@@ -1,4 +1,4 @@
-"""The main job: all clips of one patient in, a folder of results out."""
+"""The main job: all clips of one patient, or a live picture, in; a folder of results out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streamer.records import FrameResult, StudyReport, VideoSummary
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
 from streamer.study import Study, decide
-from streamer.telemetry import StageClock
+from streamer.telemetry import LiveClock, StageClock
 
 STOPPED = "stopped before the end of the clip"
 
@@ -67,43 +67,109 @@ def run_study(
         InputError: a clip cannot be read (all are opened before the first is analysed).
         OutputError: the results cannot be written.
     """
-    progress = progress or Progress()
     clips = name_clips(videos)
     for clip in clips:
-        if is_result(clip.path, output):
-            raise OutputError(f"{clip.path} would be replaced by this run's results; choose another output folder")
+        refuse_result(clip.path, output)
         open_source(clip.path, name=clip.name).close()
-    study, clock = Study(engine.settings), _LockedClock()
-    summaries: list[VideoSummary] = []
-    started = time.perf_counter()
-    writer = StudyWriter(
-        output, engine.settings, videos=len(clips), on_stage=clock.add_stage, heat_maps=engine.heat_maps
-    )
-    with writer:
+    run = _Run(output, engine, patient, progress or Progress(), videos=len(clips))
+    with run.writer:
         for clip in clips:
             if should_stop():
                 break
             with open_source(clip.path, name=clip.name) as source:
-                progress.start_video(source)
-                writer.start_video(source)
-                frames, end_s, stopped = 0, 0.0, False
-                with closing(analyse(source, engine=engine, study=study)) as results:
-                    for result in results:
-                        clock.add(result.timing_ms)
-                        writer.write(result)
-                        progress.frame(result)
-                        frames, end_s, stopped = frames + 1, result.frame.time_s + 1 / source.fps, should_stop()
-                        if stopped:
-                            break
-                # A stopped source has been read further than it was analysed.
-                summary = _summary(source, frames, end_s if stopped else source.duration_s, stopped=stopped)
-                writer.end_video(summary.duration_s)
-                progress.end_video(summary)
-                summaries.append(summary)
-        elapsed = time.perf_counter() - started
-        report = _report(engine, study, summaries, patient, clock, elapsed, complete=len(summaries) == len(clips))
-        writer.write_report(report)
-    return report
+                run.add(source, should_stop)
+        return run.finish(complete=len(run.summaries) == len(clips))
+
+
+def run_live(
+    source: Source, output: Path, *, engine: Engine, patient: str = "", progress: Progress | None = None
+) -> StudyReport:
+    """Analyse a live source until it ends or is closed, from any thread; results as of `run_study`.
+
+    The report is complete whenever it was ended, unless the connection was lost meanwhile; dropped frames and latency
+    are in its `live` figures.
+
+    Args:
+        source: as from `open_live`; closed at the end.
+        output: folder of the results; made where missing. Results of an earlier run in it are replaced at the end.
+        engine: loaded networks.
+        patient: identifier shown in the report.
+        progress: told about each frame.
+
+    Raises:
+        InputError: the source cannot be read any more.
+        OutputError: the results cannot be written.
+    """
+    run = _Run(output, engine, patient, progress or Progress(), videos=1)
+    with source, run.writer:
+        run.add(source, lambda: False)
+        return run.finish(complete=True)
+
+
+def refuse_result(path: Path, output: Path) -> None:
+    """See that a run into `output` does not replace its own input.
+
+    Raises:
+        OutputError: it would.
+    """
+    if is_result(path, output):
+        raise OutputError(f"{path} would be replaced by this run's results; choose another output folder")
+
+
+class _Run:
+    """A study on its way from sources to a folder of results."""
+
+    def __init__(self, output: Path, engine: Engine, patient: str, progress: Progress, *, videos: int) -> None:
+        self.summaries: list[VideoSummary] = []
+        self._engine, self._patient, self._progress = engine, patient, progress
+        self._study, self._clock = Study(engine.settings), _LockedClock()
+        self._started = time.perf_counter()
+        self.writer = StudyWriter(
+            output, engine.settings, videos=videos, on_stage=self._clock.add_stage, heat_maps=engine.heat_maps
+        )
+
+    def add(self, source: Source, should_stop: Callable[[], bool]) -> None:
+        """Analyse one source to its end, or until it is to stop."""
+        self._progress.start_video(source)
+        self.writer.start_video(source)
+        frames, end_s, stopped, live = 0, 0.0, False, LiveClock()
+        with closing(analyse(source, engine=self._engine, study=self._study)) as results:
+            for result in results:
+                self._clock.add(result.timing_ms)
+                live.add(result)
+                self.writer.write(result)
+                self._progress.frame(result)
+                frames, end_s, stopped = frames + 1, result.frame.time_s + 1 / source.fps, should_stop()
+                if stopped:
+                    break
+        # A source that was stopped, or whose last frames were dropped, has been read further than it was analysed.
+        duration_s = end_s if stopped or source.live else source.duration_s
+        summary = _summary(source, frames, duration_s, stopped=stopped, live=live)
+        self.writer.end_video(summary.duration_s)
+        self._progress.end_video(summary)
+        self.summaries.append(summary)
+
+    def finish(self, *, complete: bool) -> StudyReport:
+        """Write the report; the last call."""
+        elapsed_s = time.perf_counter() - self._started
+        malignancy = self._study.patient_malignancy()
+        report = StudyReport(
+            patient=self._patient,
+            videos=tuple(self.summaries),
+            tracks=self._study.tracks(),
+            patient_malignancy=malignancy,
+            threshold=self._engine.threshold,
+            decision=decide(malignancy, self._engine.threshold),
+            models=self._engine.versions,
+            settings=self._engine.settings.model_dump(mode="json"),
+            device=self._engine.backend.device,
+            precision=self._engine.backend.precision,
+            timing=self._clock.summary(),
+            frames_per_second=sum(video.frames for video in self.summaries) / elapsed_s,
+            complete=complete and all(video.complete for video in self.summaries),
+        )
+        self.writer.write_report(report)
+        return report
 
 
 def name_clips(videos: Sequence[str | Path]) -> list[Clip]:
@@ -117,8 +183,9 @@ def name_clips(videos: Sequence[str | Path]) -> list[Clip]:
     return list(taken.values())
 
 
-def _summary(source: Source, frames: int, duration_s: float, *, stopped: bool) -> VideoSummary:
-    rate = frames / duration_s if duration_s > 0 and frames > 1 else source.fps
+def _summary(source: Source, frames: int, duration_s: float, *, stopped: bool, live: LiveClock) -> VideoSummary:
+    arrived = frames + live.dropped_frames
+    rate = arrived / duration_s if duration_s > 0 and arrived > 1 else source.fps
     return VideoSummary(
         name=source.name,
         width=source.width,
@@ -128,34 +195,7 @@ def _summary(source: Source, frames: int, duration_s: float, *, stopped: bool) -
         duration_s=duration_s,
         complete=source.complete and not stopped,
         warnings=(*source.warnings, *((STOPPED,) if stopped else ())),
-    )
-
-
-def _report(
-    engine: Engine,
-    study: Study,
-    summaries: Sequence[VideoSummary],
-    patient: str,
-    clock: _LockedClock,
-    elapsed_s: float,
-    *,
-    complete: bool,
-) -> StudyReport:
-    malignancy = study.patient_malignancy()
-    return StudyReport(
-        patient=patient,
-        videos=tuple(summaries),
-        tracks=study.tracks(),
-        patient_malignancy=malignancy,
-        threshold=engine.threshold,
-        decision=decide(malignancy, engine.threshold),
-        models=engine.versions,
-        settings=engine.settings.model_dump(mode="json"),
-        device=engine.backend.device,
-        precision=engine.backend.precision,
-        timing=clock.summary(),
-        frames_per_second=sum(video.frames for video in summaries) / elapsed_s,
-        complete=complete and all(video.complete for video in summaries),
+        live=live.summary(),
     )
 
 

@@ -1,4 +1,4 @@
-"""What `frames.jsonl` and `report.json` hold: pydantic models, converters from records, readers, JSON Schema.
+"""What `frames.jsonl` and `report.json` hold: pydantic models, readers, JSON Schema.
 
 The schemas lie beside this file in `schemas/`, by major version. A minor version only adds fields, so readers ignore
 what they do not know; lengths are source pixels, times seconds from the clip's first frame.
@@ -6,29 +6,31 @@ what they do not know; lengths are source pixels, times seconds from the clip's 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamer.errors import InputError
-from streamer.records import Decision, FrameResult, Nodule, StudyReport, Track, VideoSummary
-from streamer.version import __version__
+from streamer.records import Decision
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"  # 1.1 added `reader` and `live`
 RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Length = Annotated[float, Field(ge=0)]
 Milliseconds = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
 Count = Annotated[int, Field(ge=0)]
+CTirads = Literal["3", "4a", "4b", "4c", "5"]
 BoxXyxy = tuple[float, float, float, float]
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+C_TIRADS: tuple[CTirads, ...] = get_args(CTirads)
+"""Categories a reader may give a nodule (C-TIRADS 2020), less those that no nodule or a biopsy decides."""
+LONGEST_NOTE = 4000
+"""Characters of a reader's note."""
 
 
 class _Model(BaseModel):
@@ -58,6 +60,22 @@ class FrameLine(_Model):
     patient_malignancy: Annotated[Probability | None, Field(description="running maximum, null while none")] = None
 
 
+class StageEntry(_Model):
+    """Percentiles of one stage's time a frame in milliseconds."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+    max: Milliseconds
+
+
+class LiveEntry(_Model):
+    """How a live source was kept up with."""
+
+    dropped_frames: Annotated[Count, Field(description="frames that arrived and were overtaken before their analysis")]
+    latency_ms: Annotated[StageEntry, Field(description="from a frame's arrival to its result")]
+
+
 class VideoEntry(_Model):
     """A clip of the study."""
 
@@ -70,6 +88,14 @@ class VideoEntry(_Model):
     overlay: Annotated[str | None, Field(description="overlay video beside the report; null if no frame was read")]
     complete: Annotated[bool, Field(description="false where the clip broke off or the analysis was stopped")]
     warnings: list[str]
+    live: Annotated[LiveEntry | None, Field(description="of a live source, null for a recording")] = None
+
+
+class ReaderEntry(_Model):
+    """What a reader says of a nodule."""
+
+    c_tirads: Annotated[CTirads | None, Field(description="C-TIRADS 2020 category; null if none was chosen")]
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)]
 
 
 class NoduleEntry(_Model):
@@ -87,6 +113,7 @@ class NoduleEntry(_Model):
     key_nodule: Annotated[NoduleLine, Field(description="the nodule as measured in the key frame")]
     qualifies: Annotated[bool, Field(description="true if the track lasted long enough to count for the patient")]
     image: Annotated[str | None, Field(description="picture of the key frame beside the report")]
+    reader: Annotated[ReaderEntry | None, Field(description="of a human reader, null while there is none")] = None
 
 
 class ModelEntry(_Model):
@@ -95,15 +122,6 @@ class ModelEntry(_Model):
     role: str
     name: str
     sha256: str
-
-
-class StageEntry(_Model):
-    """Percentiles of one stage's time a frame in milliseconds."""
-
-    p50: Milliseconds
-    p95: Milliseconds
-    p99: Milliseconds
-    max: Milliseconds
 
 
 class TimingEntry(_Model):
@@ -140,70 +158,6 @@ class Report(_Model):
         return self
 
 
-def frame_line(result: FrameResult) -> FrameLine:
-    """The line of `frames.jsonl` for one frame."""
-    return FrameLine(
-        video=_text(result.frame.video),
-        frame=result.frame.index,
-        time_s=_time(result.frame.time_s),
-        nodules=[nodule_line(nodule) for nodule in result.nodules],
-        patient_malignancy=_maximum(result.patient_malignancy),
-    )
-
-
-def nodule_line(nodule: Nodule) -> NoduleLine:
-    """A nodule in one frame, numbers rounded to what is meaningful."""
-    left, top, right, bottom = map(_length, nodule.box_xyxy)
-    return NoduleLine(
-        track=nodule.track,
-        box_xyxy=(left, top, right, bottom),
-        score=_probability(nodule.score),
-        malignancy=_probability(nodule.malignancy),
-        contour_xy=np.asarray(nodule.contour_xy).tolist(),
-        long_axis_px=_length(nodule.long_axis_px),
-        short_axis_px=_length(nodule.short_axis_px),
-        area_px=_length(nodule.area_px),
-    )
-
-
-def report(
-    study: StudyReport,
-    *,
-    created: datetime,
-    overlays: Mapping[str, str],
-    images: Mapping[int, str],
-    warnings: Mapping[str, tuple[str, ...]],
-) -> Report:
-    """The content of `report.json`.
-
-    Args:
-        created: time of writing, with time zone.
-        overlays, images: file names of overlay videos by clip name, of key pictures by track number.
-        warnings: what the writing itself has to say, by clip name; it follows the clip's own warnings.
-    """
-    return Report(
-        schema_version=SCHEMA_VERSION,
-        streamer_version=__version__,
-        created=created,
-        research_use_only=RESEARCH_USE_ONLY,
-        patient=_text(study.patient),
-        complete=study.complete,
-        decision=study.decision,
-        patient_malignancy=_maximum(study.patient_malignancy),
-        threshold=_probability(study.threshold),
-        videos=[_video_entry(video, overlays.get(video.name), warnings.get(video.name, ())) for video in study.videos],
-        nodules=[_nodule_entry(track, images.get(track.track)) for track in study.tracks],
-        models=[ModelEntry(**asdict(model)) for model in study.models],
-        device=study.device,
-        precision=study.precision,
-        timing=TimingEntry(
-            frames_per_second=round(study.frames_per_second, 2),
-            stages_ms={name: StageEntry(**asdict(stage)) for name, stage in study.timing.items()},
-        ),
-        settings=json.loads(json.dumps(dict(study.settings), default=str)),
-    )
-
-
 def read_report(path: Path) -> Report:
     """Read a `report.json`.
 
@@ -237,42 +191,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     return {name: dialect | model.model_json_schema(mode="serialization") for name, model in models.items()}
 
 
-def _text(text: str) -> str:
-    """`text` as UTF-8 can hold it: a file name may carry bytes that are no text."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _video_entry(video: VideoSummary, overlay: str | None, warnings: tuple[str, ...]) -> VideoEntry:
-    return VideoEntry(
-        name=_text(video.name),
-        width=video.width,
-        height=video.height,
-        frames=video.frames,
-        fps=round(video.fps, 4),
-        duration_s=_time(video.duration_s),
-        overlay=overlay,
-        complete=video.complete,
-        warnings=[_text(warning) for warning in (*video.warnings, *warnings)],
-    )
-
-
-def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
-    return NoduleEntry(
-        track=track.track,
-        video=_text(track.video),
-        first_frame=track.first_frame,
-        last_frame=track.last_frame,
-        supporting_frames=track.supporting_frames,
-        malignancy_max=_probability(track.malignancy_max),
-        malignancy_median=_probability(track.malignancy_median),
-        key_frame=track.key_frame,
-        key_time_s=_time(track.key_time_s),
-        key_nodule=nodule_line(track.key_nodule),
-        qualifies=track.qualifies,
-        image=image,
-    )
-
-
 def _parsed(model: type[ModelT], data: bytes, origin: str) -> ModelT:
     try:
         return model.model_validate_json(data)
@@ -280,19 +198,3 @@ def _parsed(model: type[ModelT], data: bytes, origin: str) -> ModelT:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"]) or "content"
         raise InputError(f"{origin} is not what streamer writes: {place}: {problem['msg']}") from error
-
-
-def _length(value: float) -> float:
-    return round(float(value), 1)  # finer than a contour is known
-
-
-def _maximum(value: float | None) -> float | None:
-    return None if value is None else _probability(value)
-
-
-def _probability(value: float) -> float:
-    return round(float(value), 4)
-
-
-def _time(value: float) -> float:
-    return round(float(value), 6)  # finer than a container's clock

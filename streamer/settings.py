@@ -23,9 +23,12 @@ class _Section(BaseModel):
 
 
 class DetectionSettings(_Section):
-    """How detections are kept. Radiology 2023's published code works at confidence 0.3 and NMS IoU 0.5."""
+    """How detections are kept. `confidence` replaces the operating point stored with the detector's weights.
 
-    confidence: Probability = 0.3
+    Radiology 2023's published code works at an NMS IoU of 0.5.
+    """
+
+    confidence: Probability | None = None
     nms_iou: Probability = 0.5
     max_nodules: Annotated[int, Field(ge=1, le=100)] = 10
 
@@ -57,14 +60,17 @@ class StudySettings(_Section):
 
 
 class RuntimeSettings(_Section):
-    """How the networks are run; none of these changes a result.
+    """How the networks are run; only `precision` can change a result, by what the weights' manifest says it costs.
 
-    `backend` "auto" takes OpenVINO on the CPU and torch on CUDA. `batch_frames` is the micro-batch in frames, 0 for the
-    backend's own choice; `threads` is the number of CPU threads, 0 for all cores.
+    `backend` "auto" takes OpenVINO on the CPU and torch on CUDA. `precision` "auto" takes the int8 versions of the
+    networks on OpenVINO, where the weights have them, the processor is made for them and they compute what they should.
+    `batch_frames` is the micro-batch in frames, 0 for the backend's own choice; `threads` is the number of CPU threads,
+    0 for all cores.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     backend: Literal["auto", "openvino", "torch"] = "auto"
+    precision: Literal["auto", "fp32", "int8"] = "auto"
     batch_frames: Annotated[int, Field(ge=0, le=64)] = 0
     threads: Annotated[int, Field(ge=0, le=256)] = 0
 

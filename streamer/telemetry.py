@@ -1,12 +1,13 @@
-"""How long each stage takes, in memory that does not grow with the length of a clip."""
+"""How long each stage takes, and how late results are, in memory that does not grow with the length of a clip."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 import numpy as np
 
-from streamer.records import StageTiming
+from streamer.records import FrameResult, LiveFigures, StageTiming
 
 _PER_DECADE = 230
 """Bins a factor of ten: each is 1 % wide, so a percentile is right to 0.5 %."""
@@ -49,3 +50,32 @@ class StageClock:
         position = int(np.searchsorted(cumulative, share * cumulative[-1]))
         middle = _LOWEST_MS * 10 ** ((position + 0.5) / _PER_DECADE)
         return min(float(middle), self._longest[stage])
+
+
+class LiveClock:
+    """How a live source is kept up with: latency and dropped frames. One thread adds, any may ask."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._clock = StageClock()
+        self._lock = threading.Lock()
+        self._frames = self._arrived = 0
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that arrived before the last result and were not analysed."""
+        return self._arrived - self._frames
+
+    def add(self, result: FrameResult) -> None:
+        """Count a result; one of a recording is passed over."""
+        if result.latency_ms is None:
+            return
+        with self._lock:
+            self._frames, self._arrived = self._frames + 1, result.frame.index + 1
+            self._clock.add({"latency": result.latency_ms})
+
+    def summary(self) -> LiveFigures | None:
+        """The figures so far; None while there is no result of a live source."""
+        with self._lock:
+            latency = self._clock.summary().get("latency")
+            return None if latency is None else LiveFigures(dropped_frames=self.dropped_frames, latency_ms=latency)

@@ -50,7 +50,7 @@ def frame(index: int, *, image: Image | None = None, video: str = "clip.mp4") ->
 class FakeSource:
     """A source of `count` even pictures. Counts what was read; can fail after a number of frames."""
 
-    width, height, fps = 64, 48, 25.0
+    width, height, fps, live = 64, 48, 25.0, False
 
     def __init__(self, count: int, *, name: str = "clip.mp4", fails_after: int | None = None) -> None:
         self.name, self.expected_frames = name, count
@@ -121,7 +121,7 @@ class FakeEngine:
     ) -> None:
         self.settings = settings or Settings()
         self.heat_maps = quadrant_heat_maps()
-        self.backend = SimpleNamespace(workers=workers, device="fake", precision="fp32")
+        self.backend = SimpleNamespace(workers=workers, device="fake", precision="fp32", warnings=())
         self.batch_frames = batch_frames
         self.batches: list[list[int]] = []
         self._findings, self._delay_s, self._lock = findings, delay_s, threading.Lock()

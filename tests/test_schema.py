@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from streamer import schema
+from streamer import entries, schema
 from streamer.errors import InputError
 from streamer.records import StudyReport
 from tests.outputs.study_example import frame_result, nodule, study_report, track
@@ -20,7 +20,7 @@ SCHEMAS = Path(schema.__file__).parent / "schemas"
 
 
 def report_of(study: StudyReport) -> schema.Report:
-    return schema.report(study, created=datetime.now(UTC), overlays={}, images={}, warnings={})
+    return entries.report(study, created=datetime.now(UTC), overlays={}, images={}, warnings={})
 
 
 @pytest.mark.parametrize("name", ["frames-1.json", "report-1.json"])
@@ -34,7 +34,7 @@ def test_schema_files_are_up_to_date(name: str) -> None:
 
 
 def test_frame_line_is_as_prescribed() -> None:
-    line = schema.frame_line(frame_result(3, nodule(malignancy=0.123456), time_s=0.12345678, patient_malignancy=None))
+    line = entries.frame_line(frame_result(3, nodule(malignancy=0.123456), time_s=0.12345678, patient_malignancy=None))
     data = json.loads(line.model_dump_json())
     jsonschema.validate(data, schema.json_schemas()["frames-1.json"])
     assert data == {
@@ -61,11 +61,11 @@ def test_report_validates_against_its_schema() -> None:
     study = study_report(track(1), track(2, qualifies=False, malignancy=0.9))
     data = json.loads(report_of(study).model_dump_json())
     jsonschema.validate(data, schema.json_schemas()["report-1.json"])
-    assert data["schema_version"] == "1.0"
+    assert data["schema_version"] == "1.1"
     assert data["patient_malignancy"] == 0.75
     assert [entry["qualifies"] for entry in data["nodules"]] == [True, False]
     assert data["timing"]["stages_ms"]["detect"]["p50"] == 8.123
-    assert data["settings"]["detection"]["confidence"] == 0.3
+    assert data["settings"]["detection"]["nms_iou"] == 0.5
 
 
 def test_no_probability_without_a_nodule() -> None:
@@ -74,9 +74,9 @@ def test_no_probability_without_a_nodule() -> None:
 
 
 def test_undecodable_file_name_is_written_as_text() -> None:
-    line = schema.frame_line(frame_result(0))
+    line = entries.frame_line(frame_result(0))
     odd = replace(frame_result(0).frame, video="clip-\udcff.mp4")
-    assert schema.frame_line(replace(frame_result(0), frame=odd)).model_dump_json() != line.model_dump_json()
+    assert entries.frame_line(replace(frame_result(0), frame=odd)).model_dump_json() != line.model_dump_json()
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_round_trip(tmp_path: Path) -> None:
     path.write_text(report.model_dump_json(), encoding="utf-8")
     assert schema.read_report(path) == report
 
-    lines = [schema.frame_line(frame_result(index, nodule())) for index in range(3)]
+    lines = [entries.frame_line(frame_result(index, nodule())) for index in range(3)]
     path = tmp_path / "frames.jsonl"
     path.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")
     assert list(schema.read_frames(path)) == lines
@@ -109,7 +109,7 @@ def test_unreadable_report_is_one_clear_line(tmp_path: Path, content: str) -> No
 
 def test_bad_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "frames.jsonl"
-    path.write_text(schema.frame_line(frame_result(0)).model_dump_json() + "\n{}\n", encoding="utf-8")
+    path.write_text(entries.frame_line(frame_result(0)).model_dump_json() + "\n{}\n", encoding="utf-8")
     with pytest.raises(InputError, match="line 2"):
         list(schema.read_frames(path))
 

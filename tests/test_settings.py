@@ -24,7 +24,8 @@ def complaint(path: Path, text: str | bytes) -> str:
 
 def test_defaults_without_a_file() -> None:
     assert load_settings() == Settings()
-    assert Settings().detection.confidence == 0.3  # the paper's published code
+    assert Settings().detection.confidence is None  # the weights' own
+    assert Settings().detection.nms_iou == 0.5  # the paper's published code
 
 
 def test_the_published_file_holds_the_defaults() -> None:

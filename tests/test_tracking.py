@@ -80,6 +80,14 @@ def test_a_change_of_gain_is_no_cut() -> None:
     assert follow(tracked, [[finding(HERE)]]) + follow(tracked, [[finding(HERE)]], grey_image(66)) == [[1], [1]]
 
 
+def test_what_changes_over_dropped_frames_is_no_cut() -> None:
+    for skipped, last in ((0, 2), (3, 1)):
+        tracked = tracker(scene_cut=8)
+        tracked.update(grey_image(60), [finding(HERE)])
+        (nodule,) = tracked.update(grey_image(72), [finding(HERE)], skipped=skipped)
+        assert nodule.track == last
+
+
 def test_a_change_of_frame_size_does_no_harm() -> None:
     tracked = tracker()
     assert follow(tracked, [[finding(HERE)]]) == [[1]]

@@ -17,10 +17,10 @@ from streamer.app.demo_clip import DemoClip
 from streamer.app.feed import View, sent_jpeg
 from streamer.app.job import Job
 from streamer.app.jobs import Jobs
-from streamer.app.study_job import C_TIRADS, Note, StudyJob
+from streamer.app.study_job import StudyJob
 from streamer.errors import InputError, StreamerError
 from streamer.heat_picture import frame_heat_picture
-from streamer.schema import RESEARCH_USE_ONLY
+from streamer.schema import C_TIRADS, RESEARCH_USE_ONLY
 from streamer.version import __version__
 
 Answer = dict[str, Any]
@@ -46,20 +46,26 @@ class Answers:
     def functions(self) -> list[Callable[..., Any]]:
         """The functions that the page may call."""
         named = (
-            self.welcome, self.claim, self.start, self.demo, self.pull, self.portrait, self.heat, self.stop,
+            self.welcome, self.leave, self.claim, self.start, self.demo, self.pull, self.portrait, self.heat, self.stop,
             self.note, self.archive, self.camera, self.frame, self.record, self.recorded,
         )  # fmt: skip
         return [_answering(function) for function in named]
 
-    def welcome(self, session: str) -> Answer:  # noqa: ARG002
-        """What the page shows before anything is analysed."""
+    def welcome(self, session: str) -> Answer:
+        """What the page shows before anything is analysed, and the name by which it takes its leave."""
         engine = self._jobs.engine
         return {
+            "session": session,
             "version": __version__,
             "device": f"{engine.backend.device}, {engine.backend.precision}",
             "c_tirads": C_TIRADS,
             "notice": RESEARCH_USE_ONLY,
         }
+
+    def leave(self, session: str) -> Answer:
+        """Free all that the session has: its page is being closed."""
+        self._jobs.end_session(session)
+        return {}
 
     def claim(self, session: str, upload: str) -> Answer:
         """Say that an upload is this session's, so that it ends with it."""
@@ -89,7 +95,11 @@ class Answers:
         feed, summary = job.feed, job.summary
         if feed is not None:
             pictures = (feed.picture(int(position), drawn) for position in wanted[:_MOST_PICTURES])
-            answer["pictures"] = [[picture[0], _base64(picture[1])] for picture in pictures if picture]
+            answer["pictures"] = [
+                [picture.position, _base64(picture.jpeg), None if picture.age_s is None else 1000 * picture.age_s]
+                for picture in pictures
+                if picture
+            ]
             answer["rows"] = feed.rows(int(seen))
         if summary is not None and summary.shown["version"] != version:
             answer["panels"] = summary.shown
@@ -118,7 +128,7 @@ class Answers:
 
     def note(self, session: str, token: str, track: int, c_tirads: str, text: str) -> Answer:
         """Keep what the reader says of a nodule."""
-        self._study(session, token).note(int(track), Note(c_tirads, text))
+        self._study(session, token).note(int(track), str(c_tirads), str(text))
         return {}
 
     def archive(self, session: str, token: str) -> Answer:

@@ -1,14 +1,14 @@
-"""A live picture from the browser: the newest frame is analysed first, older ones that wait are dropped and counted."""
+"""A live picture from the browser: a live source, of which the newest frame is analysed next."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import cv2
 import numpy as np
@@ -22,20 +22,17 @@ from streamer.records import Frame, Image
 from streamer.settings import OverlaySettings
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.study import Study
+from streamer.telemetry import LiveClock
 
 NAME = "camera"
 _FPS = 30.0
-_UNDER_WAY = 2  # the pipeline hands a result on when it holds the frame after; more would only be older
 _LOST_S = 20.0  # without a frame: the browser is gone or the device unplugged
 
 
 class CameraSource:
-    """A source whose frames are put in from outside. Only the newest waits.
+    """A live source whose frames are put in from outside."""
 
-    Attributes:
-        dropped: frames that a newer one replaced before they could be analysed.
-    """
-
+    live = True
     expected_frames: int | None = None
     warnings: tuple[str, ...] = ()
     complete = False
@@ -44,50 +41,43 @@ class CameraSource:
         self.name, self.fps = NAME, _FPS
         self.width = self.height = 0
         self.duration_s = 0.0
-        self.dropped = 0
-        self._ready = threading.Condition()
-        self._waiting: tuple[Image, float] | None = None
-        self._under_way = 0
+        self._moved = threading.Condition()
+        self._arrived: Frame | None = None
+        self._index = 0
         self._closed = False
 
-    def put(self, image: Image, time_s: float) -> None:
-        """Offer a frame; one at or before the time of the last is ignored."""
-        with self._ready:
+    def put(self, image: Image, time_s: float, arrived_s: float) -> None:
+        """Offer a frame; one at or before the time of the last is ignored.
+
+        Args:
+            image: its pixels.
+            time_s: when it was taken, in seconds since the camera was started.
+            arrived_s: when it came, by `time.perf_counter`.
+        """
+        with self._moved:
             if self._closed or time_s <= self.duration_s:
                 return
             self.height, self.width = image.shape[:2]
             self.duration_s = time_s
-            self.dropped += self._waiting is not None
-            self._waiting = image, time_s
-            self._ready.notify_all()
-
-    def result_taken(self) -> None:
-        """A result has been handed on: the next frame may go in."""
-        with self._ready:
-            self._under_way -= 1
-            self._ready.notify_all()
+            self._arrived = Frame(image=image, index=self._index, time_s=time_s, video=NAME, arrived_s=arrived_s)
+            self._index += 1
+            self._moved.notify_all()
 
     def frames(self) -> Iterator[Frame]:
         """Frames as they come, until the source is closed or nothing has come for a while."""
-        index = 0
         while True:
-            with self._ready:
-                arrived = self._ready.wait_for(self._may_go_on, timeout=_LOST_S)
-                if not arrived or self._closed or self._waiting is None:
+            with self._moved:
+                came = self._moved.wait_for(lambda: self._closed or self._arrived is not None, timeout=_LOST_S)
+                frame, self._arrived = self._arrived, None
+                if not came or self._closed or frame is None:
                     return
-                (image, time_s), self._waiting = self._waiting, None
-                self._under_way += 1
-            yield Frame(image=image, index=index, time_s=time_s, video=NAME)
-            index += 1
+            yield frame
 
     def close(self) -> None:
         """End the stream; may be called twice."""
-        with self._ready:
-            self._closed, self._waiting = True, None
-            self._ready.notify_all()
-
-    def _may_go_on(self) -> bool:
-        return self._closed or (self._waiting is not None and self._under_way < _UNDER_WAY)
+        with self._moved:
+            self._closed = True
+            self._moved.notify_all()
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +96,7 @@ class CameraJob(Job):
     def __init__(self, session: str, root: Path) -> None:
         super().__init__(session, root)
         self._source = CameraSource()
+        self._clock = LiveClock()
         self._recording = threading.Lock()
         self._recorder: tuple[OverlayVideo, float] | None = None
         self.recordings: list[Path] = []
@@ -121,12 +112,13 @@ class CameraJob(Job):
             InputError: it is not a picture, or too large.
             OutputError: it cannot be recorded.
         """
+        arrived_s = perf_counter()
         image = _decoded(jpeg)
         with self._recording:
             if self._recorder is not None:
                 video, began_s = self._recorder
                 video.add(image, max(0.0, time_s - began_s))
-        self._source.put(image, time_s)
+        self._source.put(image, time_s, arrived_s)
 
     def record(self, on: bool, time_s: float) -> None:
         """Begin or end a recording.
@@ -147,7 +139,7 @@ class CameraJob(Job):
 
     def status(self) -> dict[str, object]:
         """As of any job, with the frames dropped and whether it is being recorded."""
-        return super().status() | {"dropped": self._source.dropped, "recording": self._recorder is not None}
+        return super().status() | {"dropped": self._clock.dropped_frames, "recording": self._recorder is not None}
 
     def stop(self) -> None:
         """End the stream."""
@@ -159,11 +151,10 @@ class CameraJob(Job):
             raise RuntimeError("a job is executed, not analysed")
         source = self._source
         self.summary.start_video(NAME, None)
-        results = analyse(source, engine=cast(Engine, _OneAtATime(engine)), study=Study(engine.settings))
         try:
-            with closing(results), source:  # the source first: the pipeline may be waiting for its next frame
+            with closing(analyse(source, engine=engine, study=Study(engine.settings))) as results:
                 for result in results:
-                    source.result_taken()
+                    self._clock.add(result)
                     self.summary.add(result)
                     self.feed.add(result, clip=0, at_s=result.frame.time_s)
                     self._count_frame()
@@ -171,21 +162,6 @@ class CameraJob(Job):
                         break
         finally:
             self.record(False, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _OneWorker:
-    workers: int = 1
-
-
-class _OneAtATime:
-    """An engine whose frames go through singly, so that none waits for a batch to fill."""
-
-    batch_frames = 1
-    backend = _OneWorker()
-
-    def __init__(self, engine: Engine) -> None:
-        self.find, self.settings = engine.find, engine.settings
 
 
 def _decoded(jpeg: bytes) -> Image:

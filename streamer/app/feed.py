@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from streamer.app.spool import Spool
+from streamer.entries import frame_line
 from streamer.geometry import CropWindow
 from streamer.overlay import OverlayRenderer
 from streamer.records import Frame, FrameResult, Image, Nodule
-from streamer.schema import FrameLine, NoduleLine, frame_line
+from streamer.schema import FrameLine, NoduleLine
 from streamer.settings import OverlaySettings
 
 _KEPT_QUALITY = 92  # JPEG of the frame as decoded; at 640x480 some 60 kB and 2 ms
@@ -25,6 +28,7 @@ _SENT_SIDE_PX = 1600  # no screen shows more of a frame beside the panels
 _PORTRAIT_PX = 144
 _PORTRAIT_MARGIN = 0.35  # of the box's longer side, as in the nodule's picture in the report
 _MOST_PORTRAITS = 200  # more than anyone looks at; brief findings have one too
+_RECENT_BYTES = 16 * 2**20  # frames in memory: one that is about to be shown need not be decoded again
 ROWS_A_READ = 600
 
 
@@ -36,6 +40,21 @@ class View:
     contours: bool = True
     labels: bool = True
     opacity: float = 1.0
+
+
+class Picture(NamedTuple):
+    """A frame as it is sent: its position, the JPEG, and for a recent one how long ago it was added."""
+
+    position: int
+    jpeg: bytes
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    position: int
+    result: FrameResult
+    added_s: float
 
 
 class Feed:
@@ -53,7 +72,7 @@ class Feed:
         self._rows = Spool(folder / "rows")
         self._frames = Spool(folder / "frames") if keep_frames else None
         self._lines = Spool(folder / "lines") if keep_frames else None
-        self._newest: tuple[int, FrameResult] | None = None
+        self._recent: deque[_Recent] = deque()
         self._best: dict[int, float] = {}
         self._portraits: dict[int, bytes] = {}
         self._renderers: dict[tuple[bool, bool, bool], OverlayRenderer] = {}
@@ -73,6 +92,11 @@ class Feed:
             at_s: its time in the study, all clips played one after the other.
         """
         line = frame_line(result)
+        nodules = [[nodule.track, nodule.malignancy] for nodule in line.nodules]
+        row = [clip, line.frame, line.time_s, round(at_s, 6), nodules]
+        self._rows.append(json.dumps(row, separators=(",", ":")).encode())
+        self._remember(_Recent(len(self._rows) - 1, result, time.monotonic()))
+        # The viewer has what it waits for; the rest is for later.
         if self._frames is not None and self._lines is not None:
             self._frames.append(_jpeg(result.frame.image, _KEPT_QUALITY))
             self._lines.append(line.model_dump_json().encode())
@@ -82,12 +106,6 @@ class Feed:
                 self._portraits[nodule.track] = _portrait(result.frame.image, nodule)
                 if len(self._portraits) > _MOST_PORTRAITS:
                     del self._portraits[min(self._portraits, key=self._best.__getitem__)]
-        nodules = [[nodule.track, nodule.malignancy] for nodule in line.nodules]
-        row = [clip, line.frame, line.time_s, round(at_s, 6), nodules]
-        self._rows.append(json.dumps(row, separators=(",", ":")).encode())
-        with self._grown:
-            self._newest = len(self._rows) - 1, result
-            self._grown.notify_all()
 
     def wait_for(self, position: int, timeout_s: float) -> None:
         """Wait until that frame is there, the feed is closed, or the time is over."""
@@ -98,8 +116,8 @@ class Feed:
         """Some rows from `start` on: clip, frame, time in the clip and in the study, [[track, malignancy], ..]."""
         return [json.loads(row) for row in self._rows.read(start, start + ROWS_A_READ)]
 
-    def picture(self, position: int, view: View) -> tuple[int, bytes] | None:
-        """A frame as JPEG, and its position.
+    def picture(self, position: int, view: View) -> Picture | None:
+        """A frame as JPEG.
 
         Args:
             position: which one, counted from 0 over all clips; where frames are not kept, the newest stands for all
@@ -109,25 +127,24 @@ class Feed:
         Returns:
             None where it is not there.
         """
-        newest = self._newest
-        if newest is None or not 0 <= position <= newest[0]:
+        if position < 0:
             return None
-        if position == newest[0] or self._frames is None or self._lines is None:
-            return newest[0], self._drawn(newest[1], view)
-        kept = self._frames.read(position, position + 1)
-        lines = self._lines.read(position, position + 1)
-        if not kept or not lines:
-            return None
-        if view.opacity <= 0:
-            return position, kept[0]
-        return position, self._drawn(_result(kept[0], lines[0]), view)
+        with self._grown:
+            at_hand = list(self._recent)
+        if at_hand and self._frames is None and position <= at_hand[-1].position:
+            position = at_hand[-1].position
+        for recent in at_hand:
+            if recent.position == position:
+                jpeg = self._drawn(recent.result, view)
+                return Picture(position, jpeg, time.monotonic() - recent.added_s)
+        result = self._spooled(position)
+        return None if result is None else Picture(position, self._drawn(result, view), None)
 
     def result(self, position: int) -> FrameResult | None:
-        """What was found in a frame, and the frame itself; None where it is not there or frames are not kept."""
-        if self._frames is None or self._lines is None:
-            return None
-        kept, lines = (spool.read(position, position + 1) for spool in (self._frames, self._lines))
-        return _result(kept[0], lines[0]) if kept and lines else None
+        """What was found in a frame, and the frame itself; None where it is not there."""
+        with self._grown:
+            at_hand = [recent.result for recent in self._recent if recent.position == position]
+        return at_hand[0] if at_hand else self._spooled(position)
 
     def portrait(self, track: int) -> bytes | None:
         """The nodule where its malignancy was highest, as a square JPEG with nothing drawn on it."""
@@ -136,13 +153,28 @@ class Feed:
     def close(self) -> None:
         """Let go of files and pictures; nothing can be asked for from then on."""
         with self._grown:
-            self._closed, self._newest = True, None
+            self._closed = True
+            self._recent.clear()
             self._grown.notify_all()
         self._portraits.clear()
         with ExitStack() as stack:
             for spool in (self._rows, self._frames, self._lines):
                 if spool is not None:
                     stack.callback(spool.close)
+
+    def _remember(self, recent: _Recent) -> None:
+        most = max(1, _RECENT_BYTES // recent.result.frame.image.nbytes) if self._frames is not None else 1
+        with self._grown:
+            self._recent.append(recent)
+            while len(self._recent) > most:
+                self._recent.popleft()
+            self._grown.notify_all()
+
+    def _spooled(self, position: int) -> FrameResult | None:
+        if self._frames is None or self._lines is None:
+            return None
+        kept, lines = (spool.read(position, position + 1) for spool in (self._frames, self._lines))
+        return _result(kept[0], lines[0]) if kept and lines else None
 
     def _drawn(self, result: FrameResult, view: View) -> bytes:
         image = result.frame.image

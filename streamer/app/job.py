@@ -15,15 +15,12 @@ from streamer.app.feed import Feed
 from streamer.app.summary import Summary
 from streamer.engine import Engine
 from streamer.errors import StreamerError
+from streamer.outputs.study_writer import DiscardedError
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 
 _RATE_FRAMES = 60  # over which the frame rate is averaged: two seconds of a common clip
 _LOG = logging.getLogger(__name__)
-
-
-class DiscardedError(Exception):
-    """Nobody wants the analysis any more: it ends without a result."""
 
 
 class Job:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from streamer.app.job import Job
@@ -83,6 +84,8 @@ class Jobs:
         for path in uploads:
             if not others[path]:
                 path.unlink(missing_ok=True)
+                with suppress(OSError):  # the same content under another name
+                    path.parent.rmdir()
 
     def close(self) -> None:
         """End all jobs and wait for them."""

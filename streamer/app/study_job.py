@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +14,14 @@ from streamer.app.summary import Summary
 from streamer.engine import Engine
 from streamer.errors import InputError
 from streamer.outputs.folder import output_errors
+from streamer.outputs.reader_notes import write_reader_notes
 from streamer.records import FrameResult, VideoSummary
 from streamer.run import Progress, run_study
+from streamer.schema import C_TIRADS, LONGEST_NOTE, CTirads, ReaderEntry
 from streamer.sources import Source
 
-C_TIRADS = ("3", "4a", "4b", "4c", "5")
-"""Categories a reader may give a nodule (C-TIRADS 2020), less those that no nodule or a biopsy decides."""
-READER = "reader.json"
 ARCHIVE = "study.zip"
 RESULTS = "results"
-_LONGEST_NOTE = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a reader says of a nodule: a C-TIRADS category ("" for none) and free text."""
-
-    c_tirads: str
-    text: str
 
 
 class StudyJob(Job):
@@ -51,9 +39,10 @@ class StudyJob(Job):
         self.results = self.folder / RESULTS
         self._videos, self._patient = tuple(videos), patient
         self._clips: list[dict[str, Any]] = []
-        self._notes: dict[int, Note] = {}
+        self._notes: dict[int, ReaderEntry] = {}
         self._writing = threading.Lock()
         self._published = False
+        self._reporting = False
 
     def take(self, videos: Sequence[Path]) -> None:
         """Add clips that were made for this study: they move into its folder and go when it goes.
@@ -68,9 +57,9 @@ class StudyJob(Job):
         self._videos += moved
 
     def status(self) -> dict[str, Any]:
-        """As of any job, with the clips so far, and the files once they are there."""
+        """As of any job, with the clips so far, whether only the report is missing, and the files when it is not."""
         files = self._files() if self.state in ("done", "stopped") else []
-        return super().status() | {"clips": list(self._clips), "files": files}
+        return super().status() | {"clips": list(self._clips), "files": files, "reporting": self._reporting}
 
     def archive(self) -> Path:
         """All files of the finished study in one ZIP, the reader's notes as they are now.
@@ -91,28 +80,37 @@ class StudyJob(Job):
             part.replace(path)
         return path
 
-    def note(self, track: int, note: Note) -> None:
-        """Keep what the reader says of a nodule; it goes into `reader.json` beside the report.
+    def note(self, track: int, c_tirads: str, text: str) -> None:
+        """Keep what the reader says of a nodule: it becomes part of the report, of a finished one at once.
+
+        Args:
+            track: number of the nodule.
+            c_tirads: category; "" for none.
+            text: free text.
 
         Raises:
-            InputError: there is no such category, or the text is too long.
+            InputError: there is no such nodule or category, or the text is too long.
+            OutputError: the report cannot be written.
         """
-        if note.c_tirads not in ("", *C_TIRADS):
+        category: CTirads | None = next((known for known in C_TIRADS if known == c_tirads), None)
+        if c_tirads and category is None:
             raise InputError(f"C-TIRADS is one of {', '.join(C_TIRADS)}")
-        if len(note.text) > _LONGEST_NOTE:
-            raise InputError(f"a note has at most {_LONGEST_NOTE} characters")
+        if len(text) > LONGEST_NOTE:
+            raise InputError(f"a note has at most {LONGEST_NOTE} characters")
         nodules = self.summary.shown["nodules"] if self.summary else []
         if track not in [nodule["track"] for nodule in nodules]:
             raise InputError(f"there is no nodule {track}")
         with self._writing:
-            self._notes[track] = note
+            self._notes.pop(track, None)
+            if category or text.strip():
+                self._notes[track] = ReaderEntry(c_tirads=category, note=text.encode("utf-8", "replace").decode())
             if self._published:
-                self._write_notes()
+                write_reader_notes(self.results, self._notes)
 
     def _analyse(self, engine: Engine) -> None:
         if self.feed is None or self.summary is None:
             raise RuntimeError("a job is executed, not analysed")
-        progress = _Watch(self.feed, self.summary, self._clips, self._count_frame)
+        progress = _Watch(self.feed, self.summary, self._clips, self._count_frame, self._end_clip)
         run_study(
             self._videos,
             self.results,
@@ -124,21 +122,11 @@ class StudyJob(Job):
         self._should_stop()  # discarded meanwhile
         with self._writing:
             self._published = True
-            self._write_notes()
+            if self._notes:
+                write_reader_notes(self.results, self._notes)
 
-    def _write_notes(self) -> None:
-        """The notes beside the report; no file without a note."""
-        path = self.results / READER
-        notes = [
-            {"track": track, "c_tirads": note.c_tirads or None, "note": note.text}
-            for track, note in sorted(self._notes.items())
-            if note.c_tirads or note.text
-        ]
-        with output_errors(path):
-            if notes:
-                _replace(path, json.dumps({"nodules": notes}, indent=2) + "\n")
-            else:
-                path.unlink(missing_ok=True)
+    def _end_clip(self) -> None:
+        self._reporting = self._stopped.is_set() or len(self._clips) == len(self._videos)
 
     def _result_files(self) -> list[Path]:
         return sorted(path for path in self.results.glob("*") if not path.name.startswith("."))
@@ -153,8 +141,16 @@ class StudyJob(Job):
 class _Watch(Progress):
     """Passes what `run_study` tells on to the viewer."""
 
-    def __init__(self, feed: Feed, summary: Summary, clips: list[dict[str, Any]], count_frame: Any) -> None:
-        self._feed, self._summary, self._clips, self._count_frame = feed, summary, clips, count_frame
+    def __init__(
+        self,
+        feed: Feed,
+        summary: Summary,
+        clips: list[dict[str, Any]],
+        count_frame: Callable[[], None],
+        end_clip: Callable[[], None],
+    ) -> None:
+        self._feed, self._summary, self._clips = feed, summary, clips
+        self._count_frame, self._end_clip = count_frame, end_clip
         self._begins_s = 0.0
 
     def start_video(self, source: Source) -> None:
@@ -171,17 +167,13 @@ class _Watch(Progress):
         )
 
     def frame(self, result: FrameResult) -> None:
-        self._summary.add(result)
+        # The feed first: a nodule that the summary shows has its portrait then.
         self._feed.add(result, clip=len(self._clips) - 1, at_s=self._begins_s + result.frame.time_s)
+        self._summary.add(result)
         self._count_frame()
 
     def end_video(self, summary: VideoSummary) -> None:
         self._summary.end_video(summary.name, summary.frames)
         self._clips[-1] |= {"expected_s": summary.duration_s, "warnings": list(summary.warnings)}
         self._begins_s += summary.duration_s
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+        self._end_clip()

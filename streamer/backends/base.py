@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,23 +21,50 @@ class Runner(Protocol):
         ...
 
 
+class Quantised(Protocol):
+    """The int8 version of a network, as OpenVINO reads it; it is used only if both checks pass."""
+
+    @property
+    def path(self) -> Path:
+        """Its `.xml` file; the `.bin` file lies beside it."""
+        ...
+
+    def check_files(self) -> None:
+        """Raise WeightsError unless the files are whole and belong to the weights in use."""
+        ...
+
+    def check_output(self, runner: Runner) -> None:
+        """Raise WeightsError unless `runner` computes on this machine what the network gave when it was made."""
+        ...
+
+
 class Backend(Protocol):
     """A way to run networks on this machine."""
 
     device: str
     """What the report calls it, for example "CPU (OpenVINO 2026.4)"."""
-    precision: str
+    warnings: tuple[str, ...]
+    """What a user should know about how the networks run, a line each; final once all are loaded."""
     workers: int
     """Threads that may profitably call runners at the same time."""
     batch_frames: int
     """Frames a micro-batch that suit it."""
 
-    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Runner:
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the networks loaded so far: "fp32", "fp16", "int8", or "mixed" where they differ."""
+        ...
+
+    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str, quantised: Quantised | None = None) -> Runner:
         """Make a network ready to run at one input size.
 
         Args:
             graph: the network, float32, in evaluation mode, taking grey bytes.
             size_wh: width and height of its input in pixels.
             key: changes whenever the weights or their preprocessing change; names what may be kept on disk.
+            quantised: its int8 version, which a backend that has no use for it ignores.
+
+        Raises:
+            WeightsError: int8 was asked for, and the network has no int8 version or one that fails a check.
         """
         ...

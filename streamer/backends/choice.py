@@ -18,15 +18,19 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
     On a CPU OpenVINO runs the three networks 1.5 to 3 times as fast as torch; torch is the reference, and runs CUDA.
 
     Raises:
-        DeviceError: CUDA is asked for and there is none, or OpenVINO is asked to use it.
+        DeviceError: CUDA is asked for and there is none, OpenVINO is asked to use it, or int8 is asked for and the
+            backend or the processor has none.
     """
     cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not cuda:
         raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
     if settings.device == "cuda" and settings.backend == "openvino":
         raise DeviceError("backend 'openvino' runs on the CPU only: use --device cpu, or backend torch")
+    on_cuda = cuda and settings.device != "cpu" and settings.backend != "openvino"
+    if settings.precision == "int8" and (on_cuda or settings.backend == "torch"):
+        raise DeviceError("int8 runs on OpenVINO only: use --device cpu with backend openvino, or precision auto")
     cv2.setNumThreads(1)  # its pool would fight with the networks' threads for the cores
-    if cuda and settings.device != "cpu" and settings.backend != "openvino":
+    if on_cuda:
         from streamer.backends.torch_cuda import CudaBackend
 
         return CudaBackend()
@@ -38,7 +42,7 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
         return TorchCpuBackend()
     from streamer.backends.openvino_cpu import OpenVinoBackend
 
-    return OpenVinoBackend(threads)
+    return OpenVinoBackend(threads, precision=settings.precision)
 
 
 def available_cores() -> int:

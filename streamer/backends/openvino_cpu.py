@@ -1,6 +1,7 @@
-"""OpenVINO on the CPU, float32: the fastest way measured to run these networks on a few cores.
+"""OpenVINO on the CPU, int8 or float32: the fastest way measured to run these networks on a few cores.
 
-Each network is converted once for a machine and kept in the user's cache folder, keyed by weights and OpenVINO version.
+An int8 network comes with the weights. For float32 each network is converted once for a machine and kept in the user's
+cache folder, keyed by weights and OpenVINO version.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import tempfile
 import threading
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from streamer.backends.base import Runner
+from streamer.backends.base import Quantised, Runner
+from streamer.errors import DeviceError, WeightsError
 
 # OpenVINO's converter reports usage to its maker unless told otherwise, merely by being used. Without this module it
 # falls back to a stub that sends nothing.
@@ -38,33 +40,91 @@ class OpenVinoBackend:
     the next frame.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(
+        self, threads: int, precision: Literal["auto", "fp32", "int8"] = "auto", *, streams: int | None = None
+    ) -> None:
+        """Run on `threads` cores in a precision: "auto" takes int8 where it is made for the processor and agrees.
+
+        `streams` is the number of calls that share the cores; one a core where it is None.
+
+        Raises:
+            DeviceError: int8 is asked for and OpenVINO has none for this processor.
+        """
         release = openvino.get_version().split("-")[0]
         self.device = f"CPU (OpenVINO {release})"
-        self.precision = "fp32"
+        self.warnings: tuple[str, ...] = ()
         self.workers = threads + 1
         self.batch_frames = 1
         self._core = openvino.Core()
         self._properties = {
-            "NUM_STREAMS": threads,
+            "NUM_STREAMS": streams or threads,
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,
             "INFERENCE_PRECISION_HINT": "f32",  # or machines with AMX would silently use bf16
         }
         self._release = openvino.get_version()
+        int8 = "INT8" in _capabilities(self._core)
+        if precision == "int8" and not int8:
+            raise DeviceError("OpenVINO has no int8 arithmetic for this processor: use precision auto or fp32")
+        self._int8_asked = precision == "int8"
+        self._int8_wanted = self._int8_asked or (precision == "auto" and int8 and has_int8_instructions())
+        self._loaded: set[str] = set()
 
-    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Runner:
-        """Convert (or take from the cache) and compile a network, and run it once."""
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the networks loaded so far."""
+        return "mixed" if len(self._loaded) > 1 else next(iter(self._loaded), "fp32")
+
+    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str, quantised: Quantised | None = None) -> Runner:
+        """Compile the int8 version if it is wanted and passes its checks, else the network itself; run it once."""
+        runner = self._load_int8(quantised) if self._int8_wanted else None
+        self._loaded.add("fp32" if runner is None else "int8")
+        return runner or self.ready(self.converted(graph, size_wh, key))
+
+    def converted(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Any:
+        """A network as an OpenVINO model in float32, not compiled; from the cache where it has been converted."""
         digest = hashlib.sha256(f"{key} {size_wh} {self._release}".encode()).hexdigest()[:32]
         path = cache_folder() / f"{digest}.xml"
         model = self._cached(path)
         if model is None:
             model = _convert(graph, size_wh)
             _keep(model, path)
+        return model
+
+    def _load_int8(self, quantised: Quantised | None) -> Runner | None:
+        if quantised is None:
+            if self._int8_asked:
+                raise WeightsError("the weights have no int8 version: make it with `streamer quantise`, or use auto")
+            return None
+        try:
+            quantised.check_files()
+            runner = self.open(quantised.path)
+            quantised.check_output(runner)
+        except WeightsError as error:
+            if self._int8_asked:
+                raise
+            self.warnings += (f"{error}; fp32 runs instead",)
+            return None
+        return runner
+
+    def open(self, path: Path) -> Runner:
+        """Compile a network from its `.xml` and `.bin` files and run it once.
+
+        Raises:
+            WeightsError: they are absent or damaged, or this release of OpenVINO cannot run them.
+        """
+        try:
+            return self.ready(self._core.read_model(path))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise WeightsError(f"OpenVINO {self._release} cannot run {path}: {reason}") from error
+
+    def ready(self, model: Any) -> Runner:
+        """Compile an OpenVINO model and run it once."""
         runner = _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties))
         # The first call ever sets up OpenVINO's Python binding; where two threads make it at once, they wait for each
         # other for ever (2026.4: one holds the interpreter's lock, the other that of a static variable).
-        runner(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
+        runner(np.zeros(model.input(0).shape, np.uint8))
         return runner
 
     def _cached(self, path: Path) -> Any:
@@ -94,6 +154,24 @@ class _OpenVinoRunner:
         return self._threads.request
 
 
+def _capabilities(core: Any) -> list[str]:
+    """Kinds of arithmetic that OpenVINO has for this processor."""
+    return list(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies int8 four at a time (VNNI, AMX); True where the system does not tell.
+
+    Without them int8 gains little, and sums of products may overflow.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return True
+    flags = next((line for line in lines if line.startswith("flags")), None)
+    return flags is None or "vnni" in flags or "amx_int8" in flags
+
+
 def cache_folder() -> Path:
     """Where converted networks are kept: below $STREAMER_CACHE, else $XDG_CACHE_HOME, else ~/.cache."""
     own = os.environ.get("STREAMER_CACHE")
@@ -114,15 +192,24 @@ def _convert(graph: nn.Module, size_wh: tuple[int, int]) -> Any:
     return model
 
 
+def save(model: Any, path: Path) -> None:
+    """Write an OpenVINO model as `.xml` and `.bin`, float32 uncompressed.
+
+    Half precision would round the constants of preprocessing: a network from a file would differ from the one written.
+
+    Raises:
+        RuntimeError: OpenVINO cannot write it.
+    """
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
 def _keep(model: Any, path: Path) -> None:
     """Save a converted network for the next start; a cache that cannot be written only costs that time again."""
     with contextlib.suppress(OSError, RuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             partial = Path(folder) / path.name
-            # Not compressed: half precision would round the constants of preprocessing, and a network from the cache
-            # would differ from one just converted.
-            openvino.save_model(model, partial, compress_to_fp16=False)
+            save(model, partial)
             _seal(partial).write_text(_digest(partial), encoding="ascii")
             for part in (partial.with_suffix(".bin"), partial, _seal(partial)):
                 part.replace(path.with_name(part.name))

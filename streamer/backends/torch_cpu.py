@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from streamer.backends.base import Runner
+from streamer.backends.base import Quantised, Runner
 
 
 class TorchCpuBackend:
@@ -16,10 +16,17 @@ class TorchCpuBackend:
     def __init__(self) -> None:
         self.device = f"CPU (torch {torch.__version__})"
         self.precision = "fp32"
+        self.warnings: tuple[str, ...] = ()
         self.workers = 1
         self.batch_frames = 1
 
-    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Runner:  # noqa: ARG002
+    def load(
+        self,
+        graph: nn.Module,
+        size_wh: tuple[int, int],
+        key: str,  # noqa: ARG002
+        quantised: Quantised | None = None,  # noqa: ARG002
+    ) -> Runner:
         """Make a network ready and run it once, so that lazily built parts exist before threads share it."""
         graph = graph.to(memory_format=torch.channels_last)
         runner = _TorchCpuRunner(graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from streamer.outputs.overlay_video import OverlayVideo
@@ -13,7 +14,18 @@ from streamer.settings import OverlaySettings
 from streamer.sources import open_source
 
 _PHANTOM_FRAMES = 150  # the length of the demo clip
+_SWEEP_FRAMES = 90  # neighbouring frames then differ as in a real sweep
+_WITH_NODULES = (30, 60)
 _TIME_ERROR_S = 1e-6  # a frame that begins at the very end is not part of the clip
+
+
+def write_nodules(path: Path) -> None:
+    """The middle of a shorter sweep over the same lobe: one nodule is in view in every frame, and two in some.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_clip(path, islice(simulate(frames=_SWEEP_FRAMES), *_WITH_NODULES))
 
 
 def write_phantom(path: Path) -> None:
@@ -25,13 +37,17 @@ def write_phantom(path: Path) -> None:
     write_clip(path, simulate(frames=_PHANTOM_FRAMES))
 
 
-def write_looped(recording: Path, path: Path, *, seconds: float) -> int:
+def write_looped(
+    recording: Path, path: Path, *, seconds: float, at_most: int | None = None, repeat: bool = True
+) -> int:
     """Write the first `seconds` of a recording that is played again and again, as H.264 in MP4.
 
     Args:
         recording: clip, still or folder of stills; size, frame rate and frame times stay as they are.
         path: clip to write.
         seconds: length of the result, above 0.
+        at_most: number of frames of the recording that are played; all if None.
+        repeat: False to play it once, even if that is shorter than `seconds`.
 
     Returns:
         Its number of frames.
@@ -45,24 +61,26 @@ def write_looped(recording: Path, path: Path, *, seconds: float) -> int:
     video = OverlayVideo(path, size_wh=size_wh, fps=fps, settings=OverlaySettings())
     frames = 0
     try:
-        with closing(_played(recording, seconds)) as pictures:
+        with closing(_played(recording, seconds, at_most, repeat=repeat)) as pictures:
             for image, time_s in pictures:
                 video.add(image, time_s)
                 frames += 1
-        video.close(seconds)
+        video.close(seconds if repeat else None)
     except BaseException:
         video.abort()
         raise
     return frames
 
 
-def _played(recording: Path, seconds: float) -> Generator[tuple[Image, float]]:
+def _played(recording: Path, seconds: float, at_most: int | None, *, repeat: bool) -> Generator[tuple[Image, float]]:
     """Pictures and their times, RGB of shape (height, width, 3), over and over until the time is up."""
     begins_s = 0.0
     while begins_s < seconds:
         with open_source(recording) as source:
-            for frame in source.frames():
+            for frame in islice(source.frames(), at_most):
                 if begins_s + frame.time_s > seconds - _TIME_ERROR_S:
                     return
                 yield frame.image, begins_s + frame.time_s
             begins_s += source.duration_s
+        if not repeat:
+            return

@@ -52,10 +52,10 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
     pictures = []
     for sample in samples:
         if sample.frame is None:
-            grey = _read_grey(sample.image)
+            grey = read_grey(sample.image)
         else:
             if sample.image not in frames:
-                frames = {sample.image: _read_clip(sample.image)}  # manifests list a clip's frames together
+                frames = {sample.image: read_clip(sample.image)}  # manifests list a clip's frames together
             clip = frames[sample.image]
             if sample.frame >= len(clip):
                 raise DataError(f"{sample.image} has {len(clip)} frames; the data name frame {sample.frame}")
@@ -67,7 +67,7 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
 def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
     mask = None
     if sample.mask is not None:
-        mask = _read_grey(sample.mask)
+        mask = read_grey(sample.mask)
         if mask.shape != grey.shape:
             raise DataError(
                 f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]} px, its image {grey.shape[1]}x{grey.shape[0]} px"
@@ -83,14 +83,24 @@ def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
     )
 
 
-def _read_grey(path: Path) -> Grey:
-    pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+def read_grey(path: Path, *, how: int = cv2.IMREAD_GRAYSCALE) -> Grey:
+    """A grey image, shape (height, width); `how` is OpenCV's reading mode.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    pixels = cv2.imread(str(path), how)
     if pixels is None:
         raise DataError(f"cannot read the image {path}")
     return np.asarray(pixels, np.uint8)
 
 
-def _read_clip(path: Path) -> list[Grey]:
+def read_clip(path: Path) -> list[Grey]:
+    """All frames of a clip, grey.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         with open_source(path) as source:
             return [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in source.frames()]

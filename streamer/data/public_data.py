@@ -1,7 +1,8 @@
 """The public data sets, as samples: cine sweeps, TN3K, DDTI, TG3K glands and breast lesions in one folder.
 
 The layout is the one that the folder's own README describes. Splits keep what belongs together: cine by its given
-group, DDTI by case, TN3K by its given fold, glands by blocks of 100 neighbouring numbers.
+group, DDTI by case, TN3K by its given fold, glands by blocks of 100 neighbouring numbers. Each set comes from one
+place, so its name stands for the hospital; DDTI was made on one device, the other sets' vendors are not stated.
 """
 
 from __future__ import annotations
@@ -10,33 +11,27 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from streamer.data.samples import Sample, Split, held_out, read_manifest
-from streamer.errors import DataError
+from streamer.data.regions import boxes_of_mask
+from streamer.data.samples import Sample, Split
+from streamer.data.splits import held_out
+from streamer.errors import DataError, InputError
 from streamer.geometry import Box
+from streamer.sources import open_source
 
 HELD_OUT_FRACTION = 0.2
 """Share of DDTI cases and gland blocks kept for validation: the paper's 7:2:1 without its test part."""
 
-MIN_REGION_PX = 30
 
-
-def load_samples(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
-    """All samples below `data`: a folder in the public layout, or a CSV manifest.
+def load_public(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
+    """All samples of a folder in the public layout.
 
     Args:
-        data: folder or manifest.
+        data: the folder.
         tn3k_val_fold: fold of TN3K, 0 to 4, that is held out.
 
     Raises:
-        DataError: nothing is there, or what is there is inconsistent.
+        DataError: it holds none of the sets, or what it holds is inconsistent.
     """
-    if data.is_file():
-        return read_manifest(data)
-    if not data.is_dir():
-        raise DataError(f"no training data at {data}: give a folder in the public layout or a CSV manifest")
     try:
         samples = [*_cine(data), *_ddti(data), *_tn3k(data, tn3k_val_fold), *_gland(data), *_breast(data)]
     except (KeyError, ValueError, csv.Error) as error:
@@ -58,11 +53,15 @@ def _split(key: str) -> Split:
 
 
 def _cine(data: Path) -> Iterator[Sample]:
+    layouts: dict[str, str] = {}
     for row in _rows(data / "cine" / "frames.csv"):
         frame = int(row["frame"])
+        image = data / "cine" / f"{row['clip']}.mp4"
         has_nodule = row["x0"] != ""
+        if row["clip"] not in layouts:
+            layouts[row["clip"]] = _layout(image)
         yield Sample(
-            image=data / "cine" / f"{row['clip']}.mp4",
+            image=image,
             frame=frame,
             mask=data / "cine" / "masks" / row["clip"] / f"{frame:04d}.png" if has_nodule else None,
             boxes_xyxy=((float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])),)
@@ -72,6 +71,8 @@ def _cine(data: Path) -> Iterator[Sample]:
             patient=f"cine-{row['group']}",
             source="cine",
             split="val" if row["split"] == "val" else "train",
+            hospital="cine",
+            vendor=layouts[row["clip"]],
         )
 
 
@@ -88,6 +89,10 @@ def _ddti(data: Path) -> Iterator[Sample]:
             patient=patient,
             source="ddti",
             split=_split(patient),
+            hospital="ddti",
+            vendor="ddti",
+            age=float(row["age"]) if row["age"].isdecimal() else None,
+            sex={"F": "F", "M": "M"}.get(row["sex"]),  # type: ignore[arg-type]
         )
 
 
@@ -100,13 +105,14 @@ def _tn3k(data: Path, val_fold: int) -> Iterator[Sample]:
             patient=f"tn3k-block-{row['block']}",
             source="tn3k",
             split="val" if int(row["fold"]) == val_fold else "train",
+            hospital="tn3k",
         )
 
 
 def _gland(data: Path) -> Iterator[Sample]:
     for path in sorted((data / "gland" / "images").glob("*.jpg")):
         block = f"gland-block-{int(path.stem.split('-')[1]) // 100}"
-        yield Sample(image=path, has_nodule=False, patient=block, source="gland", split=_split(block))
+        yield Sample(image=path, has_nodule=False, patient=block, source="gland", split=_split(block), hospital="gland")
 
 
 def _breast(data: Path) -> Iterator[Sample]:
@@ -122,18 +128,21 @@ def _breast(data: Path) -> Iterator[Sample]:
             patient=f"breast-{stem}",
             source="breast",
             split=_split(f"breast-{stem}"),
+            hospital="breast",
         )
 
 
 def _boxes_of(mask: Path) -> tuple[Box, ...]:
-    """One box a connected region of the mask; specks below `MIN_REGION_PX` are drawing slips."""
-    pixels = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
-    if pixels is None:
-        raise DataError(f"cannot read the mask {mask}")
-    _, _, regions, _ = cv2.connectedComponentsWithStats((pixels > 127).astype(np.uint8))
-    boxes = [
-        (float(x), float(y), float(x + w), float(y + h)) for x, y, w, h, area in regions[1:] if area >= MIN_REGION_PX
-    ]
+    boxes = boxes_of_mask(mask)
     if not boxes:
         raise DataError(f"the mask {mask} is empty")
-    return tuple(boxes)
+    return boxes
+
+
+def _layout(clip: Path) -> str:
+    """The scanner's screen layout, which is its frame size: all that is known of the vendor of a sweep."""
+    try:
+        with open_source(clip) as source:
+            return f"layout {source.width}x{source.height}"
+    except InputError as error:
+        raise DataError(str(error)) from error

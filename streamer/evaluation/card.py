@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from streamer.errors import OutputError, WeightsError
+from streamer.evaluation.carbon import GRID_KG_PER_KWH, PUE, footprint
 from streamer.evaluation.tables import interval_text
 from streamer.models.weights import ModelEntry, ReportedFigure, Role, read_manifest
 
@@ -59,6 +60,9 @@ def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
         sources=[(name, text, _TERMS.get(name, _OWN_DATA)) for name, text in entry.training.data.items()],
         groups=_grouped(entry.figures),
         interval_text=interval_text,
+        footprint=footprint(entry.training.hours, entry.training.hardware),
+        pue=PUE,
+        grid=GRID_KG_PER_KWH,
         notes=notes.strip(),
     )
 

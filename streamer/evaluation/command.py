@@ -1,37 +1,27 @@
-"""The `evaluate` command: picks the data, runs the networks over them, writes the figures down."""
+"""The `evaluate` command: one weights folder, several runs side by side, or the folds of one recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from streamer.backends import Backend, choose_backend
-from streamer.console import track_frames
-from streamer.data.proposals import PROPOSAL_DETECTION
 from streamer.data.samples import Split
-from streamer.engine import Engine
-from streamer.errors import WeightsError
-from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
-from streamer.evaluation.figures_detector import evaluate_detections
-from streamer.evaluation.figures_pipeline import evaluate_tracks
-from streamer.evaluation.figures_segmenter import evaluate_outlines
-from streamer.evaluation.held_out import HeldOut, in_order, read_pictures
-from streamer.evaluation.measure_classifier import classify, is_labelled
-from streamer.evaluation.measure_detector import curve_settings, detect, shows_known_nodules
-from streamer.evaluation.measure_pipeline import track
-from streamer.evaluation.measure_segmenter import segment
+from streamer.errors import DataError
+from streamer.evaluation.bench import Bench
+from streamer.evaluation.figures_folds import evaluate_out_of_fold, recipe_differences
+from streamer.evaluation.folds import coverage, fold_bench, predict_folds
+from streamer.evaluation.int8_cost import note_int8_cost
+from streamer.evaluation.matrix_tables import cell_text, row_text
 from streamer.evaluation.publish import update_manifest
-from streamer.evaluation.result import Evaluation
+from streamer.evaluation.result import Evaluation, Matrix
 from streamer.evaluation.tables import by_data, number_text, value_text
+from streamer.evaluation.tasks import compare, evaluate_subject
 from streamer.evaluation.writer import EvaluationFolder
-from streamer.models.classifier import Classifier
-from streamer.models.loading import load_detector, load_runner, load_segmenter
-from streamer.models.weights import ROLES, Manifest, ModelEntry, Role, read_manifest
-from streamer.settings import DetectionSettings, RuntimeSettings, Settings
+from streamer.models.weights import ROLES, read_manifest
+from streamer.settings import RuntimeSettings
 
 
 def evaluate(
@@ -53,8 +43,8 @@ def evaluate(
         weights: weights folder.
         split: split of the sources that the networks were trained on; other sources count whole.
         runtime: where the networks run.
-        update: store the figures (and the classifier's temperature and operating point) in the weights' manifest and
-            write the model cards anew.
+        update: store the figures (and the detector's and the classifier's operating point and temperature) in the
+            weights' manifest and write the model cards anew; measure what the network's int8 version costs, if any.
 
     Raises:
         DataError: data are missing, inconsistent or do not hold what is to be evaluated.
@@ -62,114 +52,103 @@ def evaluate(
         DeviceError: the device cannot be used.
         OutputError: the results cannot be written.
     """
-    folder, manifest = EvaluationFolder(output), read_manifest(weights)
-    bench = _Bench(data, weights, manifest, split, runtime or RuntimeSettings(), update=update)
-    evaluation = bench.tasks[subject]()
+    folder, bench = EvaluationFolder(output), Bench(data, weights, split, runtime or RuntimeSettings())
+    evaluation = evaluate_subject(subject, bench, choosing=update)
     if update:
         update_manifest(weights, evaluation)
-        manifest = read_manifest(weights)
-    folder.write(evaluation, manifest)
+        for role in ROLES:
+            if role == subject:
+                note_int8_cost(role, data, weights, split)
+    folder.write(evaluation, {str(role): entry for role, entry in read_manifest(weights).models.items()})
     _print_summary(evaluation, output)
     return evaluation
 
 
-class _Bench:
-    """One evaluation's data and networks."""
+def evaluate_matrix(
+    subject: str,
+    runs: Sequence[Path],
+    data: Path,
+    output: Path,
+    *,
+    weights: Path,
+    split: Split = "val",
+    runtime: RuntimeSettings | None = None,
+) -> Evaluation:
+    """Compare several runs: the main figures of each on each source, and a learning curve where that is what they are.
 
-    def __init__(
-        self, data: Path, weights: Path, manifest: Manifest, split: Split, runtime: RuntimeSettings, *, update: bool
-    ) -> None:
-        self._data, self._weights, self._manifest, self._split = data, weights, manifest, split
-        self._runtime, self._update = runtime, update
-        self.tasks: dict[str, Callable[[], Evaluation]] = {
-            "detector": self._detector,
-            "segmenter": self._segmenter,
-            "classifier": self._classifier,
-            "pipeline": self._pipeline,
-        }
+    Args:
+        subject: "detector", "segmenter" or "classifier".
+        runs: run or weights folders, a row each.
+        data: folder in the public layout, or CSV manifest.
+        output: folder of the results; made where missing.
+        weights: weights folder of the detector that draws boxes on stills without any, where a run has none.
+        split: split of the sources that a run was trained on; sources it has never seen count whole.
+        runtime: where the networks run.
 
-    def _detector(self) -> Evaluation:
-        held = self._held_out("detector")
-        samples = held.select(shows_known_nodules, "image with known boxes, or known to be free of nodules,")
-        backend, confidence = self._backend(), self._entry("detector").operating_point
-        detector = load_detector(self._weights, backend, curve_settings(confidence))
-        seen = in_order(
-            lambda picture: detect(picture, detector, held.split_of(picture.sample.source)),
-            track_frames(read_pictures(samples), len(samples), "detecting"),
-            backend.workers,
-        )
-        return evaluate_detections(list(seen), confidence)
+    Raises:
+        DataError: the whole pipeline was asked for, or data are missing, inconsistent or of no use.
+        WeightsError: a network is missing or damaged.
+        DeviceError: the device cannot be used.
+        OutputError: the results cannot be written.
+    """
+    role = next((role for role in ROLES if role == subject), None)
+    if role is None:
+        raise DataError(f"runs are compared by network ({', '.join(ROLES)}), not by {subject}")
+    folder = EvaluationFolder(output)
+    benches = [Bench(data, run, split, runtime or RuntimeSettings(), detector_from=weights) for run in runs]
+    evaluation = compare(role, benches)
+    folder.write(evaluation, {str(bench.weights): bench.entry(role) for bench in benches})
+    _print_summary(evaluation, output)
+    return evaluation
 
-    def _segmenter(self) -> Evaluation:
-        held = self._held_out("segmenter", "detector")
-        samples = held.select(
-            lambda sample: bool(sample.mask and sample.boxes_xyxy), "image with a nodule's mask and box"
-        )
-        backend, confidence = self._backend(), self._entry("detector").operating_point
-        segmenter = load_segmenter(self._weights, backend)
-        detector = load_detector(self._weights, backend, DetectionSettings(confidence=confidence))
-        seen = in_order(
-            lambda picture: segment(picture, segmenter, detector, held.split_of(picture.sample.source)),
-            track_frames(read_pictures(samples), len(samples), "segmenting"),
-            backend.workers,
-        )
-        cut = self._entry("segmenter").operating_point
-        return evaluate_outlines([nodule for nodules in seen for nodule in nodules], confidence=confidence, cut=cut)
 
-    def _classifier(self) -> Evaluation:
-        held, entry = self._held_out("classifier"), self._entry("classifier")
-        samples = held.select(is_labelled, "image labelled benign or malignant")
-        backend = self._backend()
-        runner = load_runner(self._weights, "classifier", self._manifest, backend)
-        classifier = Classifier(runner, entry.model_copy(update={"temperature": 1.0}))
-        proposer = None
-        if not all(sample.boxes_xyxy for sample in samples):
-            proposer = load_detector(self._weights, backend, PROPOSAL_DETECTION)
-        seen = list(
-            in_order(
-                lambda picture: classify(picture, classifier, proposer, held.split_of(picture.sample.source)),
-                track_frames(read_pictures(samples), len(samples), "classifying"),
-                backend.workers,
-            )
-        )
-        trained_on = {sample.source for sample in samples if held.trained_on(sample.source)}
-        chosen = choose(calibration_part(seen, trained_on)) if self._update else None
-        return evaluate_probabilities(
-            seen,
-            temperature=entry.temperature if chosen is None else chosen.temperature,
-            threshold=entry.operating_point if chosen is None else chosen.operating_point,
-            chosen=chosen,
-        )
+def evaluate_folds(
+    subject: str,
+    runs: Sequence[Path],
+    data: Path,
+    output: Path,
+    *,
+    weights: Path,
+    runtime: RuntimeSettings | None = None,
+    update: bool = False,
+) -> Evaluation:
+    """Evaluate runs of one recipe out of fold: each image by the one run that held it out.
 
-    def _pipeline(self) -> Evaluation:
-        held = self._held_out(*ROLES)
-        samples = held.select(
-            lambda sample: sample.frame is not None and shows_known_nodules(sample), "clip with known boxes"
-        )
-        confidence = self._entry("detector").operating_point
-        settings = Settings(
-            weights=self._weights, runtime=self._runtime, detection=DetectionSettings(confidence=confidence)
-        )
-        engine = Engine(settings)
-        clips = [list(frames) for _, frames in groupby(samples, key=lambda sample: sample.image)]
-        frames = [
-            view
-            for clip in track_frames(clips, len(clips), "analysing clips")
-            for view in track(clip, engine, held.split_of(clip[0].source))
-        ]
-        return evaluate_tracks(frames, confidence)
+    Args:
+        subject: "classifier".
+        runs: run folders, a fold each.
+        data: folder in the public layout, or CSV manifest.
+        output: folder of the results; made where missing.
+        weights: folder of the published classifier, and of the detector that draws boxes on stills without any.
+        runtime: where the networks run.
+        update: store figures, temperature and operating point with the published classifier; write its card anew.
 
-    def _held_out(self, *roles: Role) -> HeldOut:
-        return HeldOut(self._data, [self._entry(role) for role in roles], self._split)
-
-    def _entry(self, role: Role) -> ModelEntry:
-        entry = self._manifest.models.get(role)
-        if entry is None:
-            raise WeightsError(f"{self._weights} has no {role}: train one, or name another folder with --weights")
-        return entry
-
-    def _backend(self) -> Backend:
-        return choose_backend(self._runtime)
+    Raises:
+        DataError: it is not the classifier; two runs held out the same image; the runs differ in more than their fold,
+            which `update` forbids; or data are missing or of no use.
+        WeightsError: a network is missing or damaged.
+        DeviceError: the device cannot be used.
+        OutputError: the results cannot be written.
+    """
+    if subject != "classifier":
+        raise DataError(f"only the classifier is evaluated out of fold, not the {subject}")
+    folder = EvaluationFolder(output)
+    benches = [fold_bench(data, run, runtime or RuntimeSettings(), detector_from=weights) for run in runs]
+    entries = {str(bench.weights): bench.entry("classifier") for bench in benches}
+    published = [Bench(data, weights, "val", runtime or RuntimeSettings()).entry("classifier")] if update else []
+    differences = recipe_differences([entry.training.config for entry in (*entries.values(), *published)])
+    if update and differences:
+        raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")
+    folds = predict_folds(benches)
+    notes = coverage(data, folds)
+    if differences:
+        notes.append(f"The runs are not of one recipe: they differ in {', '.join(differences)}.")
+    evaluation = evaluate_out_of_fold(folds, notes)
+    if update:
+        update_manifest(weights, evaluation)
+    folder.write(evaluation, entries)
+    _print_summary(evaluation, output)
+    return evaluation
 
 
 def _print_summary(evaluation: Evaluation, output: Path) -> None:
@@ -181,4 +160,16 @@ def _print_summary(evaluation: Evaluation, output: Path) -> None:
         for result in results:
             table.add_row(result.name, value_text(result), number_text(result))
         console.print(table)
+    if evaluation.matrix is not None:
+        _print_matrix(console, evaluation.matrix)
     console.print(f"results: {output / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _print_matrix(console: Console, matrix: Matrix) -> None:
+    for measure in matrix.measures:
+        table = Table(title=f"{measure}, by test source", title_justify="left", box=None)
+        for heading in ("trained on", *matrix.sources):
+            table.add_column(heading)
+        for row in matrix.rows:
+            table.add_row(row_text(row), *(cell_text(row, measure, source) for source in matrix.sources))
+        console.print(table)

@@ -125,16 +125,20 @@ def detection_point(matches: Matches, confidence: float, resampling: Resampling 
     )
 
 
-def best_confidence(matches: Matches) -> float:
+def best_confidence(*parts: Matches) -> float:
     """The confidence at which F1 is greatest, the highest one if several are.
 
+    Args:
+        parts: for example data sets: the mean of their F1 counts, so that each weighs the same whatever its size.
+
     Raises:
-        DataError: there is no detection or no true box to choose it on.
+        DataError: there is no detection, or a part without a true box.
     """
-    if not len(matches.scores) or not matches.truths.any():
+    scores = np.concatenate([np.zeros(0), *(matches.scores for matches in parts)])
+    if not len(scores) or not all(matches.truths.any() for matches in parts):
         raise DataError("choosing a confidence needs at least one detection and one true box")
-    curve = detection_curve(matches)
-    return float(curve.confidence[np.argmax(curve.f1)])
+    falling = np.unique(scores)[::-1]
+    return float(falling[np.argmax(np.mean([_f1_at(matches, falling) for matches in parts], axis=0))])
 
 
 def best_f1(matches: Matches, resampling: Resampling = DEFAULT_RESAMPLING) -> Figure:
@@ -198,6 +202,13 @@ def _area(matches: Matches, multiplicity: Multiplicity) -> float:
     curve = detection_curve(matches, multiplicity)
     envelope = np.maximum.accumulate(curve.precision[::-1])[::-1]
     return float(np.diff(curve.sensitivity, prepend=0.0) @ envelope)
+
+
+def _f1_at(matches: Matches, confidence: Floats) -> Floats:
+    """F1 at each of these confidences, shape (k,); 0 where nothing scores that high."""
+    curve = detection_curve(matches)
+    place = np.searchsorted(-curve.confidence, -confidence, side="right")
+    return np.concatenate([[0.0], curve.f1])[place]
 
 
 def _per_image(matches: Matches, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

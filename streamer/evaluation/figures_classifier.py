@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import floor
 
 import numpy as np
@@ -30,6 +30,7 @@ Labels = npt.NDArray[np.bool_]
 
 _LEAST_OF_A_CLASS = 2
 _DECIMALS = 4
+_SCALE = 10.0**_DECIMALS
 _NOTES = (
     "Labels are those of each source; those of DDTI are a TI-RADS reading, not pathology.",
     "Intervals by DeLong and Wilson take images as independent; where several images share a cluster, the clustered "
@@ -49,21 +50,29 @@ def choose(seen: Sequence[ClassifiedView]) -> Chosen:
     Raises:
         DataError: one of the classes is missing.
     """
-    labels, log_odds = _arrays(seen)
+    labels, log_odds = arrays(seen)
     temperature = fit_temperature(labels, log_odds)
-    # Rounded down, so that the case that set it stays on its side whatever the arithmetic.
-    scale = 10**_DECIMALS
-    threshold = floor(youden_threshold(labels, apply_temperature(log_odds, temperature)) * scale) / scale
+    threshold = youden_threshold(labels, apply_temperature(log_odds, temperature))
     part = subsets([image.view for image in seen], parts=False)[0]
     return Chosen(
-        temperature=round(temperature, _DECIMALS),
-        operating_point=threshold,
+        temperature=rounded_temperature(temperature),
+        operating_point=rounded_point(threshold),
         source=f"greatest Youden index on {part.name}, {part.split}, {len(seen)} images, after temperature scaling on "
         "the same images (in-sample)",
     )
 
 
-def calibration_part(seen: Sequence[ClassifiedView], trained_on: set[str]) -> list[ClassifiedView]:
+def rounded_point(threshold: float) -> float:
+    """An operating point as it is stored: rounded down, so that the case that set it stays on its side."""
+    return floor(threshold * _SCALE) / _SCALE
+
+
+def rounded_temperature(temperature: float) -> float:
+    """A temperature as it is stored."""
+    return round(temperature, _DECIMALS)
+
+
+def calibration_part(seen: Sequence[ClassifiedView], trained_on: Collection[str]) -> list[ClassifiedView]:
     """The images to choose temperature and operating point on: the largest source that the training drew on.
 
     Its held-out part resembles the training data and mixes no kinds of label; external sources stay untouched.
@@ -95,16 +104,18 @@ def evaluate_probabilities(
     curves: list[Line] = []
     for part in parts:
         images = [seen[row] for row in part.rows]
-        labels, log_odds = _arrays(images)
+        labels, log_odds = arrays(images)
         shown = apply_temperature(log_odds, temperature)
         patients = np.array([image.view.patient for image in images])
-        results += _named(part, "image level", "images", _ranking(labels, shown, patients, part, threshold))
-        results += _named(part, "image level", "images", _calibration(labels, log_odds, patients, part, temperature))
+        figures = ranking_figures(labels, shown, patients, part) | point_figures(labels, shown, threshold)
+        results += named(part, "image level", "images", figures)
+        results += named(part, "image level", "images", _calibration(labels, log_odds, patients, part, temperature))
         curves += _curve(f"{part.name}, images", labels, shown)
         if images[0].view.source not in BLOCKED_SOURCES:
             whole = patient_maximum(patients, labels, shown)
-            figures = _ranking(whole.labels, whole.scores, whole.patients, part, threshold)
-            results += _named(part, "patient level", f"{part.cluster}s", figures)
+            figures = ranking_figures(whole.labels, whole.scores, whole.patients, part)
+            figures |= point_figures(whole.labels, whole.scores, threshold)
+            results += named(part, "patient level", f"{part.cluster}s", figures)
             curves += _curve(f"{part.name}, {part.cluster}s", whole.labels, whole.scores)
     boxes = Counter(image.boxed_by for image in seen)
     return Evaluation(
@@ -116,7 +127,7 @@ def evaluate_probabilities(
                 {
                     f"{part.name}, temperature {value:.2f}": reliability_curve(labels, apply_temperature(odds, value))
                     for part in parts
-                    for labels, odds in [_arrays([seen[row] for row in part.rows])]
+                    for labels, odds in [arrays([seen[row] for row in part.rows])]
                     for value in dict.fromkeys((1.0, temperature))
                 }
             ),
@@ -127,25 +138,31 @@ def evaluate_probabilities(
     )
 
 
-def _arrays(images: Sequence[ClassifiedView]) -> tuple[Labels, Floats]:
+def arrays(images: Sequence[ClassifiedView]) -> tuple[Labels, Floats]:
+    """Labels and log-odds of images, shapes (n,)."""
     labels = np.array([image.malignant for image in images], np.bool_)
     return labels, np.array([image.log_odds for image in images], np.float64)
 
 
-def _has_both(labels: Labels) -> bool:
+def has_both(labels: Labels) -> bool:
+    """Whether there are cases enough of both classes for an AUC with its interval."""
     return bool(min(labels.sum(), (~labels).sum()) >= _LEAST_OF_A_CLASS)
 
 
-def _ranking(
-    labels: Labels, shown: Floats, patients: npt.NDArray[np.str_], part: Subset, threshold: float
-) -> dict[str, Figure]:
+def ranking_figures(labels: Labels, shown: Floats, patients: npt.NDArray[np.str_], part: Subset) -> dict[str, Figure]:
+    """Figures that need no operating point, by name; none without both classes."""
     figures: dict[str, Figure] = {}
-    if _has_both(labels):
+    if has_both(labels):
         figures["AUC"] = auc(labels, shown)
         if len(np.unique(patients)) < len(patients):
             figures["AUC, clustered"] = auc_by_group(labels, shown, patients, part.resampling)
+    return figures
+
+
+def point_figures(labels: Labels, shown: Floats, threshold: float) -> dict[str, Figure]:
+    """Figures at an operating point, by name."""
     point = classification_point(labels, shown, threshold)
-    return figures | {
+    return {
         "sensitivity": point.sensitivity,
         "specificity": point.specificity,
         "PPV": point.ppv,
@@ -164,7 +181,8 @@ def _calibration(
     }
 
 
-def _named(part: Subset, level: str, count_of: str, figures: dict[str, Figure]) -> list[Result]:
+def named(part: Subset, level: str, count_of: str, figures: dict[str, Figure]) -> list[Result]:
+    """Figures of a subset as results."""
     return [
         Result(
             name=f"{name}, {level}",
@@ -179,7 +197,7 @@ def _named(part: Subset, level: str, count_of: str, figures: dict[str, Figure]) 
 
 
 def _curve(name: str, labels: Labels, shown: Floats) -> list[Line]:
-    if not _has_both(labels):
+    if not has_both(labels):
         return []
     curve = roc(labels, shown)
     return [Line(name, curve.false_positive_rate, curve.sensitivity)]

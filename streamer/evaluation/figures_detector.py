@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from math import floor
 
 import numpy as np
 from matplotlib.figure import Figure as Plot
@@ -11,6 +12,7 @@ from streamer.evaluation.detection import (
     DetectionCurve,
     average_precision,
     average_precision_50_95,
+    best_confidence,
     best_f1,
     detection_curve,
     detection_point,
@@ -21,10 +23,11 @@ from streamer.evaluation.figure import Figure
 from streamer.evaluation.matching import ImageBoxes, match
 from streamer.evaluation.measure_detector import DetectedView
 from streamer.evaluation.plots import Line, draw_lines
-from streamer.evaluation.result import Evaluation, Result
+from streamer.evaluation.result import Chosen, Evaluation, Result
 from streamer.evaluation.subsets import Subset, subsets
 
 FALSE_POSITIVES_AN_IMAGE = 0.5
+_SCALE = 10.0**4
 _NOTES = (
     "A detection is right if it overlaps a true box by an IoU of 0.5 or more; a second one of a nodule is wrong.",
     "Cine masks mark one nodule a sequence; another one in view counts as a false positive.",
@@ -32,12 +35,42 @@ _NOTES = (
 )
 
 
-def evaluate_detections(seen: Sequence[DetectedView], confidence: float) -> Evaluation:
+def choose_confidence(seen: Sequence[DetectedView], trained_on: Collection[str]) -> Chosen | None:
+    """The operating point: the confidence with the best F1 on held-out images, every source weighing the same.
+
+    Args:
+        seen: images with true and detected boxes.
+        trained_on: sources that the detector was trained on; others stay untouched, as external.
+
+    Returns:
+        What was chosen; None if no held-out image of such a source shows a nodule, or nothing is detected in any.
+    """
+    views = [image.view for image in seen]
+    parts = [part for part in subsets(views, parts=False) if {views[row].source for row in part.rows} == {part.name}]
+    chosen = {
+        part.name: part
+        for part in parts
+        if part.name in trained_on and any(len(seen[row].boxes.truth_xyxy) for row in part.rows)
+    }
+    matches = [match([seen[row].boxes for row in part.rows]) for part in chosen.values()]
+    if not any(len(one.scores) for one in matches):
+        return None
+    splits = " / ".join(dict.fromkeys(part.split for part in chosen.values()))
+    # Rounded down, so that the box that set it stays on its side.
+    confidence = floor(best_confidence(*matches) * _SCALE) / _SCALE
+    weighing = ", each weighing the same" if len(chosen) > 1 else ""
+    return Chosen(
+        operating_point=confidence, source=f"best F1 on {splits} of {' and '.join(chosen)}{weighing} (in-sample)"
+    )
+
+
+def evaluate_detections(seen: Sequence[DetectedView], confidence: float, chosen: Chosen | None = None) -> Evaluation:
     """All figures and plots of a detector.
 
     Args:
         seen: images with true and detected boxes, at least one.
         confidence: its operating point.
+        chosen: what was chosen on the way, to be handed on.
     """
     parts = subsets([image.view for image in seen])
     results: list[Result] = []
@@ -55,6 +88,7 @@ def evaluate_detections(seen: Sequence[DetectedView], confidence: float) -> Eval
         plots={"precision-recall": _precision_recall(curves), "froc": _froc(curves)} if curves else {},
         settings={"operating confidence": f"{confidence:.3g}"},
         notes=_NOTES,
+        chosen=chosen,
     )
 
 

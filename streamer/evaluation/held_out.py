@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from rich.console import Console
+
+from streamer.data.dataset import load_dataset
 from streamer.data.pixels import Picture, load_pictures
-from streamer.data.public_data import load_samples
-from streamer.data.samples import Sample, Split
+from streamer.data.samples import SPLITS, Sample, Split
+from streamer.data.twins import find_twins, without_twins
 from streamer.errors import DataError
 from streamer.models.weights import ModelEntry
 
@@ -45,18 +48,28 @@ class HeldOut:
             DataError: nothing is there, or what is there is inconsistent.
         """
         configs = [entry.training.config for entry in entries]
-        self._fold = next((int(config["tn3k_val_fold"]) for config in configs if "tn3k_val_fold" in config), 0)
-        self._trained_on = {source for config in configs for source in config.get("sources", ())}
+        self._fold = next((int(config["tn3k_val_fold"]) for config in configs if _names_fold(config)), 0)
+        self.sources_trained_on = frozenset(source for config in configs for source in config.get("sources", ()))
         self._data, self._split = data, split
+        left_out = _agreed(configs, "leave_out", None)
+        samples = load_dataset(
+            data, tn3k_val_fold=self._fold, split_seed=_agreed(configs, "split_seed", 0), left_out=left_out
+        ).samples
+        if left_out is not None:  # a source that is left out whole is external, whatever the configuration lists
+            learned = {sample.source for sample in samples if sample.split == "train"}
+            self.sources_trained_on &= learned
         self.samples = [
             sample
-            for sample in load_samples(data, tn3k_val_fold=self._fold)
-            if sample.source not in OTHER_ORGANS and (sample.source not in self._trained_on or sample.split == split)
+            for sample in samples
+            if sample.source not in OTHER_ORGANS
+            and (sample.source not in self.sources_trained_on or sample.split == split)
         ]
+        before = SPLITS[: SPLITS.index(split)]
+        self._seen = [s for s in samples if s.source in self.sources_trained_on and s.split in before]
 
     def trained_on(self, source: str) -> bool:
         """Whether a network under evaluation has seen the source."""
-        return source in self._trained_on
+        return source in self.sources_trained_on
 
     def split_of(self, source: str) -> str:
         """What the results call the part of a source that counts."""
@@ -65,15 +78,39 @@ class HeldOut:
         return f"{self._split}, fold {self._fold} of 5" if source == "tn3k" else self._split
 
     def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
-        """The samples that are wanted.
+        """The samples that are wanted, without those that nearly equal an image seen in training.
+
+        How many were left out is printed: they are known by heart, so no figure may count them.
 
         Raises:
             DataError: there is none; `what` names what is missing.
         """
         chosen = [sample for sample in self.samples if wanted(sample)]
+        twins = find_twins(self._seen, chosen)
+        if twins:
+            first = f"{len(twins)} images nearly equal one seen in training and are left out; {twins[0]}"
+            Console().print(first, markup=False, highlight=False, soft_wrap=True)
+            chosen = without_twins(chosen, twins)
         if not chosen:
             raise DataError(f"{self._data} holds no {what} in the split {self._split!r}")
         return chosen
+
+
+def _names_fold(config: Mapping[str, Any]) -> bool:
+    """Whether a training used TN3K, and so kept one of its folds back."""
+    return "tn3k_val_fold" in config and "tn3k" in config.get("sources", ())
+
+
+def _agreed(configs: Sequence[Mapping[str, Any]], name: str, default: Any) -> Any:
+    """A training setting that decides who is in which split.
+
+    Raises:
+        DataError: networks under evaluation together were trained with different ones.
+    """
+    values = {config.get(name, default) for config in configs}
+    if len(values) > 1:
+        raise DataError(f"the networks were trained with different {name}: evaluate them one at a time")
+    return values.pop() if values else default
 
 
 def read_pictures(samples: Iterable[Sample]) -> Iterator[Picture]:

@@ -51,6 +51,14 @@ class NoduleScores:
     end_to_end: Overlap
 
 
+@dataclass(frozen=True, slots=True)
+class OutlinedNodule:
+    """Dice of one true nodule's outline in the crop of its true box."""
+
+    view: View
+    dice: float
+
+
 def segment(picture: Picture, segmenter: Segmenter, detector: Detector, split: str) -> list[NoduleScores]:
     """Outline every true nodule of a picture that has a mask, from its true box and from the detector's.
 
@@ -65,6 +73,17 @@ def segment(picture: Picture, segmenter: Segmenter, detector: Detector, split: s
     detected = {int(truth): detection.box_xyxy for truth, detection in zip(taken, detections, strict=True)}
     return [
         _nodule(picture, box, detected.get(number), segmenter, split) for number, box in enumerate(picture.boxes_xyxy)
+    ]
+
+
+def outline_true_boxes(picture: Picture, segmenter: Segmenter, split: str) -> list[OutlinedNodule]:
+    """Outline every true nodule of a picture that has a mask, from its true box."""
+    return [
+        OutlinedNodule(
+            view_of(picture, [box], split),
+            dice(nodule_mask(picture, box), _outlined(picture.grey, box, segmenter)[0]),
+        )
+        for box in picture.boxes_xyxy
     ]
 
 

@@ -8,18 +8,25 @@ from pathlib import Path
 
 from streamer.errors import WeightsError
 from streamer.evaluation.card import write_card
+from streamer.evaluation.figures_folds import OUT_OF_FOLD
 from streamer.evaluation.figures_pipeline import OUTLINE_MEASURES
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.models.weights import ROLES, ReportedFigure, Role, read_manifest, write_entry
+from streamer.models.weights import ROLES, ModelEntry, ReportedFigure, Role, read_manifest, write_entry
+
+OUT_OF_FOLD_PREFIX = "out of fold: "
+"""Begins the names of figures of other runs of the same recipe, each on the images that it held out."""
 
 PIPELINE_PREFIX = "pipeline: "
 """Begins the names of figures of the whole pipeline, which stand with the network that bears them."""
+
+_PREFIXES = (OUT_OF_FOLD_PREFIX, PIPELINE_PREFIX)
 
 
 def update_manifest(folder: Path, evaluation: Evaluation) -> list[Path]:
     """Store an evaluation's figures with the weights, in place of those of the last evaluation of its kind.
 
-    Figures of the pipeline stand with the detector, those of outlines with the segmenter. Figures that are not defined
+    Figures of the pipeline stand with the detector, those of outlines with the segmenter, those out of fold with the
+    classifier. Figures that are not defined
     or have no interval are left out: the manifest promises both.
 
     Returns:
@@ -32,32 +39,43 @@ def update_manifest(folder: Path, evaluation: Evaluation) -> list[Path]:
     if evaluation.subject == "pipeline":
         outlines = [result for result in evaluation.results if result.name in OUTLINE_MEASURES]
         others = [result for result in evaluation.results if result.name not in OUTLINE_MEASURES]
-        _store(folder, "detector", _reported(others, PIPELINE_PREFIX), of_pipeline=True)
-        _store(folder, "segmenter", _reported(outlines, PIPELINE_PREFIX), of_pipeline=True)
+        _store(folder, "detector", others, PIPELINE_PREFIX)
+        _store(folder, "segmenter", outlines, PIPELINE_PREFIX)
         return [write_card(folder, "detector"), write_card(folder, "segmenter")]
+    if evaluation.subject == OUT_OF_FOLD:
+        _store(folder, "classifier", evaluation.results, OUT_OF_FOLD_PREFIX, evaluation.chosen)
+        return [write_card(folder, "classifier")]
     role = next(role for role in ROLES if role == evaluation.subject)
-    _store(folder, role, _reported(evaluation.results), of_pipeline=False, chosen=evaluation.chosen)
+    _store(folder, role, evaluation.results, "", evaluation.chosen)
     return [write_card(folder, role)]
 
 
-def _store(
-    folder: Path, role: Role, figures: Iterable[ReportedFigure], *, of_pipeline: bool, chosen: Chosen | None = None
-) -> None:
+def has_out_of_fold(entry: ModelEntry) -> bool:
+    """Whether the entry's temperature and operating point come from out-of-fold predictions."""
+    return any(figure.name.startswith(OUT_OF_FOLD_PREFIX) for figure in entry.figures)
+
+
+def _store(folder: Path, role: Role, results: Iterable[Result], prefix: str, chosen: Chosen | None = None) -> None:
     entry = read_manifest(folder).models.get(role)
     if entry is None:
         raise WeightsError(f"{folder} has no {role}")
-    kept = [figure for figure in entry.figures if figure.name.startswith(PIPELINE_PREFIX) != of_pipeline]
-    changes: dict[str, object] = {"figures": (*kept, *figures) if of_pipeline else (*figures, *kept)}
+    kept = [figure for figure in entry.figures if _prefix(figure.name) != prefix]
+    ordered = sorted(
+        (*kept, *_reported(results, prefix)), key=lambda figure: ("", *_PREFIXES).index(_prefix(figure.name))
+    )
+    changes: dict[str, object] = {"figures": tuple(ordered)}
     if chosen is not None:
-        changes |= {
-            "temperature": chosen.temperature,
-            "operating_point": chosen.operating_point,
-            "operating_point_source": chosen.source,
-        }
+        changes |= {"operating_point": chosen.operating_point, "operating_point_source": chosen.source}
+        if chosen.temperature is not None:
+            changes["temperature"] = chosen.temperature
     write_entry(folder, role, entry.model_copy(update=changes))
 
 
-def _reported(results: Iterable[Result], prefix: str = "") -> list[ReportedFigure]:
+def _prefix(name: str) -> str:
+    return next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
+
+
+def _reported(results: Iterable[Result], prefix: str) -> list[ReportedFigure]:
     return [
         ReportedFigure(
             name=prefix + result.name,

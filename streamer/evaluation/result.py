@@ -33,17 +33,60 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What was chosen on held-out data and may be stored with the classifier's weights.
+    """What was chosen on held-out data and may be stored with a network's weights.
 
     Attributes:
-        temperature: divides the logits.
-        operating_point: malignancy probability from which a nodule is called malignant.
+        operating_point: the detector's confidence, or the probability from which a nodule is called malignant.
         source: data, split, number of images, and how it was chosen.
+        temperature: divides the classifier's logits; None for the detector.
     """
 
-    temperature: float
     operating_point: float
     source: str
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixRow:
+    """One set of weights, tested on every source.
+
+    Attributes:
+        weights: name of their folder.
+        trained_on: sources they have seen.
+        left_out: what was left out of the training on purpose; empty if nothing is recorded.
+        images, patients: size of the training set, without simulated images.
+        cells: a result a measure and test source.
+        external: test sources that the weights have never seen; they count whole, others their held-out part.
+    """
+
+    weights: str
+    trained_on: tuple[str, ...]
+    left_out: str
+    images: int
+    patients: int
+    cells: tuple[Result, ...]
+    external: frozenset[str]
+
+    def cell(self, measure: str, source: str) -> Result | None:
+        """The result of a measure on a source, if there is one."""
+        return next((cell for cell in self.cells if (cell.name, cell.data) == (measure, source)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Train source by test source, in the form of Tables 3 to 5 of Radiology 2023;307(5):e221157."""
+
+    rows: tuple[MatrixRow, ...]
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of the measures in the cells."""
+        return tuple(dict.fromkeys(cell.name for row in self.rows for cell in row.cells))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Test sources in the cells."""
+        return tuple(dict.fromkeys(cell.data for row in self.rows for cell in row.cells))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +94,13 @@ class Evaluation:
     """The outcome of one evaluation.
 
     Attributes:
-        subject: "detector", "segmenter", "classifier" or "pipeline".
+        subject: "detector", "segmenter", "classifier", "pipeline" or "classifier, out of fold".
         results: all figures, overall ones first.
         plots: drawing by file name without suffix.
         settings: thresholds and the like that the figures depend on, by name.
         notes: what a reader of the figures must know, a sentence each.
-        chosen: temperature and operating point found on the way (classifier only).
+        chosen: temperature and operating point found on the way.
+        matrix: main figures by weights and test source; None for the pipeline and for folds.
     """
 
     subject: str
@@ -65,3 +109,4 @@ class Evaluation:
     settings: Mapping[str, str]
     notes: tuple[str, ...]
     chosen: Chosen | None = field(default=None)
+    matrix: Matrix | None = field(default=None)

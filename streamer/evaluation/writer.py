@@ -13,9 +13,10 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure as Plot
 
 from streamer.errors import OutputError
+from streamer.evaluation.matrix_tables import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
-from streamer.models.weights import Manifest
+from streamer.models.weights import ModelEntry
 from streamer.version import __version__
 
 _PLOT_DPI = 130
@@ -38,8 +39,12 @@ class EvaluationFolder:
         self._write("metrics.json.partial", b"")
         (folder / "metrics.json.partial").unlink(missing_ok=True)
 
-    def write(self, evaluation: Evaluation, manifest: Manifest) -> None:
+    def write(self, evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> None:
         """Write all files; each appears only once it is finished.
+
+        Args:
+            evaluation: what to write.
+            weights: the networks behind it, by role or by run folder.
 
         Raises:
             OutputError: a file cannot be written.
@@ -50,8 +55,11 @@ class EvaluationFolder:
             self._write(f"{name}.png", _png(plot))
         self._write("figures.csv", as_csv(evaluation.results).encode())
         self._write("figures.md", as_markdown(evaluation.results).encode())
-        self._write("report.html", _page(evaluation, manifest, drawings).encode())
-        self._write("metrics.json", (json.dumps(as_metrics(evaluation, manifest), indent=2) + "\n").encode())
+        if evaluation.matrix is not None:
+            self._write("matrix.csv", matrix_csv(evaluation.matrix).encode())
+            self._write("matrix.md", matrix_markdown(evaluation.matrix).encode())
+        self._write("report.html", _page(evaluation, weights, drawings).encode())
+        self._write("metrics.json", (json.dumps(as_metrics(evaluation, weights), indent=2) + "\n").encode())
 
     def _write(self, name: str, content: bytes) -> None:
         path = self.folder / name
@@ -63,13 +71,13 @@ class EvaluationFolder:
             raise OutputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
 
 
-def as_metrics(evaluation: Evaluation, manifest: Manifest) -> dict[str, object]:
+def as_metrics(evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> dict[str, object]:
     """An evaluation as plain data: every figure with value, interval, counts, method, data and split."""
     chosen = evaluation.chosen
     return {
         "subject": evaluation.subject,
         "streamer": __version__,
-        "weights": {role: entry.sha256 for role, entry in manifest.models.items()},
+        "weights": {name: entry.sha256 for name, entry in weights.items()},
         "settings": dict(evaluation.settings),
         "chosen": None
         if chosen is None
@@ -80,10 +88,11 @@ def as_metrics(evaluation: Evaluation, manifest: Manifest) -> dict[str, object]:
         },
         "notes": list(evaluation.notes),
         "figures": [as_row(result) for result in evaluation.results],
+        "matrix": [] if evaluation.matrix is None else matrix_rows(evaluation.matrix),
     }
 
 
-def _page(evaluation: Evaluation, manifest: Manifest, drawings: Mapping[str, bytes]) -> str:
+def _page(evaluation: Evaluation, weights: Mapping[str, ModelEntry], drawings: Mapping[str, bytes]) -> str:
     environment = Environment(
         loader=PackageLoader("streamer.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -93,7 +102,9 @@ def _page(evaluation: Evaluation, manifest: Manifest, drawings: Mapping[str, byt
         drawings={
             name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in drawings.items()
         },
-        weights=manifest.models,
+        weights=weights,
+        row_text=row_text,
+        cell_text=cell_text,
         version=__version__,
         value_text=value_text,
         number_text=number_text,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from streamer.backends import Runner
 from streamer.geometry import Box, Letterbox
 from streamer.models.detections import read_detections
-from streamer.models.weights import Preprocessing
+from streamer.models.weights import ModelEntry
 from streamer.settings import DetectionSettings
 
 
@@ -26,9 +26,10 @@ class Detection:
 class Detector:
     """Finds nodules in grey frames."""
 
-    def __init__(self, runner: Runner, preprocessing: Preprocessing, settings: DetectionSettings) -> None:
-        """Use `runner`, which takes canvases of the preprocessing's size."""
-        self._runner, self._preprocessing, self._settings = runner, preprocessing, settings
+    def __init__(self, runner: Runner, entry: ModelEntry, settings: DetectionSettings) -> None:
+        """Use `runner`, which takes canvases of the entry's size; its operating point holds unless settings differ."""
+        self._runner, self._preprocessing, self._settings = runner, entry.preprocessing, settings
+        self._confidence = entry.operating_point if settings.confidence is None else settings.confidence
 
     def __call__(self, greys: Sequence[npt.NDArray[np.uint8]]) -> list[list[Detection]]:
         """Detections of each frame, best first; frames of shape (height, width), any sizes."""
@@ -40,7 +41,7 @@ class Detector:
     def _read(self, raw: npt.NDArray[np.float32], letterbox: Letterbox) -> list[Detection]:
         settings = self._settings
         boxes, scores = read_detections(
-            raw, confidence=settings.confidence, nms_iou=settings.nms_iou, most=settings.max_nodules
+            raw, confidence=self._confidence, nms_iou=settings.nms_iou, most=settings.max_nodules
         )
         found = letterbox.boxes_to_source(boxes)
         # A box of the black border around the picture shrinks to nothing when it is clipped to the frame.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streamer.backends import Backend, Runner
 from streamer.models.detector import Detector
+from streamer.models.int8 import Int8Network
 from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import Manifest, Role, load_network, read_manifest
@@ -16,14 +17,25 @@ def load_runner(folder: Path, role: Role, manifest: Manifest, backend: Backend) 
     """The network of a role, ready to run on grey bytes of its input size.
 
     Raises:
+        WeightsError: the role or its file is missing, damaged or does not fit, or int8 is asked for and cannot be had.
+    """
+    graph, key = network_graph(folder, role, manifest)
+    entry = manifest.models[role]
+    quantised = None if entry.int8 is None else Int8Network(folder, role, entry, entry.int8)
+    return backend.load(graph, entry.preprocessing.size_wh, key, quantised)
+
+
+def network_graph(folder: Path, role: Role, manifest: Manifest) -> tuple[GreyInput, str]:
+    """The network of a role, taking grey bytes, and a key that changes with its weights or preprocessing.
+
+    Raises:
         WeightsError: the role or its file is missing, damaged or does not fit.
     """
     network = load_network(folder, role, manifest)
     entry = manifest.models[role]
     preprocessing = entry.preprocessing
     graph = GreyInput(network, preprocessing.mean, preprocessing.std)
-    key = f"{entry.architecture} {entry.sha256} {preprocessing.model_dump_json()}"
-    return backend.load(graph.eval(), preprocessing.size_wh, key)
+    return graph.eval(), f"{entry.architecture} {entry.sha256} {preprocessing.model_dump_json()}"
 
 
 def load_detector(folder: Path, backend: Backend, settings: DetectionSettings) -> Detector:
@@ -34,7 +46,7 @@ def load_detector(folder: Path, backend: Backend, settings: DetectionSettings) -
     """
     manifest = read_manifest(folder)
     runner = load_runner(folder, "detector", manifest, backend)
-    return Detector(runner, manifest.models["detector"].preprocessing, settings)
+    return Detector(runner, manifest.models["detector"], settings)
 
 
 def load_segmenter(folder: Path, backend: Backend) -> Segmenter:

@@ -72,7 +72,11 @@ class ReportedFigure(_Entry):
 
 
 class Training(_Entry):
-    """Where weights come from: configuration, data (images and patients a source), time and versions."""
+    """Where weights come from: configuration, data (images and patients a source), time and versions.
+
+    `splits` says by source how images came into their splits; `built_on` holds the SHA-256 of what the training started
+    from or was taught by: networks by role, and "init" for a file of tensors.
+    """
 
     config: dict[str, Any]
     data: dict[str, str]
@@ -81,6 +85,38 @@ class Training(_Entry):
     epochs: int
     hardware: str
     versions: dict[str, str]
+    splits: dict[str, str] = {}
+    built_on: dict[str, str] = {}
+
+
+class Int8Version(_Entry):
+    """A network quantised to int8 for OpenVINO on the CPU, and what it was made from.
+
+    Attributes:
+        file: OpenVINO's `.xml`, relative to the weights folder; the `.bin` lies beside it.
+        xml_sha256: checksum of that file.
+        bin_sha256: checksum of the file beside it.
+        weights_sha256: checksum of the weights it was made from.
+        preprocessing: the preprocessing that is built into it.
+        calibration: images a source that set the ranges of its integers; all of the training split.
+        fp32_layers: patterns of layer names that were left in float32.
+        versions: of the libraries that made it.
+        correlation: of its output with float32's on calibration images; the lowest of the output's channels.
+        probe: what it gives for the synthetic probe image, see `streamer.models.int8.summary`.
+        cost: figures in int8 minus the same in float32, by name and data, as `streamer evaluate` measured them.
+    """
+
+    file: str
+    xml_sha256: str
+    bin_sha256: str
+    weights_sha256: str
+    preprocessing: Preprocessing
+    calibration: dict[str, int]
+    fp32_layers: tuple[str, ...]
+    versions: dict[str, str]
+    correlation: float
+    probe: tuple[tuple[float, ...], ...]
+    cost: dict[str, float] = {}
 
 
 class ModelEntry(_Entry):
@@ -101,6 +137,7 @@ class ModelEntry(_Entry):
     training: Training
     figures: tuple[ReportedFigure, ...] = ()
     licence: str
+    int8: Int8Version | None = None
 
 
 class Manifest(_Entry):
@@ -197,6 +234,8 @@ def save_half(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
 def publish(run: Path, weights: Path) -> list[Role]:
     """Take the networks of a training run's folder over into a weights folder, beside those already there.
 
+    Their int8 versions there are dropped: they belong to the weights that are replaced.
+
     Raises:
         WeightsError: the run has no manifest or a file is missing or damaged.
         OutputError: the weights folder cannot be written.
@@ -209,8 +248,16 @@ def publish(run: Path, weights: Path) -> list[Role]:
         except OSError as error:
             raise OutputError(f"cannot make the weights folder {weights}: {error.strerror}") from error
         _write(weights / entry.file, (run / entry.file).read_bytes())
-        write_entry(weights, role, entry)
+        write_entry(weights, role, entry.model_copy(update={"int8": None}))
+        for path in int8_files(weights, role):  # made from other weights
+            with contextlib.suppress(OSError):  # the manifest no longer names them
+                path.unlink()
     return list(manifest.models)
+
+
+def int8_files(folder: Path, role: Role) -> tuple[Path, Path]:
+    """Where the int8 version of a network lies in a weights folder: OpenVINO's `.xml` and `.bin`."""
+    return folder / "int8" / f"{role}.xml", folder / "int8" / f"{role}.bin"
 
 
 def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:

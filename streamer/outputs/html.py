@@ -20,6 +20,8 @@ from streamer.schema import Report
 
 _WIDEST_PICTURE_PX = 1400
 _JPEG_QUALITY = 88  # a picture is then about 100 kB on the page; the PNG beside it has every pixel
+_NOTES_TEMPLATE = "reader_notes.html.j2"
+_NOTES_BEGIN, _NOTES_END = "<!-- reader's notes -->", "<!-- end of reader's notes -->"  # no text of a user holds a "<"
 _MAX_PICTURES = 24  # keeps the page quick to open; all pictures lie beside it
 
 
@@ -34,27 +36,43 @@ def render_html(
         timeline: SVG of malignancy over time; None where there is nothing to plot.
         heat: heat maps of the nodules with a picture; None for a page without them.
     """
+    counted = sorted((entry for entry in report.nodules if entry.qualifies), key=lambda entry: -entry.malignancy_max)
+    shown = [entry for entry in counted if entry.track in pictures][:_MAX_PICTURES]
+    heats = [None if heat is None else heat.picture(entry.track) for entry in shown]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            counted=counted,
+            decisive=counted[0] if counted and report.patient_malignancy is not None else None,
+            brief=len(report.nodules) - len(counted),
+            pictures=[
+                (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
+                for entry, picture in zip(shown, heats, strict=True)
+            ],
+            heat_failure=None if heat is None else heat.failure,
+            heat_colours=["#{:02x}{:02x}{:02x}".format(*COLOURS[level]) for level in range(0, 256, 51)],
+            timeline=None if timeline is None else _data_uri("image/svg+xml", timeline),
+            settings=list(_flat(report.settings)),
+        )
+    )
+
+
+def with_reader_notes(page: str, report: Report) -> str:
+    """A page that `render_html` made, with the reader's notes that stand in `report`, and all else as it was."""
+    before, _, rest = page.partition(_NOTES_BEGIN)
+    _, _, after = rest.partition(_NOTES_END)
+    return before + _environment().get_template(_NOTES_TEMPLATE).render(report=report) + after
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("streamer.outputs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"percent": _percent, "clock": clock, "colour": _css_colour}
-    counted = sorted((entry for entry in report.nodules if entry.qualifies), key=lambda entry: -entry.malignancy_max)
-    shown = [entry for entry in counted if entry.track in pictures][:_MAX_PICTURES]
-    heats = [None if heat is None else heat.picture(entry.track) for entry in shown]
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        counted=counted,
-        decisive=counted[0] if counted and report.patient_malignancy is not None else None,
-        brief=len(report.nodules) - len(counted),
-        pictures=[
-            (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
-            for entry, picture in zip(shown, heats, strict=True)
-        ],
-        heat_failure=None if heat is None else heat.failure,
-        heat_colours=["#{:02x}{:02x}{:02x}".format(*COLOURS[level]) for level in range(0, 256, 51)],
-        timeline=None if timeline is None else _data_uri("image/svg+xml", timeline),
-        settings=list(_flat(report.settings)),
-    )
+    environment.globals |= {"notes_begin": Markup(_NOTES_BEGIN), "notes_end": Markup(_NOTES_END)}
+    return environment
 
 
 def _percent(probability: float) -> Markup:

@@ -11,6 +11,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
+from streamer.entries import frame_line, report
 from streamer.errors import OutputError
 from streamer.models.heatmap import HeatMaps
 from streamer.outputs.folder import (
@@ -30,13 +31,17 @@ from streamer.outputs.timeline import read_curves, timeline_svg
 from streamer.outputs.worker import Worker
 from streamer.overlay import OverlayRenderer
 from streamer.records import FrameResult, StudyReport
-from streamer.schema import frame_line, read_frames, report
+from streamer.schema import read_frames
 from streamer.settings import Settings
 
 _QUEUED_FRAMES = 8
 _QUEUED_BYTES = 256 * 2**20  # two frames of 8K, so that large frames do not fill the memory
 
 StageTimer = Callable[[str, float], None]
+
+
+class DiscardedError(Exception):
+    """Raised by a caller inside a `StudyWriter`'s context: nobody wants the results, nothing more is to be written."""
 
 
 class Clip(Protocol):
@@ -65,8 +70,8 @@ class StudyWriter:
     Drawing and encoding run on a thread of their own behind a bounded queue. Every file is written under a temporary
     name (`.partial`); `write_report` finishes them all, replaces an earlier run's results, and puts `report.json` there
     last. Left without a report, an interrupted study keeps its readable `.partial` files (a playable overlay, whole
-    lines) and an earlier run's results stay as they were; after an OutputError, or with no frame written, nothing of it
-    stays.
+    lines) and an earlier run's results stay as they were; after an OutputError or a DiscardedError, or with no frame
+    written, nothing of it stays.
 
     Args:
         directory: the output folder; created where absent.
@@ -112,6 +117,8 @@ class StudyWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, DiscardedError) and self._current is not None:
+            self._current.abandon()
         try:
             self.end_video()
         except OutputError as failure:
@@ -121,7 +128,7 @@ class StudyWriter:
         finally:
             with suppress(OSError):  # each line was flushed: what fails here has been raised already
                 self._lines.close()
-            if isinstance(error, OutputError) or not self._overlays:
+            if isinstance(error, (OutputError, DiscardedError)) or not self._overlays:
                 with suppress(OSError):
                     self._folder.discard()
             self._folder.release()
@@ -237,6 +244,8 @@ class _ClipWriter:
 
     def consume(self, result: FrameResult) -> None:
         """Draw and encode a frame, append its line, look for key frames."""
+        if self._failed:
+            return
         try:
             start = perf_counter()
             image = self._renderer.draw(result)
@@ -258,6 +267,10 @@ class _ClipWriter:
         if self._on_stage is not None:
             self._on_stage("draw", 1000 * (drawn - start))
             self._on_stage("encode", 1000 * (encoded - drawn))
+
+    def abandon(self) -> None:
+        """Write nothing more, the frames in the queue included; any thread may say so."""
+        self._failed = True
 
     def close(self, duration_s: float | None) -> None:
         """Finish the clip; after a failure, only let go of the file."""

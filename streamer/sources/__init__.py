@@ -1,6 +1,6 @@
-"""Where frames come from: video files, stills and folders of stills. `open_source` picks the kind by content."""
+"""Where frames come from: `open_source` opens recordings, which wait, and `open_live` live pictures, which do not."""
 
 from streamer.sources.base import Source
-from streamer.sources.opening import open_source
+from streamer.sources.opening import open_live, open_source
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_live", "open_source"]

@@ -14,10 +14,19 @@ MAX_FRAME_PIXELS = 64 * 1024 * 1024
 
 
 class Source(Protocol):
-    """A recording that gives its frames once, in order. Use it as a context manager, or close it.
+    """A recording or a live picture that gives its frames once, in order. Use it as a context manager, or close it.
 
-    `complete`, `warnings` and `duration_s` are final once `frames` is exhausted. One thread at a time may use a source.
+    `complete`, `warnings` and `duration_s` are final once `frames` is exhausted. One thread at a time may use a source,
+    except that any thread may close a live one: its frames then end.
     """
+
+    @property
+    def live(self) -> bool:
+        """True where frames come whether or not somebody is ready for them, and only the newest is of interest.
+
+        All that is different for a live source follows from this: see `crew`.
+        """
+        ...
 
     @property
     def name(self) -> str:
@@ -46,7 +55,10 @@ class Source(Protocol):
 
     @property
     def complete(self) -> bool:
-        """True once every frame has been delivered whole; False before that, and where the recording is damaged."""
+        """True once every frame has been delivered whole; False before that, and where the recording is damaged.
+
+        A live source has delivered all once it was closed, or ended, with its connection never lost.
+        """
         ...
 
     @property
@@ -62,13 +74,15 @@ class Source(Protocol):
     def frames(self) -> Iterator[Frame]:
         """Every frame exactly once, in display order; times increase strictly from 0.
 
+        A live source gives each as it arrives, with `arrived_s`, and must be read at once.
+
         Raises:
             RuntimeError: called a second time.
         """
         ...
 
     def close(self) -> None:
-        """Release the file; may be called twice."""
+        """Release the file or device; may be called twice."""
         ...
 
     def __enter__(self) -> Self: ...

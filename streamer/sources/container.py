@@ -17,6 +17,9 @@ from streamer.sources.base import MAX_FRAME_PIXELS, display_name
 FORMATS = ("mov", "avi", "matroska", "mpeg", "mpegts", "mpegvideo", "h264", "hevc", "m4v", "gif")
 READABLE = "mp4, mov, avi, mkv, webm, mpeg, gif, jpg, png, tif, bmp, webp, or a folder of stills"
 
+FALLBACK_FPS = 25.0
+_PLAUSIBLE_FPS = (0.01, 1000.0)
+
 LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, MemoryError)
 
 
@@ -67,6 +70,14 @@ def main_video(container: InputContainer, name: str) -> VideoStream:
     stream = max(decodable, key=lambda candidate: candidate.width * candidate.height)
     check_frame_size(stream.width, stream.height, name)
     return stream
+
+
+def nominal_fps(stream: VideoStream) -> float | None:
+    """Frame rate that the container states, in frames per second; None where it states nothing plausible."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate is not None and _PLAUSIBLE_FPS[0] <= rate <= _PLAUSIBLE_FPS[1]:
+            return float(rate)
+    return None
 
 
 def check_frame_size(width: int, height: int, name: str) -> None:

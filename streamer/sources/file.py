@@ -8,24 +8,19 @@ from pathlib import Path
 from time import perf_counter
 
 import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from streamer.errors import InputError
-from streamer.records import Frame, Image
+from streamer.records import Frame
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.clock import Clock
-from streamer.sources.container import LIBRARY_ERRORS, main_video, open_container
-from streamer.sources.pixels import oriented, over_black
+from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps, open_container
+from streamer.sources.pixels import Converter
 from streamer.sources.recording import Recording
 from streamer.sources.truncation import cut_short, indexed_frames
 
 # One thread: a second one gained nothing on 900x600 H.264 (2.6 ms a frame either way), and error concealment in damaged
 # streams is the same on every machine only without frame threads.
 _DECODER_THREADS = 1
-
-_FALLBACK_FPS = 25.0
-_PLAUSIBLE_FPS = (0.01, 1000.0)
 
 
 class VideoFile(Recording):
@@ -40,7 +35,7 @@ class VideoFile(Recording):
         super().__init__(name)
         self._path = path
         self._packets = self._damaged = self._delivered = 0
-        self._converter = _Converter()
+        self._converter = Converter()
         self._container = open_container(path)
         try:
             self._stream = main_video(self._container, name)
@@ -128,11 +123,10 @@ class VideoFile(Recording):
         self.complete = not self._damaged and shortfall is None
 
     def _nominal_fps(self) -> float:
-        for rate in (self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate):
-            if rate is not None and _PLAUSIBLE_FPS[0] <= rate <= _PLAUSIBLE_FPS[1]:
-                return float(rate)
-        self._warnings.append(f"no plausible frame rate; {_FALLBACK_FPS:g} frames a second assumed where needed")
-        return _FALLBACK_FPS
+        rate = nominal_fps(self._stream)
+        if rate is None:
+            self._warnings.append(f"no plausible frame rate; {FALLBACK_FPS:g} frames a second assumed where needed")
+        return rate or FALLBACK_FPS
 
     def _note_aspect(self) -> None:
         aspect = self._stream.sample_aspect_ratio
@@ -146,34 +140,3 @@ class VideoFile(Recording):
         if self._container.duration:
             return max(1, round(self._container.duration / 1_000_000 * self.fps))
         return None
-
-
-class _Converter:
-    """Turns decoded pictures into upright RGB; keeps the scaler's tables from one frame to the next."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def rgb(self, picture: av.VideoFrame) -> Image:
-        """Upright RGB, shape (height, width, 3).
-
-        swscale applies the matrix and range that the stream states, ITU-R BT.601 and limited range where it states
-        none. Rows may be padded in memory: the array is a view of the scaler's output, not a second copy. One scaler
-        thread, so that the result does not depend on the machine.
-        """
-        has_alpha = any(component.is_alpha for component in picture.format.components)
-        converted = self._reformatter.reformat(picture, format="rgba" if has_alpha else "rgb24", threads=1)
-        pixels = np.asarray(converted.to_ndarray(), np.uint8)
-        return _upright(over_black(pixels) if has_alpha else pixels, picture)
-
-
-def _upright(image: Image, picture: av.VideoFrame) -> Image:
-    try:
-        matrix = picture.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # another kind of side data that PyAV has no name for; the angle can still be had
-        quarter_turns = round(picture.rotation / 90)
-        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
-    if matrix is None:
-        return image
-    numbers = np.frombuffer(matrix, np.int32)  # type: ignore[call-overload]  # PyAV's annotation leaves the buffer out
-    return np.ascontiguousarray(oriented(image, numbers.tolist()))

@@ -1,17 +1,19 @@
-"""Picks the source for a path by what is there, not by its name."""
+"""Picks the source for a path or address by what is there, not by its name."""
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from pathlib import Path
 
 from streamer.errors import InputError
+from streamer.sources.address import URL, device_address, url_address
 from streamer.sources.base import Source, display_name
 from streamer.sources.file import VideoFile
+from streamer.sources.live import Listener, LiveStream
+from streamer.sources.paced import PacedRecording
 from streamer.sources.stills import FOLDER_FPS, STILL_FPS, Stills, is_still
 
 _HEAD_BYTES = 132
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def open_source(path: str | Path, *, name: str | None = None, folder_fps: float = FOLDER_FPS) -> Source:
@@ -30,8 +32,8 @@ def open_source(path: str | Path, *, name: str | None = None, folder_fps: float 
     label = shown if name is None else name
     try:
         if not location.exists():
-            if _URL.match(str(path)):
-                raise InputError("a URL is not read: give the path of a file on this machine")
+            if URL.match(str(path)):
+                raise InputError("a URL is not read: give the path of a file on this machine, or run --live --source")
             raise InputError(f"there is no file or folder {shown}")
         if location.is_dir():
             return Stills.of_folder(location, name=label, fps=folder_fps)
@@ -50,3 +52,35 @@ def open_source(path: str | Path, *, name: str | None = None, folder_fps: float 
     if is_still(head):
         return Stills([location], name=label, fps=STILL_FPS)
     return VideoFile(location, name=label)
+
+
+def open_live(uri: str | Path, *, loop: bool = False, on_event: Listener = lambda _: None) -> Source:
+    """Open a live source: of its frames the newest is analysed next (see `Source.live`).
+
+    Args:
+        uri: URL of a stream (rtsp, rtsps, http, https, udp, tcp), capture device (/dev/video0), or a recording, which
+            is then played at its own pace. User and password in a URL are kept out of all names and messages.
+        loop: repeat a recording until the source is closed.
+        on_event: told in one line when the connection to a stream or device is lost, and when it is back.
+
+    Raises:
+        InputError: it cannot be opened; a stream that is lost later is waited for.
+    """
+    if URL.match(str(uri)):
+        if loop:
+            raise InputError("only a recording can be repeated, not a URL")
+        return LiveStream(url_address(str(uri)), on_event=on_event)
+    path = Path(uri)
+    if _is_device(path):
+        if loop:
+            raise InputError("only a recording can be repeated, not a device")
+        return LiveStream(device_address(str(path), display_name(path)), on_event=on_event)
+    return PacedRecording(partial(open_source, path), loop=loop)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is, or would be, a device; the names by which udev links to one count too."""
+    try:
+        return path.resolve().parent == Path("/dev")
+    except (OSError, ValueError):  # no valid path at all, as `open_source` will tell
+        return False

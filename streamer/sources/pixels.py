@@ -1,13 +1,41 @@
-"""From stored pixels to upright RGB: display orientation and transparency."""
+"""From decoded pictures to upright RGB: colour conversion, display orientation and transparency."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from streamer.records import Image
+
+
+class Converter:
+    """Turns decoded pictures of one clip into upright RGB; keeps the scaler's tables from one frame to the next."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._shape: tuple[int, int, int] | None = None
+        self._upright: Callable[[Image], Image] = _as_it_is
+
+    def rgb(self, picture: av.VideoFrame) -> Image:
+        """Upright RGB, shape (height, width, 3).
+
+        swscale applies the matrix and range that the stream states, ITU-R BT.601 and limited range where it states
+        none. Rows may be padded in memory: the array is a view of the scaler's output, not a second copy. One scaler
+        thread, so that the result does not depend on the machine.
+        """
+        # Asked for its side data a picture refers to itself, and its memory waits for the garbage collector (PyAV 18):
+        # so only where the display orientation may be a new one.
+        shape = picture.rotation, picture.width, picture.height
+        if shape != self._shape:
+            self._shape, self._upright = shape, _display_orientation(picture)
+        has_alpha = any(component.is_alpha for component in picture.format.components)
+        converted = self._reformatter.reformat(picture, format="rgba" if has_alpha else "rgb24", threads=1)
+        pixels = np.asarray(converted.to_ndarray(), np.uint8)
+        return self._upright(over_black(pixels) if has_alpha else pixels)
 
 
 def oriented(image: Image, matrix: Sequence[int]) -> Image:
@@ -38,3 +66,20 @@ def over_black(rgba: npt.NDArray[np.uint8]) -> Image:
     if alpha.min() == 255 or alpha.max() == 0:
         return np.ascontiguousarray(rgba[..., :3])
     return ((rgba[..., :3].astype(np.uint16) * alpha[..., None] + 127) // 255).astype(np.uint8)
+
+
+def _display_orientation(picture: av.VideoFrame) -> Callable[[Image], Image]:
+    """What turns a picture upright."""
+    try:
+        matrix = picture.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # another kind of side data that PyAV has no name for; the angle can still be had
+        quarter_turns = round(picture.rotation / 90)
+        return (lambda image: np.ascontiguousarray(np.rot90(image, quarter_turns))) if quarter_turns else _as_it_is
+    if matrix is None:
+        return _as_it_is
+    numbers = np.frombuffer(matrix, np.int32).tolist()  # type: ignore[call-overload]  # PyAV's annotation: no buffer
+    return lambda image: np.ascontiguousarray(oriented(image, numbers))
+
+
+def _as_it_is(image: Image) -> Image:
+    return image

@@ -14,6 +14,7 @@ class Recording:
     """Base of the sources of this package. A subclass makes the frames and hands them to `_begin`.
 
     Attributes:
+        live: False: its frames wait.
         name: display name.
         width, height: size of the first upright frame in pixels.
         fps: nominal frame rate in frames per second.
@@ -22,6 +23,7 @@ class Recording:
         duration_s: end of the last delivered frame, in seconds from the first frame.
     """
 
+    live = False
     fps: float
     expected_frames: int | None
 

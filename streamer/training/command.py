@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from streamer.backends.choice import available_cores
 from streamer.errors import DeviceError, SettingsError
 from streamer.settings import read_yaml, validated
 from streamer.training.config import TrainingConfig
+from streamer.training.tensorboard import tensorboard_log
 from streamer.training.train import train
 
 
@@ -25,16 +27,20 @@ def train_network(
     device: str,
     threads: int,
     resume: bool,
+    leave_out: str | None = None,
+    drop_duplicates: bool = False,
+    tensorboard: bool = False,
 ) -> None:
-    """Train the network of a role by a configuration file.
+    """Train the network of a role by a configuration file; `leave_out` overrides the file's.
 
     Raises:
-        SettingsError: the configuration is wrong or is for another network.
+        SettingsError: the configuration is wrong or is for another network, or TensorBoard is not installed.
         DeviceError: CUDA is asked for and absent.
         DataError, OutputError: see `train`.
     """
     path = config or configs_dir() / f"train-{role}.yaml"
-    settings = validated(TrainingConfig, read_yaml(path), str(path))
+    given = {} if leave_out is None else {"leave_out": leave_out}
+    settings = validated(TrainingConfig, {**read_yaml(path), **given}, str(path))
     if settings.role != role:
         raise SettingsError(f"{path} configures the {settings.role}, not the {role}")
     cuda = torch.cuda.is_available()
@@ -42,5 +48,15 @@ def train_network(
         raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
     torch.set_num_threads(threads or available_cores())
     target = torch.device("cuda" if cuda and device != "cpu" else "cpu")
-    train(settings, data, folder, device=target, weights=weights or weights_dir(), resume=resume)
+    with tensorboard_log(folder / "tensorboard") if tensorboard else nullcontext() as observer:
+        train(
+            settings,
+            data,
+            folder,
+            device=target,
+            weights=weights or weights_dir(),
+            resume=resume,
+            drop_duplicates=drop_duplicates,
+            observer=observer,
+        )
     Console().print(f"weights: {folder}; try them with a configuration that says 'weights: {folder}'")

@@ -42,6 +42,10 @@ class TrainingConfig(_Section):
     phantom: Annotated[int, Field(ge=0)] = 0
     val_stride: Annotated[int, Field(ge=1)] = 1
     tn3k_val_fold: Annotated[int, Field(ge=0, le=4)] = 0
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the 7:2:1 split of those sources of a manifest that name no split."""
+    leave_out: Annotated[str, Field(pattern="^(hospital|vendor|region|source)=.+$")] | None = None
+    """Centre that is kept for the test, such as "hospital=NAME"; the rest trains and validates."""
     size_wh: tuple[Side, Side]
     epochs: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)] = 16
@@ -63,6 +67,11 @@ class TrainingConfig(_Section):
     """Tensors (safetensors) to start from where name and shape fit; relative to the data folder."""
     boxes_from_detector: bool = False
     """Let the detector of a weights folder find the nodule in pictures that have no box."""
+    self_training: Share | None = None
+    """Let the detector of a weights folder teach this one: pictures without a box enter the training with the boxes it
+    finds in them and in their mirror image with at least this mean score, and stay out where there is none."""
+    start_from_weights: bool = False
+    """Start from the same network of a weights folder."""
     encoder_from_segmenter: bool = False
     """Start the classifier's encoder from the segmenter of a weights folder (both are DenseNet121)."""
 

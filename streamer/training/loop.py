@@ -23,6 +23,8 @@ from streamer.errors import DataError, OutputError
 from streamer.training.config import TrainingConfig
 
 Batch = Mapping[str, torch.Tensor]
+Observer = Callable[[int, Mapping[str, float]], None]
+"""Is told, after every epoch, its number from 0 and its figures: loss, learning rate, those of the validation."""
 
 
 class Task(Protocol):
@@ -56,7 +58,14 @@ class _State:
 class Run:
     """One training run in its own folder: `checkpoint.pt`, `best.safetensors`, `history.csv`."""
 
-    def __init__(self, task: Task, config: TrainingConfig, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: TrainingConfig,
+        folder: Path,
+        device: torch.device,
+        observer: Observer | None = None,
+    ) -> None:
         """Prepare the run; nothing is written yet.
 
         Args:
@@ -64,8 +73,10 @@ class Run:
             config: the run's configuration.
             folder: the run's folder, made where missing.
             device: where to train.
+            observer: is told every epoch's figures.
         """
         self.task, self.config, self.folder, self.device = task, config, folder, device
+        self.observer = observer
         self.network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
@@ -162,6 +173,9 @@ class Run:
             "state": [self.state.epoch, self.state.best, self.state.best_epoch, self.state.seconds],
         }
         _replace(self.folder / "checkpoint.pt", lambda path: torch.save(checkpoint, path))
+        if self.observer is not None:
+            rate = self.schedule.get_last_lr()[0]
+            self.observer(self.state.epoch - 1, {"loss": loss, "learning_rate": float(rate), **figures})
 
     def _restore(self) -> None:
         path = self.folder / "checkpoint.pt"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.app.feed import Feed, View
+from streamer.app.feed import Feed, Picture, View
 from streamer.overlay import OverlayRenderer
 from streamer.records import Frame, FrameResult, Image, Nodule
 from streamer.settings import OverlaySettings
@@ -24,18 +24,19 @@ def result(index: int) -> FrameResult:
 
 
 @pytest.fixture
-def feed(tmp_path: Path) -> Iterator[Feed]:
-    """Keeps three frames of the second clip of a study."""
+def feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
+    """Keeps three frames of the second clip of a study, only the last of them in memory."""
+    monkeypatch.setattr("streamer.app.feed._RECENT_BYTES", 0)
     with closing(Feed(tmp_path, keep_frames=True)) as feed:
         for index in range(3):
             feed.add(result(index), clip=1, at_s=10 + index)
         yield feed
 
 
-def decoded(picture: tuple[int, bytes] | None) -> Image:
+def decoded(picture: Picture | None) -> Image:
     """Pixels of a picture that must be there."""
     assert picture is not None
-    return np.asarray(cv2.imdecode(np.frombuffer(picture[1], np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
+    return np.asarray(cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 @pytest.mark.parametrize("position", [1, 2])
@@ -43,6 +44,26 @@ def test_spooled_and_newest_frame_are_drawn_alike(feed: Feed, position: int) -> 
     expected = OverlayRenderer(OverlaySettings(boxes=False)).draw(result(position))
     shown = decoded(feed.picture(position, View(boxes=False)))
     assert np.abs(shown.astype(int) - expected).mean() < 2  # two lossy codings
+
+
+def test_recent_frames_are_at_hand_and_know_their_age(tmp_path: Path) -> None:
+    with closing(Feed(tmp_path, keep_frames=True)) as feed:
+        for index in range(3):
+            feed.add(result(index), clip=0, at_s=index)
+        picture = feed.picture(1, View())
+        assert picture is not None
+        assert picture.age_s is not None
+        assert 0 <= picture.age_s < 10
+        kept = feed.result(1)
+        assert kept is not None
+        assert np.array_equal(kept.frame.image, numbered(1))  # not through a JPEG
+
+
+def test_spooled_frame_has_no_age(feed: Feed) -> None:
+    spooled, newest = feed.picture(0, View()), feed.picture(2, View())
+    assert spooled is not None
+    assert newest is not None
+    assert (spooled.age_s, newest.age_s is None) == (None, False)
 
 
 def test_half_opacity_lies_between(feed: Feed) -> None:
@@ -64,5 +85,5 @@ def test_camera_keeps_only_the_newest(tmp_path: Path) -> None:
             feed.add(result(index), clip=0, at_s=index)
         picture = feed.picture(0, View())
         assert picture is not None
-        assert picture[0] == 2
+        assert picture.position == 2
         assert feed.picture(3, View()) is None

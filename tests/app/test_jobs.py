@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamer.app.jobs import Jobs
-from streamer.app.study_job import Note, StudyJob
+from streamer.app.study_job import StudyJob
 from streamer.errors import InputError
 from tests.app.held_engine import KEY_FRAME, HeldEngine
 
@@ -112,19 +112,22 @@ def test_panels_say_what_the_report_says(jobs: Jobs, clip: Path) -> None:
     assert [part["begins_s"] for part in job.status()["clips"]] == pytest.approx([0, 60 / 25])
 
 
-def test_note_written_during_the_analysis_lies_beside_the_report(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:
+def test_note_written_during_the_analysis_is_part_of_the_report(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:
     engine.hold(30)
     job = submit(jobs, "a", clip)
     wait_for(lambda: job.summary is not None and bool(job.summary.shown["nodules"]))
     with pytest.raises(InputError, match="there are no results yet"):
         job.archive()
-    job.note(1, Note("5", "Schilddrüse \ud800"))
-    for track, note in [(2, Note("5", "")), (1, Note("6", "")), (1, Note("", "x" * 5000))]:
+    job.note(1, "5", "Schilddrüse <b> \ud800")
+    for track, c_tirads, text in [(2, "5", ""), (1, "6", ""), (1, "", "x" * 5000)]:
         with pytest.raises(InputError):
-            job.note(track, note)
+            job.note(track, c_tirads, text)
     engine.release()
     assert job.finished.wait(20)
-    notes = json.loads((job.results / "reader.json").read_text())
-    assert notes == {"nodules": [{"track": 1, "c_tirads": "5", "note": "Schilddrüse \ud800"}]}
-    job.note(1, Note("", ""))
-    assert not (job.results / "reader.json").exists()
+    report = json.loads((job.results / "report.json").read_text())
+    assert report["nodules"][0]["reader"] == {"c_tirads": "5", "note": "Schilddrüse <b> ?"}
+    assert "Schilddrüse &lt;b&gt;" in (job.results / "report.html").read_text()
+    job.note(1, "", "")
+    report = json.loads((job.results / "report.json").read_text())
+    assert report["nodules"][0]["reader"] is None
+    assert "Schilddrüse" not in (job.results / "report.html").read_text()

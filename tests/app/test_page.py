@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from streamer.app.jobs import Jobs
 from streamer.overlay import track_colour
 from tests.app.conftest import CAMERA_FRAMES, App, NewPage
 from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER
@@ -140,6 +142,7 @@ def test_stop_leaves_a_partial_report(app: App, new_page: NewPage, clip: Path) -
     app.engine.release()
     page.wait_for_selector(ENDED)
     assert "partial" in page.inner_text("[data-id=results-line]")
+    assert not at_work()
     report = json.loads(page.request.get(app.url + page.get_attribute("a[download='report.json']", "href")).text())
     assert report["complete"] is False
     assert 30 <= report["videos"][0]["frames"] < 60
@@ -160,12 +163,12 @@ def test_downloads_are_complete_and_hold_the_readers_note(
     download.value.save_as(tmp_path / "study.zip")
     with zipfile.ZipFile(tmp_path / "study.zip") as archive:
         assert archive.testzip() is None
-        assert {"overlay.mp4", "frames.jsonl", "report.json", "report.html", "reader.json", "nodule-001.png"} == set(
+        assert {"overlay.mp4", "frames.jsonl", "report.json", "report.html", "nodule-001.png"} == set(
             archive.namelist()
         )
-        notes = json.loads(archive.read("reader.json"))
-        assert notes == {"nodules": [{"track": 1, "c_tirads": "4b", "note": "Taller than wide."}]}
         report = json.loads(archive.read("report.json"))
+        assert report["nodules"][0]["reader"] == {"c_tirads": "4b", "note": "Taller than wide."}
+        assert "Taller than wide." in archive.read("report.html").decode()
         lines = archive.read("frames.jsonl").splitlines()
     assert (report["patient"], report["nodules"][0]["key_frame"], len(lines)) == ("P-7", KEY_FRAME, 60)
     seconds = page.eval_on_selector(
@@ -185,17 +188,49 @@ def test_file_that_is_no_clip_gets_one_line(app: App, new_page: NewPage, tmp_pat
     assert wait_until(lambda: app.job_folders() == [])
 
 
-def test_closing_the_tab_frees_everything(app: App, new_page: NewPage, clip: Path) -> None:
+def at_work() -> list[str]:
+    """Threads of analyses that are under way."""
+    ours = ("analyse", "decode", "streamer-output")
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(ours)]
+
+
+@pytest.mark.parametrize("leave", ["close", "reload"])
+def test_leaving_the_page_frees_everything_within_a_second(
+    app: App, new_page: NewPage, clip: Path, monkeypatch: pytest.MonkeyPatch, leave: str
+) -> None:
+    noticed: list[float] = []
+    end_session = Jobs.end_session
+
+    def noted(jobs: Jobs, session: str) -> None:
+        noticed.append(time.monotonic())
+        end_session(jobs, session)
+
+    monkeypatch.setattr(Jobs, "end_session", noted)
     app.engine.hold(30)
     page = new_page()
     analyse(page, clip)
     wait_for_position(page, 29)
-    uploads = list(app.root.glob("*/neck.mp4"))
-    assert len(app.job_folders()) == 1
-    assert uploads
-    page.close()
+    uploads = [path.parent for path in app.root.glob("*/neck.mp4")]
+    assert len(app.job_folders()) == len(uploads) == 1
+    assert at_work()
     app.engine.release()
-    assert wait_until(lambda: app.job_folders() == [] and not any(path.exists() for path in uploads))
+    noticed.clear()  # the end of an earlier test's page
+    getattr(page, leave)()
+    assert wait_until(lambda: app.job_folders() == [] and not uploads[0].exists() and not at_work())
+    assert time.monotonic() - noticed[0] < 1
+
+
+def test_page_says_goodbye_before_the_connection_is_missed(
+    app: App, new_page: NewPage, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[str] = []
+    monkeypatch.setattr(Jobs, "end_session", lambda _, session: left.append(session))
+    page = new_page()
+    with page.expect_request(lambda sent: "/component_server" in sent.url) as request:
+        page.set_input_files("[data-id=choose]", clip)
+    session = request.value.post_data_json["session_hash"]
+    page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
+    assert wait_until(lambda: session in left)
 
 
 def test_sessions_do_not_meet_and_a_third_waits(app: App, new_page: NewPage, clip: Path) -> None:
@@ -232,7 +267,8 @@ def test_crash_of_the_analysis_is_told_and_leaves_nothing(app: App, new_page: Ne
     analyse(page, clip)
     page.wait_for_selector("[data-id=banner][data-kind=error]:visible")
     assert "failed" in page.inner_text("[data-id=banner]")
-    assert wait_until(lambda: app.job_folders() == [])
+    assert wait_until(lambda: app.job_folders() == [] and not at_work(), seconds=1)
+    assert page.is_disabled("[data-id=play]")
     app.engine.fails_at = 1 << 30
     page.click("[data-id=analyse]:enabled")  # the worker is free again
     page.wait_for_selector(ENDED)

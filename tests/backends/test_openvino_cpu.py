@@ -110,17 +110,26 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _CONVERT = """
+import importlib
 import sys
+importlib.import_module(sys.argv[1])
+import numpy as np
 from torch import nn
 from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.models.networks import GreyInput, build_detector
 build_detector("yolov5n")
-OpenVinoBackend(1).load(GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval(), (32, 32), "key")
+from streamer.quantisation.network import quantised
+backend, graph = OpenVinoBackend(1), GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval()
+backend.load(graph, (32, 32), "key")
+quantised(backend.converted(graph, (32, 32), "key"), np.zeros((2, 32, 32), np.uint8), "segmenter")
 print(sorted(name for name in sys.modules if "telemetry" in name and sys.modules[name] is not None))
 """
 
 
-def test_no_telemetry_and_no_folders_in_the_home(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "first", ["streamer.backends.openvino_cpu", "streamer.quantisation.command", "streamer.engine"]
+)
+def test_no_telemetry_and_no_folders_in_the_home(first: str, tmp_path: Path) -> None:
     """The real telemetry module is never imported, neither maker's folder appears."""
     home = tmp_path / "home"
     home.mkdir()
@@ -130,7 +139,7 @@ def test_no_telemetry_and_no_folders_in_the_home(tmp_path: Path) -> None:
         if not name.startswith(("YOLO_", "XDG_", "STREAMER_")) and name != "HOME"
     }
     done = subprocess.run(
-        [sys.executable, "-c", _CONVERT],
+        [sys.executable, "-c", _CONVERT, first],
         env={**environment, "HOME": str(home), "STREAMER_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from streamer.backends import Backend
+from streamer.backends import Backend, Runner
 from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.backends.torch_cpu import TorchCpuBackend
 from streamer.models.networks import GreyInput
+from streamer.quantisation.network import quantised
 
 
 def graph(seed: int = 0) -> GreyInput:
@@ -31,6 +32,25 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return made
 
 
+def int8_runner() -> Runner:
+    backend = OpenVinoBackend(2)
+    return backend.ready(quantised(backend.converted(graph(), (48, 32), "runner"), images(20), "segmenter"))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        lambda: OpenVinoBackend(2).load(graph(), (48, 32), "runner"),
+        int8_runner,
+        lambda: TorchCpuBackend().load(graph(), (48, 32), "runner"),
+    ],
+    ids=["openvino", "int8", "torch"],
+)
+def runner(request: pytest.FixtureRequest) -> Runner:
+    made: Runner = request.param()
+    return made
+
+
 def test_output_is_the_networks(backend: Backend) -> None:
     with torch.no_grad():
         expected = graph()(torch.from_numpy(images(3))).numpy()
@@ -39,24 +59,28 @@ def test_output_is_the_networks(backend: Backend) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_an_image_does_not_depend_on_its_company(backend: Backend) -> None:
-    runner = backend.load(graph(), (48, 32), "company")
+def test_int8_is_near_and_not_the_same() -> None:
+    with torch.no_grad():
+        expected = graph()(torch.from_numpy(images(3))).numpy()
+    found = int8_runner()(images(3))
+    assert 0 < np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_an_image_does_not_depend_on_its_company(runner: Runner) -> None:
     together = runner(images(5))
     alone = np.concatenate([runner(one[None]) for one in images(5)])
     np.testing.assert_array_equal(together, alone)
     assert runner(images(0)).shape == (0,)
 
 
-def test_an_earlier_output_is_not_overwritten(backend: Backend) -> None:
-    runner = backend.load(graph(), (48, 32), "overwritten")
+def test_an_earlier_output_is_not_overwritten(runner: Runner) -> None:
     first = runner(images(1))
     kept = first.copy()
     runner(255 - images(1))
     np.testing.assert_array_equal(first, kept)
 
 
-def test_threads_may_share_a_runner(backend: Backend) -> None:
-    runner = backend.load(graph(), (48, 32), "threads")
+def test_threads_may_share_a_runner(runner: Runner) -> None:
     expected = runner(images(40))
     with ThreadPoolExecutor(4) as pool:
         found = np.concatenate(list(pool.map(lambda one: runner(one[None]), images(40))))

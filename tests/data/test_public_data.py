@@ -8,21 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from streamer.data.public_data import load_samples
-from streamer.data.samples import Sample, check_splits
+from streamer.data.public_data import load_public
+from streamer.data.samples import Sample
+from streamer.data.splits import check_splits
 from streamer.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def samples(data_dir: Path) -> list[Sample]:
-    return load_samples(data_dir)
+    return load_public(data_dir)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no training data at"):
-        load_samples(tmp_path / "absent")
     with pytest.raises(DataError, match="holds none of cine/"):
-        load_samples(tmp_path)
+        load_public(tmp_path)
 
 
 @pytest.mark.parametrize("table", ["clip,frame\na,0\n", "clip,frame,x0,y0,x1,y1,group,split\na,x,,,,,g,val\n"])
@@ -30,7 +29,7 @@ def test_another_layout(tmp_path: Path, table: str) -> None:
     (tmp_path / "cine").mkdir()
     (tmp_path / "cine" / "frames.csv").write_text(table)
     with pytest.raises(DataError, match="not in the public layout"):
-        load_samples(tmp_path)
+        load_public(tmp_path)
 
 
 def test_counts(samples: list[Sample]) -> None:
@@ -40,6 +39,16 @@ def test_counts(samples: list[Sample]) -> None:
     assert sum(1 for sample in samples if sample.source == "cine" and sample.has_nodule) == 1217
     labels = Counter(sample.label for sample in samples if sample.source == "tn3k")
     assert labels == {"benign": 1646, "malignant": 759}
+
+
+def test_what_is_known_of_place_and_patient(samples: list[Sample]) -> None:
+    clips = {sample.image: sample.vendor for sample in samples if sample.source == "cine"}
+    assert Counter(clips.values()) == {"layout 900x600": 37, "layout 686x528": 19}
+    assert all(sample.hospital == sample.source for sample in samples)
+    ddti = {sample.image.name: sample for sample in samples if sample.source == "ddti"}
+    assert (ddti["ddti-558_1.jpg"].age, ddti["ddti-558_1.jpg"].sex) == (55, "M")
+    assert Counter(sample.sex for sample in ddti.values()) == {"F": 348, "M": 37, None: 108}
+    assert all(sample.age is None and sample.sex is None for sample in samples if sample.source != "ddti")
 
 
 def test_no_patient_is_in_two_splits(samples: list[Sample]) -> None:
@@ -70,7 +79,7 @@ def test_every_source_has_both_splits(samples: list[Sample]) -> None:
 def test_the_fold_held_out_is_the_one_asked_for(data_dir: Path, fold: int) -> None:
     with (data_dir / "tn3k" / "labels.csv").open(encoding="utf-8") as stream:
         expected = {row["image"] for row in csv.DictReader(stream) if int(row["fold"]) == fold}
-    found = load_samples(data_dir, tn3k_val_fold=fold)
+    found = load_public(data_dir, tn3k_val_fold=fold)
     assert {item.image.name for item in found if item.source == "tn3k" and item.split == "val"} == expected
 
 

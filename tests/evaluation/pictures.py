@@ -55,7 +55,8 @@ def bright_detector(score: float = 0.9) -> Detector:
         return np.stack([_raw_box(canvas, score) for canvas in grey])
 
     preprocessing = Preprocessing(view="frame", size_wh=(WIDTH, HEIGHT), mean=0, std=1)
-    return Detector(run, preprocessing, DetectionSettings(confidence=0.1))
+    own = entry("detector", "0").model_copy(update={"preprocessing": preprocessing})
+    return Detector(run, own, DetectionSettings(confidence=0.1))
 
 
 def bright_segmenter() -> Segmenter:

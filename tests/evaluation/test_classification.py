@@ -100,6 +100,7 @@ def test_auc_agrees_with_scikit_learn_and_ignores_scale(rows: list[tuple[bool, i
     labels, scores = (np.array(column) for column in zip(*rows, strict=True))
     figure = auc(labels, scores)
     assert figure.value == pytest.approx(roc_auc_score(labels, scores))
+    assert auc_by_group(labels, scores, labels, Resampling(resamples=1)).value == pytest.approx(figure.value)
     assert 0 <= figure.low <= figure.value <= figure.high <= 1
     stretched = auc(labels, 3.0 * scores - 7)
     assert (stretched.low, stretched.high) == pytest.approx((figure.low, figure.high))

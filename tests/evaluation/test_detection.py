@@ -179,6 +179,8 @@ def test_point_best_confidence_and_froc_by_hand() -> None:
     assert (point.precision.value, point.sensitivity.value) == pytest.approx((2 / 3, 1.0))
     assert point.f1.value == best_f1(matches, FEW).value == pytest.approx(0.8)
     assert best_confidence(matches) == 0.5
+    sure = match([image([BOX], [BOX, FAR], [0.95, 0.5], group="e")])  # F1 1 from 0.95 down, 2/3 from 0.5 down
+    assert best_confidence(matches, sure) == 0.9  # mean F1 (2/3 + 1) / 2; at 0.5 it is (0.8 + 2/3) / 2
     assert sensitivity_at(matches, 0.2, FEW).value == 0.5
     assert sensitivity_at(matches, 0.25, FEW).value == 1.0
     empty = false_positives_on_empty(matches, 0.4, FEW)

@@ -3,13 +3,16 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 
 import cv2
 import pytest
 
-from streamer.data.samples import Sample, write_manifest
+from streamer.data.dataset import load_dataset
+from streamer.data.manifest import write_manifest
+from streamer.data.samples import Sample
 from streamer.errors import DataError, OutputError
 from streamer.evaluation.card import card_path, render_card
 from streamer.evaluation.command import evaluate
@@ -48,8 +51,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             split="val" if index < 5 else "train",
         )
         samples.append(sample)
-    for index in range(6):
-        cv2.imwrite(str(folder / f"{index}.png"), frames[index].image)
+    others = simulate(seed=5, frames=2, width=160, height=120)  # seen in training: nothing like what is measured
+    for index, frame in enumerate([*frames[:4], *others]):
+        cv2.imwrite(str(folder / f"{index}.png"), frame.image)
         samples.append(
             Sample(
                 image=folder / f"{index}.png",
@@ -87,6 +91,36 @@ def test_a_source_never_seen_counts_whole(data: Path, weights: Path) -> None:
     counts = {source: sum(s.source == source for s in held.samples) for source in ("sweeps", "stills", "old")}
     assert counts == {"sweeps": 10, "stills": 4, "old": 0}
     assert (held.split_of("sweeps"), held.split_of("stills")) == ("all, external", "val")
+
+
+def test_what_nearly_equals_an_image_seen_in_training_does_not_count(
+    data: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "copy.jpg"), cv2.imread(str(data.parent / "2.png")))  # type: ignore[arg-type]
+    (frame,) = simulate(seed=9, frames=1, width=160, height=120)
+    cv2.imwrite(str(tmp_path / "new.png"), frame.image)
+    copy = Sample(image=tmp_path / "copy.jpg", source="old", patient="copied", split="train")
+    new = Sample(image=tmp_path / "new.png", source="stills", patient="new", split="val")
+    write_manifest([*load_dataset(data).samples, copy, new], tmp_path / "data.csv")
+    chosen = held_out(tmp_path / "data.csv", weights).select(lambda sample: sample.source == "stills", "still")
+    patients = [sample.patient for sample in chosen]
+    assert "still-2" not in patients  # nor its neighbours in the sweep that differ little
+    assert "new" in patients
+    assert "images nearly equal one seen in training and are left out; " in capsys.readouterr().out
+
+
+def test_splits_are_those_of_the_training(data: Path, weights: Path, tmp_path: Path) -> None:
+    samples = [replace(sample, hospital="A") for sample in load_dataset(data).samples if sample.source == "stills"]
+    samples[0] = replace(samples[0], split="train")
+    samples[3] = replace(samples[3], hospital="B")
+    write_manifest(samples, tmp_path / "data.csv")
+    entry = read_manifest(weights).models["classifier"]
+    config = {**entry.training.config, "leave_out": "hospital=B"}
+    trained = entry.model_copy(update={"training": entry.training.model_copy(update={"config": config})})
+    held = HeldOut(tmp_path / "data.csv", [trained], "test")
+    assert [sample.patient for sample in held.samples] == ["still-3"]
+    with pytest.raises(DataError, match="different leave_out: evaluate them one at a time"):
+        HeldOut(tmp_path / "data.csv", [trained, entry], "test")
 
 
 def test_nothing_to_evaluate_on_is_an_error(data: Path, weights: Path) -> None:
@@ -130,7 +164,8 @@ def test_the_classifiers_update_stores_what_was_chosen_and_reports_at_it(
     assert entry.temperature == evaluation.chosen.temperature
     assert entry.operating_point == evaluation.chosen.operating_point
     assert "in-sample" in entry.operating_point_source
-    assert {figure.split for figure in entry.figures} == {"val"}
+    assert {figure.split for figure in entry.figures if figure.data == "stills"} == {"val"}
+    assert {figure.split for figure in entry.figures if figure.data == "sweeps"} == {"all, external"}  # heat maps
     again = evaluate("classifier", data, tmp_path / "second", weights=weights, runtime=RUNTIME)
     assert (again.chosen, again.results) == (None, evaluation.results)
 

@@ -11,11 +11,11 @@ import pytest
 
 from streamer.data.samples import Sample
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
-from streamer.evaluation.figures_detector import evaluate_detections
+from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
 from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
 from streamer.evaluation.figures_segmenter import evaluate_outlines
 from streamer.evaluation.measure_classifier import ClassifiedView, classify
-from streamer.evaluation.measure_detector import detect
+from streamer.evaluation.measure_detector import DetectedView, detect
 from streamer.evaluation.measure_pipeline import track
 from streamer.evaluation.measure_segmenter import NoduleScores, segment
 from streamer.evaluation.result import Evaluation, Result
@@ -54,6 +54,23 @@ def test_detector_figures_by_source() -> None:
     free = figure(evaluation, "false positives an image without a nodule, at the operating point", "here")
     assert (free.figure.value, free.figure.count) == (0.0, 1)
     assert set(evaluation.plots) == {"precision-recall", "froc"}
+
+
+def test_the_detectors_operating_point_is_chosen_on_what_it_was_trained_on() -> None:
+    def seen(source: str, score: float, *, level: int = 220) -> DetectedView:
+        return detect(picture((BOX,), level=level, source=source), bright_detector(score), "val")
+
+    views = [seen("here", 0.81239), seen("here", 0.3), seen("there", 0.7), seen("external", 0.2)]
+    views.append(detect(picture((), source="healthy"), bright_detector(), "val"))
+    chosen = choose_confidence(views, {"here", "there", "healthy"})
+    assert chosen is not None
+    assert chosen.operating_point == pytest.approx(0.3, abs=1e-4)
+    assert chosen.source == "best F1 on val of here and there, each weighing the same (in-sample)"
+    alone = choose_confidence(views[:1], {"here"})
+    assert alone is not None
+    assert alone.operating_point == 0.8123  # down, so that this very box stays
+    assert choose_confidence(views, {"elsewhere"}) is None
+    assert choose_confidence([seen("here", 0.9, level=DARK)], {"here"}) is None
 
 
 def test_above_its_scores_a_detector_finds_nothing() -> None:
@@ -149,6 +166,7 @@ def test_temperature_and_operating_point_come_from_the_source_trained_on() -> No
     part = calibration_part(seen, {"here"})
     chosen = choose(part)
     assert len(part) == 6
+    assert chosen.temperature is not None
     assert 1 < chosen.temperature < 10
     shown = 1 / (1 + np.exp(-2 / chosen.temperature))
     assert chosen.operating_point <= shown < chosen.operating_point + 2e-4

@@ -80,7 +80,18 @@ def test_the_segmenter_cuts_at_its_operating_point(operating_point: float, area:
 def test_the_detector_maps_back_and_drops_boxes_of_the_border() -> None:
     """A 100x300 frame on a 96x64 canvas: scaled to 21x64, drawn from x = 37."""
     output = np.array([[[47.5, 32, 21, 64, 0.9], [10, 32, 20, 20, 0.8]]], np.float32).transpose(0, 2, 1)
-    detector = Detector(lambda _: output, entry("detector", "0" * 64).preprocessing, DetectionSettings())
+    detector = Detector(lambda _: output, entry("detector", "0" * 64), DetectionSettings())
     ((detection,),) = detector([np.zeros((300, 100), np.uint8)])
     assert detection.box_xyxy == pytest.approx((0, 0, 100, 300))
     assert detection.score == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("setting", "found"), [(None, 1), (0.55, 1), (0.65, 0)])
+def test_the_detectors_own_operating_point_holds_unless_a_setting_replaces_it(
+    setting: float | None, found: int
+) -> None:
+    output = np.array([[[48, 32, 20, 20, 0.6], [20, 32, 20, 20, 0.4]]], np.float32).transpose(0, 2, 1)
+    own = entry("detector", "0" * 64)
+    assert own.operating_point == 0.5
+    detector = Detector(lambda _: output, own, DetectionSettings(confidence=setting))
+    assert len(detector([np.zeros((64, 96), np.uint8)])[0]) == found

@@ -74,6 +74,7 @@ def test_two_epochs_and_a_resumed_run_with_the_same_history(
     entry = read_manifest(whole).models[role]
     assert (entry.training.epochs, entry.preprocessing.size_wh) == (2, (64, 64))
     assert entry.training.data == {"tiny": "6 images of 6 patients, 6 with a nodule; 3 benign, 3 malignant"}
+    assert (entry.training.splits, entry.training.built_on) == ({"tiny": "as given"}, {})
     load_network(whole, role, read_manifest(whole))
     Image.open(whole / "curves.png").verify()
 
@@ -95,6 +96,19 @@ def test_two_epochs_and_a_resumed_run_with_the_same_history(
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector after one epoch."""
     return fit(config("detector", epochs=1), data, tmp_path_factory.mktemp("run"))
+
+
+def test_an_observer_is_told_every_epoch(data: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, set[str]]] = []
+    train(
+        config("segmenter"),
+        data,
+        tmp_path,
+        device=CPU,
+        weights=Path("none"),
+        observer=lambda epoch, figures: told.append((epoch, set(figures))),
+    )
+    assert told == [(epoch, {"loss", "learning_rate", "dice", "dice_tiny"}) for epoch in (0, 1)]
 
 
 def test_a_new_run_that_is_interrupted_at_once_claims_no_weights(
@@ -173,6 +187,9 @@ def test_validation_without_one_of_the_classes(tmp_path: Path) -> None:
         ({"architecture": "densenet121-fpn"}, "architecture of a classifier is one of densenet121"),
         ({"batch": 0}, "'batch'"),
         ({"role": "painter"}, "'role'"),
+        ({"leave_out": "patient=7"}, "'leave_out'"),
+        ({"self_training": 1.5}, "'self_training'"),
+        ({"start_from_weights": "perhaps"}, "'start_from_weights'"),
     ],
 )
 def test_a_wrong_configuration(changes: dict[str, object], message: str) -> None:

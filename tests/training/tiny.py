@@ -8,8 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from streamer.data.manifest import write_manifest
 from streamer.data.pixels import Picture
-from streamer.data.samples import Label, Sample, Split, write_manifest
+from streamer.data.samples import Label, Sample, Split
 from streamer.training.config import TrainingConfig
 
 _ARCHITECTURE = {"detector": "yolov5n", "segmenter": "densenet121-fpn", "classifier": "densenet121"}

@@ -21,7 +21,7 @@ class Input {
       this.camera.close();
       this.find("camera-record").setAttribute("aria-pressed", "false");
     }
-    for (const name of ["back", "play", "forward", "loop"]) this.find(name).disabled = live || state === "empty";
+    for (const name of ["back", "play", "forward", "loop"]) this.find(name).disabled = live || state === "empty" || state === "failed";
     this.find("camera-video").style.display = filming ? "block" : "none";
     this.state = state;
     this.live = live;
@@ -82,6 +82,7 @@ class Input {
   }
 
   choose(files) {
+    if (this.state !== "waiting" && this.state !== "running") this.say("");
     for (const file of files) {
       const clip = { name: file.name, path: null };
       this.clips.push(clip);

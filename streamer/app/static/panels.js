@@ -29,8 +29,8 @@ class Panels {
     this.write("patient-decision", patient.nodules || ended ? patient.decision : "");
     this.find("patient-decision").dataset.decision = patient.decision;
     this.write("patient-support", patient.nodules
-      ? `Highest of ${patient.nodules} nodule${patient.nodules > 1 ? "s" : ""} (#${patient.top}), seen in ` +
-        `${patient.frames} frames in all. Threshold ${patient.threshold_text}.`
+      ? `Set by nodule ${patient.top}, seen in ${patient.frames} frames. ${patient.suspicious} of ${patient.nodules} ` +
+        `nodule${patient.nodules > 1 ? "s" : ""} at or above the threshold of ${patient.threshold_text}.`
       : `No nodule has lasted long enough to count. Threshold ${patient.threshold_text}.`);
     this.write("nodules-count", nodules.length ? String(nodules.length) : "");
     this.write("brief", brief ? `${brief} brief finding${brief > 1 ? "s" : ""} not counted.` : "");
@@ -86,6 +86,11 @@ class Panels {
     heat.setAttribute("aria-pressed", "false");
     const told = make("span", {});
     told.setAttribute("role", "status");
+    const tell = (text, kind) => {
+      told.dataset.kind = kind;
+      told.textContent = text;
+      setTimeout(() => { if (told.textContent === text) told.textContent = ""; }, TOLD_MS);
+    };
     const category = make("select", {}, make("option", { value: "", textContent: "C-TIRADS" }),
       ...this.categories.map((value) => make("option", { value, textContent: `C-TIRADS ${value}` })));
     category.setAttribute("aria-label", `C-TIRADS of nodule ${nodule.track}`);
@@ -103,8 +108,7 @@ class Panels {
       try {
         await this.onHeat(heat, nodule.track);
       } catch (error) {
-        told.textContent = error.message;
-        setTimeout(() => { told.textContent = ""; }, TOLD_MS);
+        tell(error.message, "error");
       }
       heat.disabled = false;
     });
@@ -112,8 +116,10 @@ class Panels {
     const save = async () => {
       clearTimeout(card.timer);
       try {
-        await this.ask("note", token, nodule.track, category.value, note.value);
+        this.saving = this.ask("note", token, nodule.track, category.value, note.value);
+        await this.saving;
         article.dataset.saved = note.value;
+        tell("Saved in the report", "note");
       } catch (error) {
         note.setCustomValidity(error.message);
         note.reportValidity();
@@ -149,8 +155,10 @@ class Panels {
     const token = this.token;
     all.addEventListener("click", async () => {
       all.disabled = true;
+      await this.saving?.catch(() => {}); // a note that was being written when the button was pressed
       const answer = await this.ask("archive", token).catch((error) => ({ error }));
       all.disabled = false;
+      if (answer.error) this.find("results-line").textContent = answer.error.message;
       if (!answer.path) return;
       const link = document.createElement("a");
       link.href = address(answer.path);

@@ -3,14 +3,16 @@ const PICTURES_KEPT = 48;
 
 class Pictures {
   constructor() {
-    this.byPosition = new Map();
+    this.byPosition = new Map(); // position -> { bitmap, found }
+    this.coming = new Set(); // being decoded
     this.generation = 0;
   }
 
   // Forget all: another analysis, or another overlay. What is still on its way will not be kept.
   clear() {
-    for (const bitmap of this.byPosition.values()) bitmap.close();
+    for (const { bitmap } of this.byPosition.values()) bitmap.close();
     this.byPosition.clear();
+    this.coming.clear();
     this.generation += 1;
   }
 
@@ -18,29 +20,39 @@ class Pictures {
     return this.byPosition.has(position);
   }
 
-  // The newest picture at or before a position and after another, as [position, bitmap].
+  hasOrAwaits(position) {
+    return this.byPosition.has(position) || this.coming.has(position);
+  }
+
+  // The newest picture's position at or before one and after another; -1 where there is none.
   latest(position, after) {
-    let best = null;
-    for (const [candidate, bitmap] of this.byPosition) {
-      if (candidate <= position && candidate > after && (best === null || candidate > best[0])) best = [candidate, bitmap];
+    let best = -1;
+    for (const candidate of this.byPosition.keys()) {
+      if (candidate <= position && candidate > after) best = Math.max(best, candidate);
     }
     return best;
   }
 
-  async add(position, base64, generation) {
-    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  // Decode a picture; found: when the analysis had it, by the page's clock; null where nobody knows.
+  async add(position, base64, found, generation) {
+    if (generation !== this.generation) return;
+    this.coming.add(position);
+    const text = atob(base64);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
     const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
     if (generation !== this.generation) {
       bitmap.close();
       return;
     }
-    this.byPosition.get(position)?.close();
+    this.coming.delete(position);
+    this.byPosition.get(position)?.bitmap.close();
     this.byPosition.delete(position);
-    this.byPosition.set(position, bitmap);
+    this.byPosition.set(position, { bitmap, found });
     while (this.byPosition.size > PICTURES_KEPT) {
       const [oldest, old] = this.byPosition.entries().next().value;
       this.byPosition.delete(oldest);
-      old.close();
+      old.bitmap.close();
     }
   }
 }

@@ -5,6 +5,7 @@ const LOOK_AHEAD = 6; // frames fetched before they are due
 const A_PULL = 3; // of them in one request
 const CATCH_UP = 6; // frames
 const IDLE_MS = 250;
+const EDGE = 2; // frames from the newest one that still count as following the analysis
 
 // Ask the server; its complaint becomes an error.
 const ask = async (question, ...values) => {
@@ -29,7 +30,7 @@ let job = null; // the analysis followed: token, live, and what the last pull sa
 let playing = false, looping = false;
 let position = -1, seconds = 0; // the frame to be shown, and the time in the study that playback has reached
 let shown = -1, fetched = -1; // the frame on the screen, and the last one that came
-let delay = 0;
+let latency = null; // from the networks' answer to the screen in ms; null while the analysis is not being followed live
 let wake = () => {};
 
 const view = () => [
@@ -58,12 +59,12 @@ const follow = async (token, live) => {
   playing = true;
   position = shown = fetched = -1;
   seconds = 0;
+  latency = null;
   const current = job;
   input.show(job.state, live);
   while (job === current) {
     const wanted = wants();
     const { generation } = pictures;
-    const asked = performance.now();
     let answer;
     try {
       answer = await ask("pull", token, timeline.times.length, wanted, view(), job.version);
@@ -72,7 +73,7 @@ const follow = async (token, live) => {
       return;
     }
     if (job !== current) return;
-    await take(answer, generation, asked);
+    take(answer, generation);
     if (answer.pictures.length || (wanted.length && job.state === "running")) continue;
     await new Promise((resolve) => {
       wake = resolve;
@@ -91,13 +92,13 @@ const wants = () => {
   const last = playing ? Math.min(first + LOOK_AHEAD, timeline.times.length - (busy() ? 0 : 1)) : first;
   const missing = [];
   for (let candidate = first; candidate <= last && missing.length < A_PULL; candidate += 1) {
-    if (!pictures.has(candidate)) missing.push(candidate);
+    if (!pictures.hasOrAwaits(candidate)) missing.push(candidate);
   }
   if (!busy() && timeline.times.length === 0) return [];
   return missing;
 };
 
-const take = async (answer, generation, asked) => {
+const take = (answer, generation) => {
   const before = job.state;
   Object.assign(job, answer, { clips: answer.clips || [{ name: "camera", begins_s: 0 }] });
   for (const row of answer.rows) timeline.add(row);
@@ -111,17 +112,18 @@ const take = async (answer, generation, asked) => {
     job.panels = answer.panels;
   }
   if (job.panels && (answer.panels || job.state !== before)) panels.show(job.panels, !busy());
-  await Promise.all(answer.pictures.map(([at, jpeg]) => pictures.add(at, jpeg, generation)));
-  if (answer.pictures.length) {
-    fetched = answer.pictures[0][0];
-    delay = 0.8 * delay + 0.2 * (performance.now() - asked);
+  const now = performance.now();
+  for (const [at, jpeg, age] of answer.pictures) {
+    pictures.add(at, jpeg, age === null ? null : now - age, generation).catch(() => say("a picture cannot be shown", "error"));
   }
+  if (answer.pictures.length) fetched = answer.pictures[0][0];
   room.dataset.state = timeline.times.length ? job.state : "empty";
   find("empty").hidden = timeline.times.length > 0 || busy();
   if (job.state === "waiting" && performance.now() - job.since > 400) say(`Waiting: place ${job.place} in the queue`);
   else if (job.state === "running" && !timeline.times.length) say("Opening the clip");
+  else if (job.state === "running" && job.reporting) say("Writing the report");
   else if (job.state === "failed") say(job.failure, "error");
-  else say("");
+  else if (find("banner").dataset.kind === "note") say("");
   input.show(job.state, job.live);
   if (job.state !== before && !busy()) finish();
 };
@@ -132,7 +134,7 @@ const finish = () => {
   const line = `${job.frames} frames; ${found}` + (job.state === "stopped" ? "; stopped early: a partial report" : "") +
     job.clips.flatMap(({ warnings = [] }) => warnings).map((warning) => `; ${warning}`).join("");
   if (job.files) panels.showResults(job.files, line);
-  if (job.live) playing = false;
+  if (job.live || job.state === "failed") playing = false;
 };
 find("to-results").addEventListener("click", (event) => {
   event.preventDefault(); // the address stays as it is
@@ -189,14 +191,14 @@ const advance = (elapsed_s) => {
 
 const draw = () => {
   if (position < 0) return;
-  let best = playing || job.live ? pictures.latest(position, shown) : null;
+  let at = playing || job.live ? pictures.latest(position, shown) : -1;
   if (!playing && !job.live && shown !== position) {
-    if (pictures.has(position)) best = [position, pictures.byPosition.get(position)];
-    else if (fetched !== shown && pictures.has(fetched)) best = [fetched, pictures.byPosition.get(fetched)];
+    if (pictures.has(position)) at = position;
+    else if (fetched !== shown && pictures.has(fetched)) at = fetched;
   }
-  if (!best) return;
+  if (at < 0) return;
   const canvas = find("frame");
-  const [at, bitmap] = best;
+  const { bitmap, found } = pictures.byPosition.get(at);
   if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
     canvas.width = bitmap.width;
     canvas.height = bitmap.height;
@@ -204,6 +206,8 @@ const draw = () => {
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   shown = at;
   canvas.dataset.position = at;
+  const following = busy() && found !== null && timeline.times.length - 1 - at <= EDGE;
+  latency = following ? (latency ?? performance.now() - found) * 0.8 + (performance.now() - found) * 0.2 : null;
 };
 
 let described = "";
@@ -217,9 +221,9 @@ const describe = () => {
   const frame = job.live ? shown : shown - timeline.positionAt(clip.begins_s);
   const rate = `analysed ${job.rate.toFixed(1)} fps` + (clip.fps ? ` (clip ${clip.fps})` : "");
   const last = job.live
-    ? `delay ${Math.max(0, Math.round(1000 * (input.camera.now() - at)))} ms · dropped ${job.dropped + (input.camera.skipped || 0)}`
-    : `delay ${Math.round(delay)} ms`;
-  const parts = [`frame <b>${frame}</b>`, `<b>${clockText(at - clip.begins_s)}</b>`, rate, last];
+    ? `latency ${Math.max(0, Math.round(1000 * (input.camera.now() - at)))} ms · dropped ${job.dropped + (input.camera.skipped || 0)}`
+    : latency === null || !busy() ? "" : `latency ${Math.round(latency)} ms`;
+  const parts = [`frame <b>${frame}</b>`, `<b>${clockText(at - clip.begins_s)}</b>`, rate, last].filter(Boolean);
   const text = parts.join(" · ");
   if (text === described) return;
   described = text;
@@ -229,6 +233,13 @@ const describe = () => {
   slider.setAttribute("aria-valuemax", timeline.times.length - 1);
   slider.setAttribute("aria-valuenow", shown);
   slider.setAttribute("aria-valuetext", `frame ${frame}, ${clockText(at - clip.begins_s)}`);
+};
+
+const showPlaying = () => {
+  const button = find("play");
+  button.dataset.playing = playing;
+  button.textContent = playing ? "❚❚" : "▶︎";
+  button.setAttribute("aria-label", playing ? "Pause" : "Play");
 };
 
 let before = performance.now();
@@ -241,8 +252,7 @@ const tick = (now) => {
     describe();
   }
   timeline.draw(shown);
-  find("play").textContent = playing ? "❚❚" : "▶︎";
-  find("play").setAttribute("aria-label", playing ? "Pause" : "Play");
+  if (find("play").dataset.playing !== String(playing)) showPlaying();
   before = now;
   requestAnimationFrame(tick);
 };
@@ -279,7 +289,8 @@ document.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
-ask("welcome").then(({ device, c_tirads, notice }) => {
+ask("welcome").then(({ session, device, c_tirads, notice }) => {
+  sayGoodbyeAs(session);
   find("device").textContent = device;
   find("notice").title = notice;
   panels.categories = c_tirads;

@@ -61,22 +61,24 @@ class Timeline {
   }
 
   draw(position) {
+    const drawn = performance.now();
+    let renew = this.dirty && drawn - (this.stillDrawn || 0) > 80; // a chart is read, not watched frame by frame
+    if (!renew && position === this.marked) return;
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth, clientHeight } = this.canvas;
     const width = Math.round(clientWidth * ratio), height = Math.round(clientHeight * ratio);
     if (!width || !height) return;
-    const drawn = performance.now();
     if (this.canvas.width !== width || this.canvas.height !== height) {
       this.canvas.width = this.still.width = width;
       this.canvas.height = this.still.height = height;
-      this.dirty = true;
-      this.stillDrawn = 0;
+      renew = true;
     }
-    if (this.dirty && drawn - (this.stillDrawn || 0) > 80) { // a chart that grows is read, not watched frame by frame
+    if (renew) {
       this.drawStill(ratio, clientWidth, clientHeight);
       this.dirty = false;
       this.stillDrawn = drawn;
     }
+    this.marked = position;
     const pen = this.canvas.getContext("2d");
     pen.setTransform(1, 0, 0, 1, 0, 0);
     pen.clearRect(0, 0, width, height);

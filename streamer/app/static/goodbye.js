@@ -1,0 +1,11 @@
+// Tells the server that the page is being closed, so that it frees all at once; a lost connection it notices by itself.
+const sayGoodbyeAs = (session) => {
+  window.addEventListener("pagehide", () => {
+    const { id } = window.gradio_config.components.find(({ props }) => props.elem_id === "streamer");
+    const body = JSON.stringify({ data: [], component_id: id, fn_name: "leave", session_hash: session });
+    navigator.sendBeacon("gradio_api/component_server", new Blob([body], { type: "application/json" }));
+  });
+  window.addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) location.reload(); // the browser has kept the page, the server nothing
+  });
+};

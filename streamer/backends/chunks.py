@@ -1,0 +1,69 @@
+"""Runs a network on a fixed number of images at a time, and on fewer where the device has too little memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamer.errors import DeviceError
+
+Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""Runs a network on exactly as many images, shape (n, height, width), as it was prepared for."""
+
+
+class ChunkedRunner:
+    """A `Runner` that always calls the network with the same number of images, the last ones black where it must.
+
+    Kernels are chosen by shape: so an image's result does not depend on how many came with it. When memory runs out the
+    number is halved, once and for all. Calls from several threads wait for one another.
+
+    Args:
+        prepare: makes the network ready for a number of images, and lets go of what it prepared before.
+        size_wh: width and height of an image in pixels.
+        most: number of images to begin with, a power of two.
+
+    Raises:
+        DeviceError: here or when called: there is not even memory for one image.
+    """
+
+    def __init__(self, prepare: Callable[[int], Run], size_wh: tuple[int, int], *, most: int) -> None:
+        self._prepare, self._size_wh = prepare, size_wh
+        self._images = most
+        self._run: Run | None = None
+        self._lock = threading.Lock()
+        self(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
+
+    def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Run all images, shape (n, height, width); output (n, ...)."""
+        if len(grey) == 0:
+            return np.zeros(0, np.float32)
+        with self._lock:
+            while (output := self._attempt(grey)) is None:
+                # Out of the except clause, whose exception keeps the failed call's memory.
+                self._run = None
+                if self._images == 1:
+                    raise DeviceError(
+                        "the device's memory is full, even for a single image: end other programs that use it, "
+                        "or use --device cpu"
+                    )
+                self._images //= 2
+            return output
+
+    def _attempt(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32] | None:
+        """The output, or None where memory ran out."""
+        try:
+            if self._run is None:
+                self._run = self._prepare(self._images)
+            return np.concatenate([self._chunk(self._run, grey, start) for start in range(0, len(grey), self._images)])
+        except torch.OutOfMemoryError:
+            return None
+
+    def _chunk(self, run: Run, grey: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.float32]:
+        images = grey[start : start + self._images]
+        padded = np.zeros((self._images, self._size_wh[1], self._size_wh[0]), np.uint8)
+        padded[: len(images)] = images
+        return run(padded)[: len(images)]

@@ -1,0 +1,170 @@
+"""The contender that is measured: streamer's analysis as `streamer run` has it, up to the report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamer.assets import weights_dir
+from streamer.backends import Runner
+from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
+from streamer.benchmark.passes import Facts, Pass, stop_after
+from streamer.benchmark.streams import StreamsTrial, try_streams
+from streamer.engine import Engine
+from streamer.geometry import Box
+from streamer.models.loading import load_runner
+from streamer.models.weights import ROLES
+from streamer.outputs import StudyWriter
+from streamer.pipeline import analyse
+from streamer.records import Frame
+from streamer.settings import Settings
+from streamer.sources import Source, open_source
+from streamer.study import Study
+
+_ALONE_S = 0.6
+"""How long each network runs by itself: some dozens of calls of the slowest on two cores."""
+
+
+class OwnAnalysis:
+    """Decode, detect, segment, classify, track, draw, encode, frames.jsonl and nodule pictures; no report."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the networks.
+
+        Raises:
+            WeightsError, DeviceError: they cannot be loaded.
+        """
+        self._engine = Engine(settings)
+
+    def analyse(self, clip: Path, folder: Path, should_stop: Callable[[], bool]) -> Pass:
+        """See `Contender`."""
+        stages = _Stages()
+        boxes: list[tuple[Box, ...]] = []
+        last_index = -1
+        began_s = time.perf_counter()
+        with (
+            StudyWriter(folder, self._engine.settings, on_stage=stages.add_written) as writer,
+            open_source(clip) as opened,
+        ):
+            source = _NotedSource(opened)
+            writer.start_video(source)
+            study = Study(self._engine.settings)
+            with closing(analyse(cast(Source, source), engine=self._engine, study=study)) as results:
+                for result in results:
+                    for stage, value_ms in result.timing_ms.items():
+                        stages.add(stage, value_ms)
+                    writer.write(result)
+                    boxes.append(tuple(nodule.box_xyxy for nodule in result.nodules))
+                    last_index = result.frame.index
+                    if should_stop():
+                        break
+            writer.end_video()
+        elapsed_s = time.perf_counter() - began_s
+        latency = [
+            1000 * (end_s - start_s) for start_s, end_s in zip(source.decoded_from_s, stages.encoded_s, strict=False)
+        ]
+        return Pass(
+            frames=len(boxes),
+            elapsed_s=elapsed_s,
+            stages_ms=stages.times_ms,
+            latency_ms=latency,
+            boxes=boxes,
+            dropped_frames=last_index + 1 - len(boxes),
+        )
+
+    def live_streams(self, clip: Path, count: int, seconds: float) -> StreamsTrial:
+        """Analyse `count` live copies of a clip at once; see `streams`."""
+        return try_streams(self._engine, clip, count, seconds)
+
+    def networks_ms(self) -> dict[str, float]:
+        """Milliseconds an image of each network alone, all of the backend's workers calling it."""
+        folder = self._engine.settings.weights or weights_dir()
+        manifest, backend = self._engine.manifest, self._engine.backend
+        times: dict[str, float] = {}
+        for role in ROLES:
+            runner = load_runner(folder, role, manifest, backend)
+            width, height = manifest.models[role].preprocessing.size_wh
+            images = np.random.default_rng(0).integers(0, 255, (backend.batch_frames, height, width), np.uint8)
+            times[role] = _time_alone(runner, images, backend.workers)
+        return times
+
+    def facts(self) -> Facts:
+        """See `Contender`."""
+        backend = self._engine.backend
+        return Facts(
+            device=backend.device,
+            precision=backend.precision,
+            threads=torch.get_num_threads(),
+            host_memory_mb=peak_host_memory_mb(),
+            device_memory_mb=peak_device_memory_mb(),
+        )
+
+
+def _time_alone(runner: Runner, images: npt.NDArray[np.uint8], workers: int) -> float:
+    """Wall-clock milliseconds an image while `workers` threads call `runner` with `images` again and again."""
+    runner(images)
+    should_stop = stop_after(_ALONE_S)
+
+    def call(_: int) -> int:
+        calls = 0
+        while not should_stop() or not calls:
+            runner(images)
+            calls += 1
+        return calls
+
+    began_s = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        calls = sum(pool.map(call, range(workers)))
+    return 1000 * (time.perf_counter() - began_s) / (calls * len(images))
+
+
+class _NotedSource:
+    """A source that notes when the decoding of each frame began."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.decoded_from_s: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.close()
+
+    def frames(self) -> Iterator[Frame]:
+        for frame in self._source.frames():
+            self.decoded_from_s.append(time.perf_counter() - frame.decode_ms / 1000)
+            yield frame
+
+
+class _Stages:
+    """Times of all stages; the writer's come on a thread of its own, one frame after the other."""
+
+    def __init__(self) -> None:
+        self.times_ms: dict[str, list[float]] = {}
+        self.encoded_s: list[float] = []
+        self._lock = threading.Lock()
+
+    def add(self, stage: str, value_ms: float) -> None:
+        with self._lock:
+            self.times_ms.setdefault(stage, []).append(value_ms)
+
+    def add_written(self, stage: str, value_ms: float) -> None:
+        self.add(stage, value_ms)
+        if stage == "encode":
+            self.encoded_s.append(time.perf_counter())

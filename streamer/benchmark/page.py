@@ -1,0 +1,85 @@
+"""`docs/performance.md` and its plot, out of the figures. What is written by hand stays as it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from streamer.benchmark.result import BenchmarkResult
+from streamer.benchmark.table import memory_text, notes
+from streamer.outputs.folder import output_errors
+
+BY_HAND = "<!-- by hand from here on: the benchmark keeps what follows -->"
+_FIRST_BY_HAND = "## Where the time goes\n\nTo be written by somebody who has looked.\n"
+_COLOURS = {  # Okabe and Ito 2008; a network has the colour of its stage
+    "decode": "#0072b2",
+    "detect": "#56b4e9", "detector": "#56b4e9",
+    "segment": "#009e73", "segmenter": "#009e73",
+    "classify": "#e69f00", "classifier": "#e69f00",
+    "track": "#cc79a7",
+    "draw": "#d55e00",
+    "encode": "#f0e442",
+}  # fmt: skip
+
+
+def write_page(result: BenchmarkResult, path: Path) -> None:
+    """Write the page, and the plot beside it under the same name as PNG.
+
+    Of a page that is there already, what follows the line `BY_HAND` is kept.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    plot = path.with_suffix(".png")
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )  # fmt: skip
+    source = (files("streamer.benchmark") / "templates" / "performance.md.j2").read_text(encoding="utf-8")
+    with output_errors(path):
+        before = path.read_text(encoding="utf-8") if path.is_file() else ""
+        by_hand = before.partition(BY_HAND)[2].lstrip("\n") or _FIRST_BY_HAND
+        text = environment.from_string(source).render(
+            result=result,
+            notes=notes(result),
+            plot=plot.name,
+            date=datetime.now(UTC).date().isoformat(),
+            memory_text=memory_text,
+        )
+        path.write_text(f"{text.rstrip()}\n\n{BY_HAND}\n\n{by_hand}", encoding="utf-8")
+    with output_errors(plot):
+        _draw(result).savefig(plot, dpi=120, metadata={"Software": None})
+
+
+def _draw(result: BenchmarkResult) -> Figure:
+    """Stage times, the networks' own times and the time between frames, each a horizontal bar."""
+    stages = {stage: times.mean for stage, times in result.stages.items()}
+    between_ms = 1000 / result.frames_per_second
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(8, 2.9), layout="constrained")
+        axes = figure.subplots()
+        _stack(axes, 2, stages)
+        _stack(axes, 1, result.networks_ms)
+        axes.barh(0, between_ms, color="#999999", height=0.6)
+        axes.text(between_ms, 0, f" {between_ms:.1f} ms: {result.frames_per_second:.1f} frames/s", va="center")
+        axes.axvline(1000 / result.clip.frames_per_second, color="black", linewidth=0.8, linestyle="--")
+        axes.set_yticks([2, 1, 0], ["stages, mean", "floor: networks alone", "a frame every"])
+        axes.set_ylim(-0.6, 2.6)
+        axes.set_xlabel(f"ms a frame; dashed: the clip's pace, {result.clip.frames_per_second:g} frames/s")
+        axes.set_title(f"{result.device}, {result.precision}; stages run side by side", loc="left", fontsize=9)
+    return figure
+
+
+def _stack(axes: mpl.axes.Axes, row: int, parts: dict[str, float]) -> None:
+    left, total = 0.0, sum(parts.values())
+    for name, value in parts.items():
+        axes.barh(row, value, left=left, height=0.6, color=_COLOURS.get(name, "#999999"))
+        if value > 0.07 * total:
+            axes.text(left + value / 2, row, f"{name}\n{value:.1f}", ha="center", va="center", fontsize=7)
+        left += value
+    axes.text(left, row, f" {total:.1f}", va="center")

@@ -1,0 +1,203 @@
+"""The published networks as a user of the baselines would hold them: torch modules, or compiled by our backend.
+
+The preprocessing is the one they were trained with, so that the boxes can agree.
+"""
+
+from __future__ import annotations
+
+import timeit
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, Self, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from streamer.assets import weights_dir
+from streamer.backends import Backend, Runner, choose_backend
+from streamer.backends.choice import available_cores
+from streamer.backends.openvino_cpu import OpenVinoBackend
+from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
+from streamer.benchmark.passes import Facts
+from streamer.geometry import Box, CropWindow, Outline
+from streamer.models.classifier import Classifier
+from streamer.models.loading import load_runner
+from streamer.models.networks import GreyInput
+from streamer.models.segmenter import Segmenter
+from streamer.models.weights import Role, load_network, read_manifest
+from streamer.settings import RuntimeSettings, Settings
+
+Grey = npt.NDArray[np.uint8]
+Bgr = npt.NDArray[np.uint8]
+_TRIALS = 3
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the networks were trained
+
+
+class NetworkKind(StrEnum):
+    """What runs the baselines' networks."""
+
+    torch = "torch"
+    compiled = "compiled"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What segmenter and classifier say of a box."""
+
+    box_xyxy: Box
+    outline: Outline
+    malignancy: float
+
+
+class PeerNetworks:
+    """The three networks: a detector for ultralytics, and the other two a crop at a time."""
+
+    def __init__(self, settings: Settings, kind: NetworkKind) -> None:
+        """Load them on the device that the settings choose.
+
+        Raises:
+            WeightsError, DeviceError: they cannot be loaded.
+        """
+        self._kind = kind
+        folder = settings.weights or weights_dir()
+        manifest = read_manifest(folder)
+        models = manifest.models
+        self._backend = _unshared(choose_backend(settings.runtime), settings.runtime)
+        cuda = self._backend.device.startswith("CUDA")
+        self._torch_device = torch.device("cuda" if cuda else "cpu")
+        detector = models["detector"]
+        own = settings.detection.confidence
+        width, height = detector.preprocessing.size_wh
+        self.predict_options: dict[str, Any] = {
+            "imgsz": [height, width],
+            "conf": detector.operating_point if own is None else own,
+            "iou": settings.detection.nms_iou,
+            "max_det": settings.detection.max_nodules,
+            "device": "0" if cuda else "cpu",
+            "verbose": False,
+        }
+        self.detector: nn.Module
+        if kind is NetworkKind.compiled:
+            self.predict_options["rect"] = False  # a compiled network has one input size
+            self.detector = _CompiledDetector(load_runner(folder, "detector", manifest, self._backend))
+        else:
+            self.detector = load_network(folder, "detector", manifest)
+            preprocessing = detector.preprocessing
+            normalise = partial(_to_trained_input, mean=preprocessing.mean, std=preprocessing.std)
+            self.detector.register_forward_pre_hook(normalise)
+            self.detector.names = {0: "nodule"}  # type: ignore[assignment]  # ultralytics' table of classes
+
+        def runner(role: Role) -> Runner:
+            if kind is NetworkKind.compiled:
+                return load_runner(folder, role, manifest, self._backend)
+            preprocessing = models[role].preprocessing
+            graph = GreyInput(load_network(folder, role, manifest), preprocessing.mean, preprocessing.std)
+            return _EagerRunner(graph.eval().to(self._torch_device))
+
+        self._segmenter = Segmenter(runner("segmenter"), models["segmenter"])
+        self._classifier = Classifier(runner("classifier"), models["classifier"])
+
+    def choose_threads(self, work: Callable[[], object]) -> None:
+        """Give torch on a CPU the threads with which `work` is faster: as many as ultralytics leaves it, or all cores.
+
+        ultralytics leaves torch all cores but one when it first predicts. All of them are a fifth faster on a quiet
+        machine, and ten times slower beside a busy neighbour, as threads wait for each other.
+        """
+        if self._kind is NetworkKind.compiled or self._torch_device.type != "cpu":
+            return
+        times_s = {}
+        for threads in (torch.get_num_threads(), available_cores()):
+            torch.set_num_threads(threads)
+            times_s[threads] = min(timeit.repeat(work, number=1, repeat=_TRIALS))
+        torch.set_num_threads(min(times_s, key=times_s.__getitem__))
+
+    def read(self, frame: Bgr, boxes: npt.NDArray[np.float32], lap: Callable[[str], None]) -> list[Reading]:
+        """Outline and malignancy of each box, shape (n, 4), a crop at a time.
+
+        Args:
+            frame: shape (height, width, 3), BGR as OpenCV reads it.
+            boxes: xyxy in its pixels.
+            lap: told "segment" when all crops are outlined, then "classify".
+        """
+        grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
+        corners = [(float(box[0]), float(box[1]), float(box[2]), float(box[3])) for box in boxes]
+        outlines = [self._outline(grey, box) for box in corners]
+        lap("segment")
+        malignancies = [self._malignancy(grey, box) for box in corners]
+        lap("classify")
+        return [Reading(*found) for found in zip(corners, outlines, malignancies, strict=True)]
+
+    def facts(self) -> Facts:
+        """What they run on."""
+        torch_kind = self._kind is NetworkKind.torch
+        return Facts(
+            device=f"torch {torch.__version__} on {self._torch_device.type}" if torch_kind else self._backend.device,
+            precision="fp32" if torch_kind else self._backend.precision,
+            threads=torch.get_num_threads(),
+            host_memory_mb=peak_host_memory_mb(),
+            device_memory_mb=peak_device_memory_mb(),
+        )
+
+    def _outline(self, grey: Grey, box: Box) -> Outline:
+        preprocessing = self._segmenter.preprocessing
+        window = CropWindow.around(box, preprocessing.margin)
+        crop = window.crop(grey, preprocessing.size_wh[0])
+        return self._segmenter(crop[None], [window], [(grey.shape[1], grey.shape[0])])[0]
+
+    def _malignancy(self, grey: Grey, box: Box) -> float:
+        preprocessing = self._classifier.preprocessing
+        crop = CropWindow.around(box, preprocessing.margin).crop(grey, preprocessing.size_wh[0])
+        return self._classifier(crop[None])[0]
+
+
+def _unshared(backend: Backend, settings: RuntimeSettings) -> Backend:
+    """The backend for one caller at a time: on OpenVINO one stream on all cores, where ours has one a core."""
+    if isinstance(backend, OpenVinoBackend):
+        return OpenVinoBackend(settings.threads or available_cores(), settings.precision, streams=1)
+    return backend
+
+
+def _to_trained_input(
+    _: nn.Module, arguments: tuple[torch.Tensor, ...], *, mean: float, std: float
+) -> tuple[torch.Tensor, ...]:
+    """RGB from 0 to 1, shape (n, 3, height, width), as the grey that the detector was trained on."""
+    return (((_luma(arguments[0]) - mean) / std).unsqueeze(1).expand(-1, 3, -1, -1), *arguments[1:])
+
+
+def _luma(rgb: torch.Tensor) -> torch.Tensor:
+    return _LUMA[0] * rgb[:, 0] + _LUMA[1] * rgb[:, 1] + _LUMA[2] * rgb[:, 2]
+
+
+class _EagerRunner:
+    """A torch network called as a user calls it."""
+
+    def __init__(self, graph: nn.Module) -> None:
+        self._graph = graph
+        self._device = next(graph.parameters()).device
+
+    def __call__(self, grey: Grey) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            return cast(npt.NDArray[np.float32], self._graph(torch.from_numpy(grey).to(self._device)).cpu().numpy())
+
+
+class _CompiledDetector(nn.Module):
+    """Our compiled detector in the place of ultralytics' module: its pre- and postprocessing stay as they are."""
+
+    def __init__(self, runner: Runner) -> None:
+        super().__init__()
+        self.names = {0: "nodule"}
+        self.stride = torch.tensor([32.0])
+        self._runner = runner
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self  # ultralytics copies the module; a compiled network cannot be
+
+    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Raw boxes and scores, shape (n, 5, anchors), of RGB from 0 to 1, shape (n, 3, height, width)."""
+        grey = (_luma(rgb) * 255).round().to(torch.uint8).cpu().numpy()
+        return torch.from_numpy(self._runner(grey)).to(rgb.device)

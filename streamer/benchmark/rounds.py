@@ -1,0 +1,225 @@
+"""The course of a benchmark: all contenders load and warm up, then have their turn, round after round."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from streamer.benchmark.baselines import BaselineName
+from streamer.benchmark.clip import write_looped
+from streamer.benchmark.machine import describe_machine, describe_versions
+from streamer.benchmark.peer_networks import NetworkKind
+from streamer.benchmark.result import BenchmarkClip, BenchmarkResult, Machine, StreamsFigures
+from streamer.benchmark.streams import StreamsTrial, largest_held
+from streamer.benchmark.summary import Record, most_held, result_of
+from streamer.benchmark.worker import Entrant, Worker
+from streamer.errors import SettingsError
+from streamer.settings import Settings
+from streamer.sources import open_source
+
+PACKAGES = (
+    "torch", "openvino", "ultralytics", "supervision", "trackers", "segmentation-models-pytorch", "av",
+    "opencv-python", "numpy",
+)  # fmt: skip
+_WARM_UP_SHARE = 0.4
+_LEAST_FRAMES = 10  # looped, however slow a contender is
+_MOST_FRAMES = 20_000  # of the clip: two minutes to write; a pass may then end before its time
+_BUSY_LOAD = 0.2
+"""Load average a core from which a machine counts as busy: the benchmark itself has not begun then."""
+
+Tell = Callable[[str, float], None]
+"""Told what is being done, and how many seconds of measuring are over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        settings: of the analysis.
+        recording: clip, still or folder of stills.
+        seconds: longest time of one pass.
+        rounds: number of rounds.
+        baselines: what to compare with.
+        kinds: what runs the baselines' networks.
+        needed: whether a baseline that cannot be loaded is an error; else it is left out.
+        streams: number of live streams to try, "auto" for as many as are held; None for none.
+    """
+
+    settings: Settings
+    recording: Path
+    seconds: float
+    rounds: int = 3
+    baselines: Sequence[BaselineName] = ()
+    kinds: Sequence[NetworkKind] = (NetworkKind.torch,)
+    needed: bool = True
+    streams: int | Literal["auto"] | None = None
+
+    def entrants(self) -> list[Entrant]:
+        """The contenders, streamer first."""
+        weights = self.settings.weights
+        settings = self.settings if weights is None else self.settings.model_copy(update={"weights": weights.resolve()})
+        return [Entrant(settings), *(Entrant(settings, name, kind) for kind in self.kinds for name in self.baselines)]
+
+    def on(self, recording: Path) -> Plan:
+        """The same plan for another recording."""
+        return replace(self, recording=recording)
+
+    @property
+    def measured_s(self) -> float:
+        """About how many seconds the rounds take."""
+        return self.seconds * self.rounds * (1 + len(self.baselines) * len(self.kinds))
+
+
+@dataclass(slots=True)
+class Course:
+    """A benchmark under way: what was measured so far can be had at any time."""
+
+    plan: Plan
+    folder: Path
+    tell: Tell
+    left_out: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    _records: dict[str, Record] = field(default_factory=dict)
+    _trials: list[StreamsTrial] = field(default_factory=list)
+    _clip: BenchmarkClip | None = None
+    _machine: Machine | None = None
+
+    def run(self) -> None:
+        """Measure; returns early, `interrupted`, on Ctrl-C.
+
+        Raises:
+            StreamerError: the clip, the weights, the device or a contender is not usable.
+        """
+        self._machine = _machine()
+        with ExitStack() as stack:
+            workers: list[Worker] = []
+            try:
+                for entrant in self.plan.entrants():
+                    self._load(entrant, stack, workers)
+                clip = self._prepare_clip(workers)
+                for number in range(self.plan.rounds):
+                    self._round(workers, clip, f"round {number + 1} of {self.plan.rounds}")
+                for worker in workers:
+                    self._records[worker.entrant.name].facts = worker.facts()
+                self._try_streams(workers[0], clip)
+            except KeyboardInterrupt:
+                self.interrupted = True
+
+    def result(self) -> BenchmarkResult | None:
+        """Figures of what was measured; None where streamer has not done a frame."""
+        own, *others = (self._records.get(entrant.name, Record()) for entrant in self.plan.entrants())
+        own.passes = [done for done in own.passes if done.frames]
+        if not own.passes or self._clip is None or self._machine is None:
+            return None
+        names = [entrant.name for entrant in self.plan.entrants()[1:]]
+        result = result_of(
+            own,
+            dict(zip(names, others, strict=True)),
+            clip=self._clip,
+            machine=self._machine,
+            versions=describe_versions(PACKAGES),
+            seconds=self.plan.seconds,
+            complete=not self.interrupted,
+        )
+        if self._trials:
+            streams = StreamsFigures(held=most_held(self._trials), trials=tuple(self._trials))
+            result = result.model_copy(update={"streams": streams})
+        return result
+
+    def _load(self, entrant: Entrant, stack: ExitStack, workers: list[Worker]) -> None:
+        self.tell(f"loading {entrant.name}", 0)
+        worker = Worker(entrant, self.folder)
+        with ExitStack() as attempt:
+            attempt.enter_context(worker)
+            try:
+                worker.wait_until_loaded()
+            except SettingsError as error:
+                if self.plan.needed or entrant.baseline is None:
+                    raise
+                self.left_out.append(str(error))
+                return
+            stack.enter_context(attempt.pop_all())
+        workers.append(worker)
+        self._records[entrant.name] = Record()
+
+    def _prepare_clip(self, workers: Sequence[Worker]) -> Path:
+        """Warm up on the recording itself, then make the clip.
+
+        Only so much of the recording is looped as the slowest contender gets through in its time: all see the same
+        frames, whether or not a nodule is in them.
+        """
+        original = self.folder / "recording.mp4"
+        with open_source(self.plan.recording) as source:
+            size_wh, rate, name = (source.width, source.height), source.fps, source.name
+        frames = write_looped(self.plan.recording, original, seconds=self.plan.seconds, repeat=False)
+        rates = []
+        for worker in workers:
+            self.tell(f"warming up {worker.entrant.name}", 0)
+            done = worker.analyse(original, _WARM_UP_SHARE * self.plan.seconds, lambda _: None)
+            rates.append(done.frames_per_second)
+        frames = min(frames, max(_LEAST_FRAMES, int(min(rates) * self.plan.seconds)))
+        clip = self.folder / "clip.mp4"
+        self.tell("writing the clip", 0)
+        length_s = min(self.plan.seconds * max(1.0, 1.2 * max(rates) / rate), _MOST_FRAMES / rate)
+        write_looped(original, clip, seconds=length_s, at_most=frames)  # long enough for the fastest
+        self._clip = BenchmarkClip(
+            name=name, width=size_wh[0], height=size_wh[1], frames_per_second=rate, frames_looped=frames
+        )
+        return clip
+
+    def _round(self, workers: Sequence[Worker], clip: Path, title: str) -> None:
+        for worker in workers:
+            name = worker.entrant.name
+            done_s = self.plan.seconds * sum(len(record.passes) for record in self._records.values())
+            try:
+                done = worker.analyse(
+                    clip, self.plan.seconds, lambda now_s, name=name, done_s=done_s: self.tell(  # type: ignore[misc]
+                        f"{title}: {name}", done_s + min(now_s, self.plan.seconds)
+                    )
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                done_so_far = worker.break_off()
+                if done_so_far is not None:
+                    self._records[name].passes.append(done_so_far)
+                    self._records[name].facts = worker.facts()
+                raise
+            self._records[name].passes.append(done)
+            if worker.entrant.baseline is None:
+                self._records[name].networks_ms.append(worker.networks_ms())
+
+    def _try_streams(self, worker: Worker, clip: Path) -> None:
+        def holds(count: int) -> bool:
+            self.tell(f"{count} live streams", self.plan.measured_s)
+            trial = worker.live_streams(clip, count, self.plan.seconds)
+            self._trials.append(trial)
+            return trial.held
+
+        if self.plan.streams == "auto":
+            largest_held(holds)
+        elif self.plan.streams is not None:
+            holds(self.plan.streams)
+
+
+def _machine() -> Machine:
+    described = describe_machine()
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    cores = int(described["cores"])
+    return Machine(
+        cpu=str(described["cpu"]),
+        cores=cores,
+        system=str(described["system"]),
+        gpu=_gpu_name(),
+        load_average_before=load,
+        busy=load is not None and load > _BUSY_LOAD * cores,
+    )
+
+
+def _gpu_name() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -1,0 +1,119 @@
+"""How many live streams one engine carries: copies of a clip, each at its own pace, none of them dropping a frame.
+
+A frame is done when it is detected, segmented, classified and tracked; nothing is drawn or encoded, as each consumer
+does that on a machine of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from streamer.benchmark.times import Times, times_of
+from streamer.engine import Engine
+from streamer.errors import InputError
+from streamer.records import FrameResult
+from streamer.serving import StreamEvent, StreamFigures, serve
+from streamer.sources import open_live
+
+_WARM_UP_S = 1.0
+_LEAST_PACE = 0.98
+"""A stream that gives fewer of its frames than this was read too slowly; the rest is the rounding at both ends."""
+MOST_STREAMS = 1024
+
+
+class StreamsTrial(BaseModel):
+    """Some streams at once, for a while.
+
+    Attributes:
+        streams: how many.
+        frames_per_second: of the slowest stream.
+        pace: frames a second that each stream should have.
+        dropped_frames: of all streams.
+        latency_ms: from a frame's arrival to its result, over all streams; None where no frame was done.
+        held: whether no frame was dropped, and each stream kept its pace.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    streams: int
+    frames_per_second: float
+    pace: float
+    dropped_frames: int
+    latency_ms: Times | None
+    held: bool
+
+
+def try_streams(engine: Engine, clip: Path, count: int, seconds: float) -> StreamsTrial:
+    """Analyse `count` live copies of `clip` at once for `seconds`, after a warm-up of a second.
+
+    Raises:
+        InputError: the clip cannot be read, or a stream failed.
+    """
+    latencies: list[list[float]] = [[] for _ in range(count)]
+    failures: list[str] = []
+
+    def note(stream: int, result: FrameResult) -> None:
+        latencies[stream].append(result.latency_ms or 0.0)
+
+    def complain(event: StreamEvent) -> None:
+        if event.kind == "failed":
+            failures.append(event.message)
+
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_live(clip, loop=True)) for _ in range(count)]
+        pace = sources[0].fps
+        with serve(sources, engine, on_result=note, on_event=complain) as serving:
+            time.sleep(_WARM_UP_S)
+            before, began_s = serving.figures(), time.perf_counter()
+            for times in latencies:
+                times.clear()
+            time.sleep(seconds)
+            after, elapsed_s = serving.figures(), time.perf_counter() - began_s
+            measured = [value for times in latencies for value in times]
+    if failures:
+        raise InputError(f"a stream failed: {failures[0]}")
+    return judge(before, after, elapsed_s, pace, measured)
+
+
+def judge(
+    before: tuple[StreamFigures, ...],
+    after: tuple[StreamFigures, ...],
+    elapsed_s: float,
+    pace: float,
+    latencies_ms: list[float],
+) -> StreamsTrial:
+    """What came of the streams between two readings of their figures, `elapsed_s` apart."""
+    done = [last.frames - first.frames for first, last in zip(before, after, strict=True)]
+    dropped = sum(last.dropped_frames - first.dropped_frames for first, last in zip(before, after, strict=True))
+    slowest = min(done) / elapsed_s
+    return StreamsTrial(
+        streams=len(after),
+        frames_per_second=slowest,
+        pace=pace,
+        dropped_frames=dropped,
+        latency_ms=times_of(latencies_ms) if latencies_ms else None,
+        held=not dropped and min(done) + 1 >= _LEAST_PACE * pace * elapsed_s,
+    )
+
+
+def largest_held(holds: Callable[[int], bool], most: int = MOST_STREAMS) -> int:
+    """The largest number for which `holds`, up to `most`: by doubling, then by halving the gap; 0 if not even 1.
+
+    `holds` is taken to be true up to some number and false from there on.
+    """
+    held, failed = 0, most + 1
+    count = 1
+    while count < failed:
+        if holds(count):
+            held = count
+        else:
+            failed = count
+        count = min(2 * held, most) if failed > most and held < most else (held + failed) // 2
+        if count <= held:
+            break
+    return held

@@ -1,0 +1,165 @@
+"""The data manifest: one CSV line a still or clip frame. `docs/manifest.md` describes its columns."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar
+
+from streamer.data.regions import boxes_of_mask
+from streamer.data.samples import LABELS, SEXES, SPLITS, Dataset, Sample
+from streamer.data.splits import check_splits, split_patients
+from streamer.errors import DataError
+from streamer.geometry import Box
+
+Choice = TypeVar("Choice", bound=str)
+
+COLUMNS = tuple(field.name for field in fields(Sample))
+
+_REQUIRED = ("image", "source", "patient")
+_HAS_NODULE = {"": None, "yes": True, "no": False}
+_OLDEST_YEARS = 130
+
+
+def write_manifest(samples: Iterable[Sample], path: Path) -> None:
+    """Write samples as CSV; paths relative to the manifest's folder where they lie below it."""
+    folder = path.resolve().parent
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        for sample in samples:
+            row = {name: getattr(sample, name) for name in COLUMNS}
+            for name in ("image", "mask"):
+                row[name] = _relative(row[name], folder)
+            row["boxes_xyxy"] = "; ".join(" ".join(f"{v:.10g}" for v in box) for box in sample.boxes_xyxy)
+            row["has_nodule"] = {value: text for text, value in _HAS_NODULE.items()}[sample.has_nodule]
+            row["age"] = None if sample.age is None else f"{sample.age:g}"
+            writer.writerow({name: "" if value is None else value for name, value in row.items()})
+
+
+def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
+    """Read samples from a CSV manifest; sources that name no split are split 7:2:1 by patient.
+
+    Args:
+        path: the manifest; paths in it are relative to its folder.
+        split_seed: see `split_patients`.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column, or a row is wrong (the line is named), a source has a split
+            in some rows only, or a patient stands in two splits.
+    """
+    by_source: dict[str, list[Sample]] = defaultdict(list)
+    unsplit: dict[str, int] = defaultdict(int)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_REQUIRED)}")
+            for line, read in enumerate(reader, start=2):
+                row = {name: read.get(name) or "" for name in COLUMNS}  # a short row leaves fields None
+                sample = _parse(row, path, line)
+                by_source[sample.source].append(sample)
+                unsplit[sample.source] += not row["split"]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read the data manifest {path}: {error}") from error
+    splits = {}
+    for source, samples in by_source.items():
+        if unsplit[source] not in (0, len(samples)):
+            raise DataError(
+                f"{path}: {unsplit[source]} of {len(samples)} rows of the source {source!r} have no split; fill in the "
+                "column for all of a source, or for none"
+            )
+        splits[source] = "as given"
+        if unsplit[source]:
+            by_source[source] = split_patients(samples, split_seed)
+            splits[source] = f"7:2:1 by patient, seed {split_seed}"
+    samples = [sample for part in by_source.values() for sample in part]
+    check_splits(samples)
+    return Dataset(samples, splits)
+
+
+def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
+    place = f"{path}, line {line}"
+    folder = path.resolve().parent
+    for name in _REQUIRED:
+        if not row[name]:
+            raise DataError(f"{place}: {name} is empty")
+    try:
+        boxes = tuple(_parse_box(text) for text in row["boxes_xyxy"].split(";") if text.strip())
+        frame = _parse_frame(row["frame"]) if row["frame"] else None
+        age = _parse_age(row["age"]) if row["age"] else None
+        split = _one_of(SPLITS, "split", row["split"]) or "train"  # provisional where empty
+        label, sex = _one_of(LABELS, "label", row["label"]), _one_of(SEXES, "sex", row["sex"])
+        mask = folder / row["mask"] if row["mask"] else None
+        has_nodule, boxes = _nodules(row["has_nodule"], boxes, mask)
+    except ValueError as error:
+        raise DataError(f"{place}: {error}") from error
+    return Sample(
+        image=folder / row["image"],
+        source=row["source"],
+        patient=row["patient"],
+        split=split,
+        frame=frame,
+        mask=mask if boxes else None,
+        label=label,
+        boxes_xyxy=boxes,
+        has_nodule=has_nodule,
+        hospital=row["hospital"] or None,
+        vendor=row["vendor"] or None,
+        region=row["region"] or None,
+        age=age,
+        sex=sex,
+    )
+
+
+def _nodules(answer: str, boxes: tuple[Box, ...], mask: Path | None) -> tuple[bool | None, tuple[Box, ...]]:
+    """Whether a nodule is in view, and its boxes: those given, else those of the mask."""
+    if answer not in _HAS_NODULE:
+        raise ValueError(f"has_nodule must be yes, no or empty, got {answer!r}")
+    if not boxes and mask is not None:
+        boxes = boxes_of_mask(mask)
+        if not boxes and answer != "no":
+            raise ValueError(f"the mask {mask} is empty: draw the nodule, or say no in has_nodule")
+    if boxes and answer == "no":
+        raise ValueError("has_nodule is no, but there is a box or mask of one")
+    return (True if boxes else _HAS_NODULE[answer]), boxes
+
+
+def _parse_box(text: str) -> Box:
+    values = [float(value) for value in text.split()]
+    if len(values) != 4 or not (values[0] < values[2] and values[1] < values[3]):
+        raise ValueError(f"a box is 'left top right bottom', got {text.strip()!r}")
+    return values[0], values[1], values[2], values[3]
+
+
+def _parse_frame(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"frame must be a number from 0 on, got {text!r}")
+    return int(text)
+
+
+def _parse_age(text: str) -> float:
+    years = float(text)
+    if not 0 <= years <= _OLDEST_YEARS:
+        raise ValueError(f"age must be 0 to {_OLDEST_YEARS} years, got {text!r}")
+    return years
+
+
+def _one_of(choices: tuple[Choice, ...], name: str, text: str) -> Choice | None:
+    if not text:
+        return None
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise ValueError(f"{name} must be one of {', '.join(choices)} or empty, got {text!r}")
+
+
+def _relative(path: Path | None, folder: Path) -> str | None:
+    if path is None:
+        return None
+    resolved = path.resolve()
+    return str(resolved.relative_to(folder) if resolved.is_relative_to(folder) else resolved)

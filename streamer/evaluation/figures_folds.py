@@ -1,0 +1,182 @@
+"""From the log-odds of several runs, each on the images it held out, to figures that no image had a hand in twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.errors import DataError
+from streamer.evaluation.calibration import apply_temperature, calibration_error, fit_temperature, reliability_curve
+from streamer.evaluation.classification import patient_maximum, roc, youden_threshold
+from streamer.evaluation.figures_classifier import (
+    arrays,
+    calibration_part,
+    has_both,
+    named,
+    point_figures,
+    ranking_figures,
+    rounded_point,
+    rounded_temperature,
+)
+from streamer.evaluation.measure_classifier import ClassifiedView
+from streamer.evaluation.plots import Line, draw_calibration, draw_lines
+from streamer.evaluation.result import Chosen, Evaluation, Result
+from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, subsets
+
+OUT_OF_FOLD = "classifier, out of fold"
+Floats = npt.NDArray[np.float64]
+
+_LEAST_FOLDS = 2
+_FOLD_SETTINGS = ("seed", "tn3k_val_fold", "split_seed", "leave_out")
+_NOTES = (
+    "Each image was predicted by the one run that held it out, and temperature and operating point for it were fitted "
+    "on the predictions of the other runs: no image had a hand in its own figure. Each run's epoch was selected on the "
+    "images it held out, which leaves a little optimism.",
+    "Labels are those of each source; those of DDTI are a TI-RADS reading, not pathology.",
+    "ECE is the expected calibration error of the probability shown, ten bins of equal width.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One run: name of its folder, and its log-odds of the images it held out."""
+
+    name: str
+    seen: tuple[ClassifiedView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Out-of-fold predictions: images, and for each the probability and operating point fitted on the other folds."""
+
+    images: list[ClassifiedView]
+    probability: Floats
+    threshold: Floats
+
+
+def recipe_differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Settings in which training configurations differ, apart from the seed and what they hold out.
+
+    A setting that a configuration does not know, because it is older, does not count.
+    """
+    names = dict.fromkeys(name for config in configs for name in config if name not in _FOLD_SETTINGS)
+    return [name for name in names if len({repr(config[name]) for config in configs if name in config}) > 1]
+
+
+def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Evaluation:
+    """All figures and plots over several folds, and the temperature and operating point of all of them together.
+
+    Args:
+        folds: at least two, of different images.
+        notes: what a reader must know of these runs.
+
+    Raises:
+        DataError: fewer than two folds, or only one class in all others of a fold.
+    """
+    if len(folds) < _LEAST_FOLDS:
+        raise DataError(f"out-of-fold figures need at least two runs with different folds (got {len(folds)})")
+    everything = [image for fold in folds for image in fold.seen]
+    chosen = _choose(everything, len(folds))
+    shown = _cross_fitted(folds)
+    split = f"out of fold, {len(folds)} folds"
+    parts = [
+        replace(part, split=split)
+        for part in subsets([image.view for image in shown.images], parts=False)
+        if len({shown.images[row].view.source for row in part.rows}) == 1
+    ]
+    results = [result for part in parts for result in _results(part, shown)]
+    results += [result for fold in folds for result in _fold_results(fold)]
+    labels, log_odds = arrays(shown.images)
+    return Evaluation(
+        subject=OUT_OF_FOLD,
+        results=tuple(results),
+        plots={
+            "roc": draw_lines(_curves(parts, shown), x="1 - specificity", y="sensitivity", diagonal=True),
+            "calibration": draw_calibration(
+                {
+                    f"{part.name}, {when} temperature scaling": reliability_curve(labels[part.rows], values[part.rows])
+                    for part in parts
+                    for when, values in (("before", apply_temperature(log_odds, 1.0)), ("after", shown.probability))
+                }
+            ),
+        },
+        settings={"runs": ", ".join(f"{fold.name} ({len(fold.seen)} images)" for fold in folds)},
+        notes=(*_NOTES, *notes),
+        chosen=chosen,
+    )
+
+
+def _choose(seen: Sequence[ClassifiedView], folds: int) -> Chosen:
+    part = calibration_part(seen, {image.view.source for image in seen})
+    temperature, threshold = _fit(part)
+    return Chosen(
+        temperature=rounded_temperature(temperature),
+        operating_point=rounded_point(threshold),
+        source=f"greatest Youden index, after temperature scaling, from {folds}-fold out-of-fold predictions of the "
+        f"same recipe on {part[0].view.source}, {len(part)} images",
+    )
+
+
+def _fit(seen: Sequence[ClassifiedView]) -> tuple[float, float]:
+    """Temperature and Youden operating point."""
+    labels, log_odds = arrays(seen)
+    temperature = fit_temperature(labels, log_odds)
+    return temperature, youden_threshold(labels, apply_temperature(log_odds, temperature))
+
+
+def _cross_fitted(folds: Sequence[Fold]) -> _Shown:
+    images: list[ClassifiedView] = []
+    probabilities, thresholds = [], []
+    for fold in folds:
+        others = [image for other in folds if other is not fold for image in other.seen]
+        temperature, threshold = _fit(calibration_part(others, {image.view.source for image in fold.seen}))
+        images += fold.seen
+        probabilities.append(apply_temperature(arrays(fold.seen)[1], temperature))
+        thresholds.append(np.full(len(fold.seen), threshold))
+    return _Shown(images, np.concatenate(probabilities), np.concatenate(thresholds))
+
+
+def _results(part: Subset, shown: _Shown) -> list[Result]:
+    images = [shown.images[row] for row in part.rows]
+    labels, log_odds = arrays(images)
+    probability = shown.probability[part.rows]
+    above = probability - shown.threshold[part.rows]  # a case is called malignant from 0 on
+    patients = np.array([image.view.patient for image in images])
+    figures = ranking_figures(labels, probability, patients, part) | point_figures(labels, above, 0.0)
+    for when, values in (("before", apply_temperature(log_odds, 1.0)), ("after", probability)):
+        figures[f"ECE {when} temperature scaling"] = calibration_error(labels, values, patients, part.resampling)
+    results = named(part, "image level", "images", figures)
+    if images[0].view.source not in BLOCKED_SOURCES:
+        whole, called = patient_maximum(patients, labels, probability), patient_maximum(patients, labels, above)
+        figures = ranking_figures(whole.labels, whole.scores, whole.patients, part)
+        results += named(
+            part, "patient level", f"{part.cluster}s", figures | point_figures(called.labels, called.scores, 0.0)
+        )
+    return results
+
+
+def _fold_results(fold: Fold) -> list[Result]:
+    """AUC of each fold on its own: how much folds differ."""
+    results = []
+    for part in subsets([image.view for image in fold.seen], parts=False):
+        images = [fold.seen[row] for row in part.rows]
+        if len({image.view.source for image in images}) == 1:
+            labels, log_odds = arrays(images)
+            patients = np.array([image.view.patient for image in images])
+            own = replace(part, split=f"{part.split} ({fold.name})")
+            results += named(own, "image level", "images", ranking_figures(labels, log_odds, patients, own))
+    return results
+
+
+def _curves(parts: Sequence[Subset], shown: _Shown) -> list[Line]:
+    lines = []
+    for part in parts:
+        labels, _ = arrays([shown.images[row] for row in part.rows])
+        if has_both(labels):
+            curve = roc(labels, shown.probability[part.rows])
+            lines.append(Line(f"{part.name}, images", curve.false_positive_rate, curve.sensitivity))
+    return lines

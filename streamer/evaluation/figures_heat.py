@@ -1,0 +1,43 @@
+"""From heat maps to figures: does the classifier look at the nodule?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from streamer.evaluation.figure import mean_figure
+from streamer.evaluation.measure_heat import MOST_IMAGES, HeatedNodule
+from streamer.evaluation.result import Result
+from streamer.evaluation.subsets import subsets
+
+_MEASURES: dict[str, Callable[[HeatedNodule], float]] = {
+    "Grad-CAM mass inside the nodule": lambda nodule: nodule.inside,
+    "share of the crop that is nodule (that mass by chance)": lambda nodule: nodule.area,
+    "Grad-CAM mass inside the nodule, less chance": lambda nodule: nodule.inside - nodule.area,
+    "Grad-CAM maximum inside the nodule (pointing game)": lambda nodule: nodule.hit,
+}
+HEAT_NOTE = (
+    f"Grad-CAM: the map of what raises the malignancy, on at most {MOST_IMAGES} held-out images with masks a source, "
+    "in the crop around the detector's box where it found the nodule, else around the true box. A classifier that "
+    "looks anywhere has the chance level."
+)
+
+
+def heat_results(nodules: Sequence[HeatedNodule]) -> list[Result]:
+    """Means over the nodules of each source."""
+    return [
+        Result(
+            name=name,
+            figure=mean_figure(
+                [measure(nodules[row]) for row in part.rows],
+                [nodules[row].view.patient for row in part.rows],
+                part.resampling,
+            ),
+            data=part.name,
+            split=part.split,
+            count_of="nodules",
+            clusters_of=f"{part.cluster}s",
+        )
+        for part in subsets([nodule.view for nodule in nodules], parts=False)
+        if len({nodules[row].view.source for row in part.rows}) == 1
+        for name, measure in _MEASURES.items()
+    ]

@@ -1,0 +1,148 @@
+"""Train source by test source: the main figures of one set of weights on each source, and the learning curve."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure as Plot
+
+from streamer.evaluation.classification import auc, auc_by_group
+from streamer.evaluation.detection import average_precision, sensitivity_at
+from streamer.evaluation.figure import Figure, mean_figure
+from streamer.evaluation.figures_classifier import has_both
+from streamer.evaluation.figures_detector import FALSE_POSITIVES_AN_IMAGE
+from streamer.evaluation.matching import match
+from streamer.evaluation.measure_classifier import ClassifiedView
+from streamer.evaluation.measure_detector import DetectedView
+from streamer.evaluation.measure_segmenter import OutlinedNodule
+from streamer.evaluation.plots import Line, draw_lines
+from streamer.evaluation.result import Matrix, MatrixRow, Result
+from streamer.evaluation.subsets import Subset, View, subsets
+from streamer.models.weights import ModelEntry
+
+MATRIX_NOTE = (
+    "Train source by test source: a source that the weights were trained on is tested on its held-out part, one they "
+    "have never seen counts whole and is marked external (networks that they were built on may have seen it); cells of "
+    "a column can so differ in their images."
+)
+_AMOUNT = re.compile(r"(\d+) images of (\d+) patients")
+_LEAST_OF_A_CURVE = 3
+
+
+def detector_cells(seen: Sequence[DetectedView]) -> list[Result]:
+    """AP50 and sensitivity of each source that shows nodules."""
+    cells = []
+    for part in _sources([image.view for image in seen]):
+        matches = match([seen[row].boxes for row in part.rows])
+        if matches.truths.any():
+            figures = {
+                "AP50": average_precision(matches, part.resampling),
+                f"sensitivity at {FALSE_POSITIVES_AN_IMAGE:g} false positives an image": sensitivity_at(
+                    matches, FALSE_POSITIVES_AN_IMAGE, part.resampling
+                ),
+            }
+            cells += [_cell(part, name, figure, "images") for name, figure in figures.items()]
+    return cells
+
+
+def segmenter_cells(seen: Sequence[OutlinedNodule]) -> list[Result]:
+    """Mean Dice of each source in the crops of the true boxes."""
+    return [
+        _cell(
+            part,
+            "Dice in the crop of the true box",
+            mean_figure(
+                [seen[row].dice for row in part.rows], [seen[row].view.patient for row in part.rows], part.resampling
+            ),
+            "nodules",
+        )
+        for part in _sources([nodule.view for nodule in seen])
+    ]
+
+
+def classifier_cells(seen: Sequence[ClassifiedView]) -> list[Result]:
+    """Image-level AUC of each source with both classes; the interval is clustered where images share a cluster."""
+    cells = []
+    for part in _sources([image.view for image in seen]):
+        images = [seen[row] for row in part.rows]
+        labels = np.array([image.malignant for image in images], np.bool_)
+        scores = [image.log_odds for image in images]
+        patients = [image.view.patient for image in images]
+        if has_both(labels):
+            alone = len(set(patients)) == len(patients)
+            figure = auc(labels, scores) if alone else auc_by_group(labels, scores, patients, part.resampling)
+            cells.append(_cell(part, "AUC, image level", figure, "images"))
+    return cells
+
+
+def matrix_row(weights: str, entry: ModelEntry, cells: Iterable[Result], external: Iterable[str]) -> MatrixRow:
+    """A row, labelled from the manifest.
+
+    Args:
+        weights: name of the folder.
+        entry: the network's entry.
+        cells: results by test source.
+        external: sources that the network has never seen.
+    """
+    training = entry.training
+    amounts = {source: _AMOUNT.match(text) for source, text in training.data.items()}
+    counts = {source: (int(amount[1]), int(amount[2])) for source, amount in amounts.items() if amount}
+    return MatrixRow(
+        weights=weights,
+        trained_on=tuple(source for source in amounts if counts.get(source) != (0, 0)),
+        left_out=training.config.get("leave_out") or "",
+        images=sum(images for images, _ in counts.values()),
+        patients=sum(patients for _, patients in counts.values()),
+        cells=tuple(cells),
+        external=frozenset(external),
+    )
+
+
+def learning_curves(matrix: Matrix, configs: Sequence[Mapping[str, Any]]) -> dict[str, Plot]:
+    """Each measure against the number of training patients, if three or more runs differ in nothing but their amount.
+
+    Args:
+        matrix: a row a run.
+        configs: their training configurations, in the order of the rows.
+    """
+    alike = all(_recipe(config) == _recipe(configs[0]) for config in configs)
+    if len(configs) < _LEAST_OF_A_CURVE or not alike or len({row.patients for row in matrix.rows}) < len(configs):
+        return {}
+    rows = sorted(matrix.rows, key=lambda row: row.patients)
+    plots = {}
+    for measure in matrix.measures:
+        lines = []
+        for source in matrix.sources:
+            points = [(row.patients, cell.figure.value) for row in rows if (cell := row.cell(measure, source))]
+            if points:
+                lines.append(Line(source, *np.array(points, np.float64).T))
+        name = re.sub(r"[^a-z0-9]+", "-", f"learning curve {measure}".lower())
+        plots[name] = draw_lines(lines, x="training patients", y=measure, x_range=(0.0, float(rows[-1].patients)))
+    return plots
+
+
+def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A training configuration without how much of each source it took."""
+    return {**config, "sources": sorted(config.get("sources", ()))}
+
+
+def _sources(views: Sequence[View]) -> list[Subset]:
+    return [
+        part
+        for part in subsets(views, parts=False)
+        if part.whole and len({views[row].source for row in part.rows}) == 1
+    ]
+
+
+def _cell(part: Subset, name: str, figure: Figure, count_of: str) -> Result:
+    return Result(
+        name=name,
+        figure=figure,
+        data=part.name,
+        split=part.split,
+        count_of=count_of,
+        clusters_of=count_of if figure.clusters == figure.count else f"{part.cluster}s",
+    )

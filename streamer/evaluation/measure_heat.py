@@ -1,0 +1,81 @@
+"""From pictures and a classifier's heat maps to how much of the heat lies inside the nodule."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, nan
+
+import numpy as np
+
+from streamer.data.pixels import Picture
+from streamer.data.samples import Sample
+from streamer.evaluation.matching import UNMATCHED, taken_truths
+from streamer.evaluation.measure_detector import image_boxes
+from streamer.evaluation.measure_segmenter import nodule_mask
+from streamer.evaluation.subsets import View, view_of
+from streamer.geometry import Box
+from streamer.models.detector import Detector
+from streamer.models.heatmap import HeatMaps
+
+MOST_IMAGES = 120
+"""Images of a source whose maps are made, evenly spread: neighbouring frames tell the same, and a map takes 0.1 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatedNodule:
+    """The heat map of one nodule.
+
+    Attributes:
+        view: what kind of nodule it is.
+        inside: share of the map's mass inside the nodule's mask, 0 to 1; NaN for a map that is 0 everywhere.
+        area: share of the crop that is nodule, 0 to 1: what `inside` would be by chance.
+        hit: 1 if the map is greatest inside the nodule, else 0; NaN for a map that is 0 everywhere.
+    """
+
+    view: View
+    inside: float
+    area: float
+    hit: float
+
+
+def spread(samples: Sequence[Sample]) -> list[Sample]:
+    """At most `MOST_IMAGES` of each source, evenly spread, in order."""
+    by_source: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_source[sample.source].append(sample)
+    return [sample for part in by_source.values() for sample in part[:: ceil(len(part) / MOST_IMAGES)]]
+
+
+def heat(picture: Picture, heat_maps: HeatMaps, detector: Detector | None, split: str) -> list[HeatedNodule]:
+    """The heat map of every true nodule, in the crop that the classifier sees: the detector's, where it found it.
+
+    Args:
+        picture: with a mask and at least one box.
+        heat_maps: of the classifier under evaluation.
+        detector: at its operating point; None for crops around the true boxes only.
+        split: name of the split in the results.
+    """
+    boxes = dict(enumerate(picture.boxes_xyxy))
+    if detector is not None:
+        detections = detector([picture.grey])[0]
+        taken = taken_truths(image_boxes(picture, detections))
+        found = {int(truth): detection.box_xyxy for truth, detection in zip(taken, detections, strict=True)}
+        found.pop(UNMATCHED, None)
+        boxes |= found
+    return [_nodule(picture, number, box, heat_maps, split) for number, box in boxes.items()]
+
+
+def _nodule(picture: Picture, number: int, box: Box, heat_maps: HeatMaps, split: str) -> HeatedNodule:
+    truth = picture.boxes_xyxy[number]
+    mask = nodule_mask(picture, truth).astype(np.uint8) * np.uint8(255)
+    nodule = heat_maps.crop(mask, box) > 127
+    warm = heat_maps.of_crop(heat_maps.crop(picture.grey, box))
+    mass = float(warm.sum())
+    return HeatedNodule(
+        view=view_of(picture, [truth], split),
+        inside=float(warm[nodule].sum()) / mass if mass else nan,
+        area=float(nodule.mean()),
+        hit=float(nodule.flat[int(np.argmax(warm))]) if mass else nan,
+    )

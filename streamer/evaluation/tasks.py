@@ -1,0 +1,107 @@
+"""What is done to evaluate each network, or the whole pipeline: run it, then make figures of what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from streamer.evaluation.bench import Bench
+from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
+from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
+from streamer.evaluation.figures_heat import HEAT_NOTE, heat_results
+from streamer.evaluation.figures_matrix import (
+    MATRIX_NOTE,
+    classifier_cells,
+    detector_cells,
+    learning_curves,
+    matrix_row,
+    segmenter_cells,
+)
+from streamer.evaluation.figures_pipeline import evaluate_tracks
+from streamer.evaluation.figures_segmenter import evaluate_outlines
+from streamer.evaluation.measure_segmenter import OutlinedNodule
+from streamer.evaluation.publish import has_out_of_fold
+from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
+from streamer.models.weights import Role
+
+
+def evaluate_subject(subject: str, bench: Bench, *, choosing: bool) -> Evaluation:
+    """All figures of a network, or of all three on clips.
+
+    Args:
+        subject: "detector", "segmenter", "classifier" or "pipeline".
+        bench: weights and data.
+        choosing: whether to choose an operating point on the way, and to report at it, where the subject has one.
+    """
+    if subject == "detector":
+        return _detector(bench, choosing=choosing)
+    if subject == "segmenter":
+        return _segmenter(bench)
+    if subject == "classifier":
+        return _classifier(bench, choosing=choosing)
+    return evaluate_tracks(bench.tracks(), bench.entry("detector").operating_point)
+
+
+def compare(role: Role, benches: Sequence[Bench]) -> Evaluation:
+    """The matrix of several runs of a network, and their learning curve if they differ in nothing but their amount."""
+    matrix = Matrix(rows=tuple(_row(bench, role, _CELLS[role](bench)) for bench in benches))
+    return Evaluation(
+        subject=role,
+        results=(),
+        plots=learning_curves(matrix, [bench.entry(role).training.config for bench in benches]),
+        settings={},
+        notes=(MATRIX_NOTE,),
+        matrix=matrix,
+    )
+
+
+def _detector(bench: Bench, *, choosing: bool) -> Evaluation:
+    seen = bench.detections()
+    chosen = choose_confidence(seen, bench.held_out("detector").sources_trained_on) if choosing else None
+    confidence = bench.entry("detector").operating_point if chosen is None else chosen.operating_point
+    return _with_row(bench, "detector", evaluate_detections(seen, confidence, chosen), detector_cells(seen))
+
+
+def _segmenter(bench: Bench) -> Evaluation:
+    seen = bench.outlines()
+    confidence, cut = bench.entry("detector").operating_point, bench.entry("segmenter").operating_point
+    cells = segmenter_cells([OutlinedNodule(nodule.view, nodule.true_crop.dice) for nodule in seen])
+    return _with_row(bench, "segmenter", evaluate_outlines(seen, confidence=confidence, cut=cut), cells)
+
+
+def _classifier(bench: Bench, *, choosing: bool) -> Evaluation:
+    entry = bench.entry("classifier")
+    seen = bench.log_odds()
+    temperature, threshold, chosen = entry.temperature, entry.operating_point, None
+    if choosing and not has_out_of_fold(entry):  # what was chosen out of fold is better than what would be chosen here
+        chosen = choose(calibration_part(seen, bench.held_out("classifier").sources_trained_on))
+        temperature, threshold = chosen.temperature or temperature, chosen.operating_point
+    evaluation = evaluate_probabilities(seen, temperature=temperature, threshold=threshold, chosen=chosen)
+    if heated := bench.heated():
+        evaluation = replace(
+            evaluation,
+            results=(*evaluation.results, *heat_results(heated)),
+            notes=(*evaluation.notes, HEAT_NOTE),
+        )
+    return _with_row(bench, "classifier", evaluation, classifier_cells(seen))
+
+
+_CELLS: dict[Role, Callable[[Bench], list[Result]]] = {
+    "detector": lambda bench: detector_cells(bench.detections()),
+    "segmenter": lambda bench: segmenter_cells(bench.outlines_of_true_boxes()),
+    "classifier": lambda bench: classifier_cells(bench.log_odds()),
+}
+
+
+def _with_row(bench: Bench, role: Role, evaluation: Evaluation, cells: Sequence[Result]) -> Evaluation:
+    return replace(
+        evaluation,
+        notes=(*evaluation.notes, MATRIX_NOTE),
+        matrix=Matrix(rows=(_row(bench, role, cells),)),
+    )
+
+
+def _row(bench: Bench, role: Role, cells: Sequence[Result]) -> MatrixRow:
+    trained_on = bench.held_out(role).sources_trained_on
+    external = {cell.data for cell in cells} - trained_on
+    return matrix_row(bench.weights.name, bench.entry(role), cells, external)

@@ -1,0 +1,138 @@
+"""What a live run looks like in a terminal: a status line while it goes, losses of the connection, a summary."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from rich import progress as bars
+from rich.console import Console
+from rich.text import Text
+
+from streamer.console import print_summary, stop_on_signal
+from streamer.engine import Engine
+from streamer.records import FrameResult, VideoSummary
+from streamer.run import Progress, refuse_result, run_live
+from streamer.settings import Settings
+from streamer.sources import Source, open_live
+from streamer.telemetry import LiveClock
+
+_RECENT = 60
+"""Frames over which rate and latency are shown: two seconds of a common camera."""
+
+
+def analyse_live(
+    uri: str, output: Path | None, *, settings: Settings, patient: str, loop: bool = False, seconds: float | None = None
+) -> int:
+    """Run a live source in the terminal until Ctrl-C, which is its normal end, or for some seconds.
+
+    Args:
+        uri: as for `open_live`.
+        output: folder of the results; below `results` by the source's name if None.
+        settings: how.
+        patient: identifier shown in the report.
+        loop: repeat a recording.
+        seconds: how long, from when the networks are loaded; without end if None.
+
+    Returns:
+        Exit code: 0.
+
+    Raises:
+        StreamerError: input, output, weights or device are not usable.
+    """
+    console, messages = Console(), Console(stderr=True)
+    with open_live(uri, loop=loop) as probe:  # a wrong address should not wait for the networks
+        folder = output or Path("results") / _folder_name(probe.name)
+    refuse_result(Path(uri), folder)
+    with messages.status("loading the networks (the first time on a machine takes longer)"):
+        engine = Engine(settings)
+    line = _StatusLine(messages)
+    with (
+        open_live(uri, loop=loop, on_event=line.event) as source,
+        line,
+        stop_on_signal(source.close),
+        _closed_after(source, seconds),
+    ):
+        report = run_live(source, folder, engine=engine, patient=patient, progress=line)
+    print_summary(console, report, folder)
+    return 0
+
+
+@contextmanager
+def _closed_after(source: Source, seconds: float | None) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, source.close)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+class _StatusLine(Progress):
+    """Time, frames, rate, latency and drops, and what happens to the connection."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = bars.Progress(
+            bars.SpinnerColumn(),
+            bars.TextColumn("{task.description}", markup=False),
+            bars.TimeElapsedColumn(),
+            bars.TextColumn("{task.fields[line]}", markup=False),
+            console=console,
+        )
+        self._task = bars.TaskID(0)
+        self._name = ""
+        self._frames = 0
+        self._clock = LiveClock()
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)
+
+    def __enter__(self) -> _StatusLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar.tasks:
+            self._bar.stop()
+
+    def start_video(self, source: Source) -> None:
+        self._name = source.name
+        self._task = self._bar.add_task(source.name, total=None, line="waiting for the first frame; Ctrl-C ends")
+        self._bar.start()
+
+    def frame(self, result: FrameResult) -> None:
+        self._frames += 1
+        self._clock.add(result)
+        self._recent.append((time.monotonic(), result.latency_ms or 0.0))
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        rate = (len(self._recent) - 1) / seconds if seconds > 0 else 0.0
+        latency_ms = median(latency for _, latency in self._recent)
+        self._bar.update(
+            self._task,
+            line=f"{self._frames} frames  {rate:.1f} fps  latency {latency_ms:.0f} ms  "
+            f"{self._clock.dropped_frames} dropped",
+        )
+
+    def end_video(self, summary: VideoSummary) -> None:
+        for warning in summary.warnings:
+            self._warn(f"{summary.name}: {warning}")
+
+    def event(self, message: str) -> None:
+        """Say what happened to the connection; called on the thread that reads."""
+        self._warn(f"{self._name}: {message}")
+
+    def _warn(self, message: str) -> None:
+        self._console.print(Text(f"warning: {message}", style="yellow"))
+
+
+def _folder_name(name: str) -> str:
+    """A folder's name out of a source's."""
+    stem = Path(name).stem if "://" not in name else name
+    return "".join(letter if letter.isalnum() or letter in "-_. " else "-" for letter in stem).strip("-. ") or "live"

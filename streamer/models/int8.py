@@ -1,0 +1,108 @@
+"""The int8 version of a network: whether its files are whole and its own, and whether it computes what it should.
+
+Integers are multiplied differently from one kind of processor to the next (some overflow), so each machine runs the
+network once on a synthetic probe image and compares the output with the one noted in the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from streamer.backends import Runner
+from streamer.errors import WeightsError
+from streamer.models.weights import Int8Version, ModelEntry, Role
+
+_RUNS = 16
+"""Numbers a channel in a summary at most."""
+
+_TOLERANCE = 0.1
+"""Largest difference of two summaries, as a share of the channel's largest number.
+
+The published networks differ by 0 between AVX512-VNNI and AMX, and by up to 0.02 without either.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Network:
+    """The int8 version of a role's network in a weights folder, as backends take it."""
+
+    folder: Path
+    role: Role
+    entry: ModelEntry
+    version: Int8Version
+
+    @property
+    def path(self) -> Path:
+        """OpenVINO's `.xml` file."""
+        return self.folder / self.version.file
+
+    def check_files(self) -> None:
+        """Check that the files are whole and were made from the weights in use.
+
+        Raises:
+            WeightsError: they are damaged, missing or stale.
+        """
+        version, entry = self.version, self.entry
+        if version.weights_sha256 != entry.sha256 or version.preprocessing != entry.preprocessing:
+            raise WeightsError(
+                f"the int8 version of the {self.role} was made from other weights: repeat `streamer quantise`"
+            )
+        for path, expected in ((self.path, version.xml_sha256), (self.path.with_suffix(".bin"), version.bin_sha256)):
+            try:
+                found = hashlib.sha256(path.read_bytes()).hexdigest()
+            except OSError as error:
+                raise WeightsError(
+                    f"cannot read the int8 version of the {self.role}, {path}: {error.strerror}"
+                ) from error
+            if found != expected:
+                raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore or remake it")
+
+    def check_output(self, runner: Runner) -> None:
+        """Check that `runner`, which runs this version, computes what it gave where it was made.
+
+        Raises:
+            WeightsError: it does not.
+        """
+        try:
+            found = summary(runner(probe_image(self.entry.preprocessing.size_wh)))
+        except RuntimeError as error:
+            raise WeightsError(f"the int8 version of the {self.role} does not run: {str(error).strip()}") from error
+        if not agree(found, self.version.probe):
+            raise WeightsError(f"the int8 version of the {self.role} computes something else on this processor")
+
+
+def probe_image(size_wh: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A synthetic picture, shape (1, height, width): grains on grey, darker in an ellipse; integer arithmetic only."""
+    width, height = size_wh
+    y, x = np.mgrid[:height, :width].astype(np.int64)
+    grain = (x // 2 * 73856093) ^ (y // 2 * 19349663)
+    grain = (grain * 83492791) & 0xFFFFFFFF
+    grain = (grain ^ (grain >> 15)) % 128
+    inside = ((2 * x - width) * 3 * height) ** 2 + ((2 * y - height) * 3 * width) ** 2 < (width * height) ** 2
+    return np.asarray(np.where(inside, 20 + grain // 4, 60 + grain)[None], np.uint8)
+
+
+def summary(output: npt.NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
+    """The output for one image in a few numbers: the means over equal runs of each channel.
+
+    Args:
+        output: shape (1, channels, ...), or (1, n) for one channel of n numbers.
+    """
+    channels = output[0].reshape(1 if output.ndim == 2 else output.shape[1], -1).astype(np.float64)
+    runs = min(_RUNS, channels.shape[1])
+    return tuple(tuple(round(float(part.mean()), 6) for part in np.array_split(channel, runs)) for channel in channels)
+
+
+def agree(found: tuple[tuple[float, ...], ...], expected: tuple[tuple[float, ...], ...]) -> bool:
+    """Whether two summaries are of the same output, up to what processors may round differently."""
+    if [len(channel) for channel in found] != [len(channel) for channel in expected]:
+        return False
+    return all(
+        np.abs(np.subtract(ours, theirs)).max() <= _TOLERANCE * np.abs(theirs).max()  # NaN agrees with nothing
+        for ours, theirs in zip(found, expected, strict=True)
+    )

@@ -1,0 +1,39 @@
+"""A reader's notes in a report that is already there: `report.json` and `report.html`, each replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from streamer.outputs.folder import PARTIAL, REPORT_HTML, REPORT_JSON, output_errors
+from streamer.outputs.html import with_reader_notes
+from streamer.schema import ReaderEntry, read_report
+
+
+def write_reader_notes(directory: Path, notes: Mapping[int, ReaderEntry]) -> None:
+    """Put what a reader says of the nodules into a finished report, in place of what was said before.
+
+    Args:
+        directory: the output folder of a finished study.
+        notes: by track number.
+
+    Raises:
+        InputError: there is no report in the folder.
+        OutputError: it cannot be written.
+    """
+    report = read_report(directory / REPORT_JSON)
+    nodules = [entry.model_copy(update={"reader": notes.get(entry.track)}) for entry in report.nodules]
+    report = report.model_copy(update={"nodules": nodules})
+    page = directory / REPORT_HTML
+    with output_errors(page):
+        _replace(page, with_reader_notes(page.read_text(encoding="utf-8"), report))
+    path = directory / REPORT_JSON
+    with output_errors(path):
+        _replace(path, report.model_dump_json(indent=2) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """At no moment is half of a file there."""
+    part = path.with_name(path.name + PARTIAL)
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,1 @@
+"""Post-training quantisation: int8 versions of trained networks, for OpenVINO on the CPU."""

@@ -1,0 +1,237 @@
+"""Live pictures from the network or a capture device, through PyAV (FFmpeg): connected again when they are lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import chain, repeat
+from time import perf_counter
+from types import TracebackType
+from typing import Self
+
+import av
+from av.codec.context import Flags
+
+from streamer.errors import InputError
+from streamer.records import Frame
+from streamer.sources.address import Address
+from streamer.sources.base import MAX_FRAME_PIXELS
+from streamer.sources.clock import Clock
+from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps
+from streamer.sources.pixels import Converter
+
+_OPEN_S = 10.0
+_READ_S = 5.0
+"""Silence after which a connection counts as lost. A camera sends many packets a second, whatever it sees."""
+_BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+_REORDERED = 64
+"""Packets whose arrival is remembered: more than a decoder holds back (16 in H.264 and HEVC)."""
+
+Listener = Callable[[str], None]
+"""Told in one line when a connection is lost and when it is back; called on the thread that reads."""
+
+
+class LiveStream:
+    """A live `Source` behind a URL or device. A lost connection is made again, for as long as it takes.
+
+    A picture that arrives damaged is left out. Closing ends the frames at the next packet, after silence within 5 s.
+
+    Args:
+        address: what to open.
+        on_event: told of losses and returns.
+
+    Raises:
+        InputError: it cannot be opened at first.
+    """
+
+    live = True
+    expected_frames: int | None = None
+
+    def __init__(self, address: Address, *, on_event: Listener = lambda _: None) -> None:
+        self.name = address.name
+        self._address, self._on_event = address, on_event
+        try:
+            first = _Connection(address)
+        except LIBRARY_ERRORS as error:
+            raise InputError(f"{self.name} cannot be opened: {_reason(error)}") from None  # the cause quotes the URL
+        self.fps, (self.width, self.height) = first.fps, first.size_wh
+        self._unread: _Connection | None = first
+        self._lock = threading.Lock()
+        self.duration_s = 0.0
+        self._arrived = self._losses = 0
+        self._lost_s = 0.0
+        self._closed = threading.Event()
+
+    @property
+    def complete(self) -> bool:
+        """True once closed, if the connection was never lost."""
+        return self._closed.is_set() and not self._losses
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line if the connection was ever lost."""
+        if not self._losses:
+            return ()
+        times = "once" if self._losses == 1 else f"{self._losses} times"
+        return (f"the connection was lost {times}, for {self._lost_s:.1f} s in all",)
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames as they arrive, until the source is closed.
+
+        Raises:
+            RuntimeError: called a second time.
+        """
+        connection = self._take_unread()
+        if connection is None:
+            if self._closed.is_set():
+                return
+            raise RuntimeError("a source gives its frames once; open it again")
+        began_s, silent_since_s = perf_counter(), None
+        delays_s = _delays_s()
+        while connection is not None:
+            offset_s = max(self.duration_s, perf_counter() - began_s) if self._losses else 0.0
+            with connection:
+                for frame in connection.frames(self.name, self._arrived, offset_s):
+                    if self._closed.is_set():
+                        break
+                    if silent_since_s is not None:
+                        self._returned(perf_counter() - silent_since_s)
+                        silent_since_s, delays_s = None, _delays_s()
+                    self._arrived = frame.index + 1
+                    self.duration_s = frame.time_s + 1 / self.fps
+                    yield frame
+            if self._closed.is_set():
+                break
+            if silent_since_s is None:
+                silent_since_s = perf_counter()
+                self._losses += 1
+                self._on_event(f"connection lost ({connection.ended_by}); trying to connect again")
+            connection = self._connect_again(delays_s)
+        if silent_since_s is not None:
+            self._lost_s += perf_counter() - silent_since_s
+
+    def close(self) -> None:
+        """End the frames; any thread may do so, and twice."""
+        self._closed.set()
+        unread = self._take_unread()
+        if unread is not None:
+            unread.close()
+
+    def _take_unread(self) -> _Connection | None:
+        """The first connection, for the thread that comes first: the one that reads, or one that closes."""
+        with self._lock:
+            unread, self._unread = self._unread, None
+            return unread
+
+    def _returned(self, after_s: float) -> None:
+        self._lost_s += after_s
+        self._on_event(f"connected again after {after_s:.1f} s")
+
+    def _connect_again(self, delays_s: Iterator[float]) -> _Connection | None:
+        while not self._closed.wait(next(delays_s)):
+            try:
+                return _Connection(self._address)
+            except (*LIBRARY_ERRORS, InputError):
+                continue
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Connection:
+    """One connection, from opening to loss.
+
+    Attributes:
+        fps, size_wh: nominal rate in frames per second, and size of the picture in pixels.
+        ended_by: why it was lost, once `frames` has ended.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.ended_by = ""
+        self._converter = Converter()
+        self._container = av.open(
+            address.location,
+            "r",
+            format=address.format,
+            options={"max_pixels": str(MAX_FRAME_PIXELS)},
+            container_options=address.options,
+            metadata_errors="replace",
+            timeout=(_OPEN_S, _READ_S),
+        )
+        try:
+            self._stream = main_video(self._container, address.name)
+            context = self._stream.codec_context
+            context.thread_count = 1  # frame threads hold pictures back
+            context.flags |= Flags.low_delay
+            context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+            self.fps = nominal_fps(self._stream) or FALLBACK_FPS
+            self.size_wh = self._stream.width, self._stream.height
+        except BaseException:
+            self._container.close()
+            raise
+
+    def frames(self, name: str, index: int, offset_s: float) -> Iterator[Frame]:
+        """Pictures as they arrive, until the connection is lost; numbered from `index` on, times from `offset_s` on."""
+        time_base = self._stream.time_base or Fraction(1, 90_000)
+        clock = Clock(fps=self.fps)
+        arrivals_s: dict[int | None, float] = {}
+        for packet in self._packets():
+            arrived_s = arrivals_s[packet.pts] = perf_counter()
+            if len(arrivals_s) > _REORDERED:
+                del arrivals_s[next(iter(arrivals_s))]
+            try:
+                for picture in packet.decode():
+                    if picture.is_corrupt:
+                        continue
+                    image = self._converter.rgb(picture)
+                    timestamp = None if picture.pts is None else picture.pts * time_base
+                    yield Frame(
+                        image=image,
+                        index=index,
+                        time_s=offset_s + clock.stamp(timestamp, picture.duration * time_base),
+                        video=name,
+                        decode_ms=(perf_counter() - arrived_s) * 1000,
+                        arrived_s=arrivals_s.get(picture.pts, arrived_s),
+                    )
+                    index += 1
+            except LIBRARY_ERRORS:
+                continue  # damaged on its way; the next key frame mends it
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._container.close()
+
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    yield packet
+            self.ended_by = "the sender ended it"
+        except LIBRARY_ERRORS as error:
+            self.ended_by = _reason(error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _delays_s() -> Iterator[float]:
+    return chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1]))
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, in FFmpeg's or the system's words and without the address, which may hold a password."""
+    if isinstance(error, av.error.ExitError):  # how PyAV's timeouts look
+        return "no data came in time"
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,77 @@
+"""A run as a weights folder: half-precision weights, and a manifest that says where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import torch
+from safetensors.torch import load_file
+
+from streamer.data.samples import Sample, describe
+from streamer.models.networks import CLASSES
+from streamer.models.weights import ModelEntry, Preprocessing, Training, save_half, write_entry
+from streamer.training.config import TrainingConfig
+from streamer.training.ingredients import Ingredients
+from streamer.training.loop import Run
+
+_LICENCE = "AGPL-3.0-or-later; trained on public research data (see the model card): research use only"
+
+
+def export(run: Run, config: TrainingConfig, ingredients: Ingredients, built_on: Mapping[str, str]) -> None:
+    """Write the best weights and the manifest into the run's folder.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    file = f"{config.role}.safetensors"
+    digest = save_half(load_file(run.best_weights), run.folder / file)
+    entry = ModelEntry(
+        file=file,
+        sha256=digest,
+        architecture=config.architecture,
+        preprocessing=Preprocessing(
+            view="frame" if config.role == "detector" else "crop",
+            size_wh=config.size_wh,
+            mean=config.mean,
+            std=config.std,
+            margin=0.0 if config.role == "detector" else config.margin,
+        ),
+        classes=CLASSES if config.role == "classifier" else ("nodule",),
+        operating_point=0.3 if config.role == "detector" else 0.5,
+        operating_point_source="the paper's published code" if config.role != "classifier" else "not yet chosen",
+        training=Training(
+            config=config.model_dump(mode="json"),
+            data=_data_summary(ingredients.train, config),
+            data_sha256=_data_digest(ingredients.train),
+            hours=round(run.state.seconds / 3600, 2),
+            epochs=run.state.epoch,
+            hardware=f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+            if run.device.type == "cpu"
+            else torch.cuda.get_device_name(),
+            versions={
+                name: version(name) for name in ("torch", "ultralytics", "segmentation-models-pytorch", "torchvision")
+            },
+            splits=ingredients.splits,
+            built_on=dict(built_on),
+        ),
+        licence=_LICENCE,
+    )
+    write_entry(run.folder, config.role, entry)
+
+
+def _data_summary(samples: list[Sample], config: TrainingConfig) -> dict[str, str]:
+    summary = {}
+    for source in config.sources:
+        summary[source] = describe([sample for sample in samples if sample.source == source])
+    if config.phantom:
+        summary["phantom"] = f"{config.phantom} simulated images"
+    return summary
+
+
+def _data_digest(samples: list[Sample]) -> str:
+    """sha256 over every training sample's name, frame, boxes and label: the same data give the same digest."""
+    lines = [f"{s.source} {s.image.name} {s.frame} {s.boxes_xyxy} {s.label}" for s in samples]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -1,0 +1,84 @@
+"""What a training builds on: tensors it starts from, networks it starts from or is taught by."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+
+from streamer.errors import DataError, WeightsError
+from streamer.models.weights import ModelEntry, Role, load_fitting, load_network, read_manifest
+from streamer.training.config import TrainingConfig
+
+
+def built_on(config: TrainingConfig, data: Path, weights: Path) -> dict[str, str]:
+    """SHA-256 of all that a training builds on: networks by role, "init" for a file of tensors.
+
+    Raises:
+        DataError: the file of tensors is missing.
+        WeightsError: a network is missing.
+    """
+    found: dict[str, str] = {role: entry.sha256 for role, entry in _networks(config, weights).items()}
+    if config.init is not None:
+        found["init"] = hashlib.sha256(_tensors(config.init, data).read_bytes()).hexdigest()
+    return found
+
+
+def knew_the_left_out(config: TrainingConfig, weights: Path) -> list[Role]:
+    """The networks a training builds on that did not leave out the same centre: they may have learned from it.
+
+    Raises:
+        WeightsError: a network is missing.
+    """
+    if config.leave_out is None:
+        return []
+    kind, _, name = config.leave_out.partition("=")
+    return [
+        role
+        for role, entry in _networks(config, weights).items()
+        if entry.training.config.get("leave_out") != config.leave_out
+        and not (kind == "source" and name not in entry.training.config.get("sources", ()))
+    ]
+
+
+def start_from(network: nn.Module, config: TrainingConfig, data: Path, weights: Path) -> int:
+    """Copy what an earlier network has learned; return how many tensors fitted.
+
+    Raises:
+        DataError: the file of tensors is missing.
+        WeightsError: the network is missing or damaged.
+    """
+    if config.init is not None:
+        return load_fitting(network, load_file(_tensors(config.init, data)))
+    if config.start_from_weights:
+        return load_fitting(network, load_network(weights, config.role, read_manifest(weights)).state_dict())
+    if config.encoder_from_segmenter:
+        segmenter = load_network(weights, "segmenter", read_manifest(weights)).state_dict()
+        return load_fitting(network, {name.removeprefix("encoder."): tensor for name, tensor in segmenter.items()})
+    return 0
+
+
+def _networks(config: TrainingConfig, weights: Path) -> dict[Role, ModelEntry]:
+    roles: list[Role] = []
+    if config.boxes_from_detector or config.self_training is not None:
+        roles.append("detector")
+    if config.init is None and config.start_from_weights:
+        roles.append(config.role)
+    elif config.init is None and config.encoder_from_segmenter:
+        roles.append("segmenter")
+    if not roles:
+        return {}
+    models = read_manifest(weights).models
+    for role in roles:
+        if role not in models:
+            raise WeightsError(f"{weights} has no {role} to build on: name another folder with --weights")
+    return {role: models[role] for role in roles}
+
+
+def _tensors(init: Path, data: Path) -> Path:
+    path = (data if data.is_dir() else data.parent) / init
+    if not path.is_file():
+        raise DataError(f"the configuration's starting tensors are missing: {path}")
+    return path

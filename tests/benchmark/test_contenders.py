@@ -1,0 +1,104 @@
+"""Streamer and the baselines on a clip of a few frames, with networks of random numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from streamer.benchmark.agreement import agreement
+from streamer.benchmark.baselines import OVERLAY, Baseline, BaselineName
+from streamer.benchmark.own import OwnAnalysis
+from streamer.benchmark.passes import Pass, stop_after
+from streamer.benchmark.peer_networks import NetworkKind
+from streamer.errors import SettingsError
+from streamer.settings import Settings
+from tests.command_line import clip_in, overlay_frames
+
+FRAMES = 6
+STAGES = {
+    BaselineName.naive: ["decode", "detect", "segment", "classify", "draw", "encode"],
+    BaselineName.ultralytics: ["decode, detect, track", "segment", "classify", "draw", "encode"],
+    BaselineName.supervision: ["detect", "track", "segment", "classify", "draw"],
+}
+needs_lap = pytest.mark.skipif(importlib.util.find_spec("lap") is None, reason="lap is not installed")
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def cpu_settings(random_engine_settings: Settings) -> Settings:
+    return random_engine_settings.with_runtime(device="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As large as the detector's input, so that letterboxes cannot differ."""
+    return clip_in(tmp_path_factory.mktemp("clip"), frames=FRAMES)
+
+
+@pytest.fixture(scope="module")
+def own(cpu_settings: Settings) -> OwnAnalysis:
+    return OwnAnalysis(cpu_settings)
+
+
+@pytest.fixture(scope="module")
+def own_pass(own: OwnAnalysis, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Pass:
+    return own.analyse(clip, tmp_path_factory.mktemp("own"), never)
+
+
+def test_own_analysis_notes_every_stage_of_every_frame(own_pass: Pass) -> None:
+    assert (own_pass.frames, own_pass.dropped_frames, len(own_pass.boxes)) == (FRAMES, 0, FRAMES)
+    assert set(own_pass.stages_ms) >= {"decode", "detect", "segment", "classify", "track", "draw", "encode"}
+    assert {len(times) for times in own_pass.stages_ms.values()} == {FRAMES}
+    assert len(own_pass.latency_ms) == FRAMES
+    assert all(0 < latency < 1000 * own_pass.elapsed_s for latency in own_pass.latency_ms)
+    # No frame leaves before its own stages are over.
+    for number, latency in enumerate(own_pass.latency_ms):
+        assert latency > own_pass.stages_ms["detect"][number] + own_pass.stages_ms["encode"][number]
+
+
+def test_own_analysis_stops_when_told(own: OwnAnalysis, clip: Path, tmp_path: Path) -> None:
+    assert own.analyse(clip, tmp_path, stop_after(0)).frames == 1
+
+
+def test_networks_alone(own: OwnAnalysis) -> None:
+    times = own.networks_ms()
+    assert list(times) == ["detector", "segmenter", "classifier"]
+    assert min(times.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (BaselineName.naive, NetworkKind.torch),
+        (BaselineName.supervision, NetworkKind.compiled),
+        pytest.param(BaselineName.ultralytics, NetworkKind.torch, marks=needs_lap),
+        pytest.param(BaselineName.naive, NetworkKind.compiled, marks=pytest.mark.slow),
+        pytest.param(BaselineName.supervision, NetworkKind.torch, marks=pytest.mark.slow),
+        pytest.param(BaselineName.ultralytics, NetworkKind.compiled, marks=[needs_lap, pytest.mark.slow]),
+    ],
+)
+def test_baseline_finds_the_same_boxes(
+    name: BaselineName, kind: NetworkKind, cpu_settings: Settings, clip: Path, own_pass: Pass, tmp_path: Path
+) -> None:
+    baseline = Baseline(name, kind, cpu_settings)
+    for _ in range(2):  # nothing of the first pass is left in the second
+        done = baseline.analyse(clip, tmp_path, never)
+        assert done.frames == overlay_frames(tmp_path / OVERLAY) == FRAMES
+        assert list(done.stages_ms) == STAGES[name]
+        assert {len(times) for times in done.stages_ms.values()} == {FRAMES}
+        assert len(done.latency_ms) == (0 if name is BaselineName.supervision else FRAMES)
+        assert agreement(own_pass.boxes, done.boxes).share == 1
+    assert baseline.analyse(clip, tmp_path, stop_after(0)).frames <= 1
+
+
+def test_ultralytics_without_its_solver_is_told_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, cpu_settings: Settings
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match="pip install lap"):
+        Baseline(BaselineName.ultralytics, NetworkKind.torch, cpu_settings)

@@ -1,0 +1,49 @@
+"""The page of figures and its plot; the table in a terminal."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import cv2
+from rich.console import Console
+
+from streamer.benchmark.agreement import Agreement
+from streamer.benchmark.page import BY_HAND, write_page
+from streamer.benchmark.table import tables
+from tests.benchmark.results import MACHINE, example
+
+
+def test_figures_change_and_what_is_written_by_hand_stays(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    write_page(example(), page)
+    first = page.read_text()
+    assert "**40.0** (30.0 to 50.0)" in first
+    assert "| naive, int8 | 6.0 (5.0 to 10.0) | 0.30 | 5.0 x |" in first
+    assert "a processor, 2 cores" in first
+    picture = cv2.imread(str(tmp_path / "performance.png"))
+    assert picture is not None
+    assert picture.std() > 10
+    page.write_text(first.partition(BY_HAND)[0] + BY_HAND + "\n\nIt is all in the networks.\n")
+    write_page(example().model_copy(update={"frames_per_second": 77.0}), page)
+    second = page.read_text()
+    assert "**77.0**" in second
+    assert second.endswith("It is all in the networks.\n")
+    assert second.count(BY_HAND) == 1
+
+
+def test_the_table_says_what_a_reader_must_know() -> None:
+    result = example()
+    off = Agreement(frames=10, share=0.3, same_boxes=False)
+    naive = result.baselines["naive"].model_copy(update={"agreement": off})
+    result = result.model_copy(
+        update={"baselines": {"naive": naive}, "machine": MACHINE.model_copy(update={"busy": True}), "complete": False}
+    )
+    written = StringIO()
+    Console(width=120, file=written).print(tables(result))
+    text = written.getvalue()
+    assert "NOT the same as streamer's" in text
+    assert "in 30% of 10 frames" in text
+    assert "busy before the start" in text
+    assert "stopped before the end" in text
+    assert "1.85 times that" in text

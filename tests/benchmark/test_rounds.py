@@ -1,0 +1,159 @@
+"""The course of a benchmark, with contenders that do as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import streamer.benchmark.rounds as rounds
+from streamer.benchmark.baselines import BaselineName
+from streamer.benchmark.passes import Facts, Pass
+from streamer.benchmark.peer_networks import NetworkKind
+from streamer.benchmark.result import BenchmarkResult
+from streamer.benchmark.rounds import Course, Plan
+from streamer.benchmark.streams import StreamsTrial
+from streamer.benchmark.worker import Entrant
+from streamer.errors import SettingsError
+from streamer.settings import Settings
+from streamer.sources import open_source
+from tests.benchmark.results import FACTS, done_pass
+from tests.command_line import clip_in
+
+
+class Stage:
+    """What all workers share: the order of calls, and what goes wrong."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.clip_frames: list[int] = []
+        self.interrupt_at: int | None = None
+        self.unusable: set[str] = set()
+        self.carries = 5
+
+
+class ActingWorker:
+    """Streamer does 100 frames a second, a baseline 20."""
+
+    stage: Stage
+
+    def __init__(self, entrant: Entrant, folder: Path) -> None:
+        self.entrant = entrant
+
+    def __enter__(self) -> ActingWorker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stage.calls.append(f"end {self.entrant.name}")
+
+    def wait_until_loaded(self) -> None:
+        if self.entrant.name in self.stage.unusable:
+            raise SettingsError(f"{self.entrant.name} needs something")
+
+    def analyse(self, clip: Path, seconds: float, tick: Callable[[float], None]) -> Pass:
+        self.stage.calls.append(f"{self.entrant.name} {clip.stem}")
+        with open_source(clip) as source:
+            self.stage.clip_frames.append(sum(1 for _ in source.frames()))
+        tick(seconds)
+        if len(self.stage.calls) == self.stage.interrupt_at:
+            raise KeyboardInterrupt
+        return done_pass(100 if self.entrant.baseline is None else 20, 1.0)
+
+    def break_off(self) -> Pass | None:
+        return done_pass(7, 0.1)
+
+    def networks_ms(self) -> dict[str, float]:
+        return {"detector": 2.0}
+
+    def facts(self) -> Facts:
+        return FACTS
+
+    def live_streams(self, clip: Path, count: int, seconds: float) -> StreamsTrial:
+        held = count <= self.stage.carries
+        return StreamsTrial(
+            streams=count, frames_per_second=25, pace=25, dropped_frames=0 if held else 3, latency_ms=None, held=held
+        )
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    ActingWorker.stage = Stage()
+    monkeypatch.setattr(rounds, "Worker", ActingWorker)
+    return ActingWorker.stage
+
+
+def course(tmp_path: Path, **options: Any) -> Course:
+    plan = Plan(
+        settings=Settings(), recording=clip_in(tmp_path, frames=40), seconds=1.0, rounds=2,
+        baselines=[BaselineName.naive, BaselineName.supervision],
+    )  # fmt: skip
+    return Course(replace(plan, **options), tmp_path, lambda *_: None)
+
+
+def measured(run: Course) -> BenchmarkResult:
+    run.run()
+    result = run.result()
+    assert result is not None
+    return result
+
+
+def test_contenders_take_turns_on_the_same_frames(stage: Stage, tmp_path: Path) -> None:
+    result = measured(course(tmp_path))
+    names = ["streamer", "naive", "supervision"]
+    turns = [f"{name} recording" for name in names] + 2 * [f"{name} clip" for name in names]
+    assert [call for call in stage.calls if not call.startswith("end")] == turns
+    assert result.clip.frames_looped == 20  # of 40: as many as the slowest does in its time
+    # Long enough for the fastest: 100 frames a second for a second, and a fifth more.
+    assert stage.clip_frames == 3 * [25] + 6 * [120]
+    assert result.speedup_over_baseline == {"naive": 5, "supervision": 5}
+    assert (result.rounds, result.complete, result.streams) == (2, True, None)
+    assert result.floor_ratio == 5
+    assert sorted(stage.calls[-3:]) == ["end naive", "end streamer", "end supervision"]
+
+
+def test_kinds_of_networks_are_told_apart() -> None:
+    plan = Plan(
+        settings=Settings(), recording=Path(), seconds=1, baselines=[BaselineName.naive], kinds=list(NetworkKind)
+    )
+    assert [entrant.name for entrant in plan.entrants()] == ["streamer", "naive", "naive-compiled"]
+    assert plan.measured_s == 9
+
+
+def test_ctrl_c_keeps_what_was_measured(stage: Stage, tmp_path: Path) -> None:
+    stage.interrupt_at = 7  # streamer's second round
+    run = course(tmp_path)
+    result = measured(run)
+    assert (run.interrupted, result.complete) == (True, False)
+    assert list(result.frames_per_second_of_rounds) == pytest.approx([100, 70])
+    assert list(result.baselines["supervision"].frames_per_second_of_rounds) == [20]
+    assert result.device == "a device"
+
+
+def test_ctrl_c_before_anything_was_measured(stage: Stage, tmp_path: Path) -> None:
+    stage.interrupt_at = 2
+    run = course(tmp_path)
+    run.run()
+    assert run.interrupted
+    assert run.result() is None
+
+
+def test_a_baseline_that_cannot_be_loaded_is_left_out_or_an_error(stage: Stage, tmp_path: Path) -> None:
+    stage.unusable = {"supervision"}
+    run = course(tmp_path, needed=False)
+    assert set(measured(run).baselines) == {"naive"}
+    assert run.left_out == ["supervision needs something"]
+    with pytest.raises(SettingsError, match="needs something"):
+        course(tmp_path).run()
+
+
+def test_live_streams(stage: Stage, tmp_path: Path) -> None:
+    result = measured(course(tmp_path, streams="auto", baselines=[]))
+    assert result.streams is not None
+    assert result.streams.held == 5
+    assert [trial.streams for trial in result.streams.trials] == [1, 2, 4, 8, 6, 5]
+    one = measured(course(tmp_path, streams=6, baselines=[])).streams
+    assert one is not None
+    assert (one.held, len(one.trials)) == (0, 1)

@@ -1,0 +1,32 @@
+"""A folder or a manifest, in the splits asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streamer.data.dataset import load_dataset
+from streamer.data.manifest import write_manifest
+from streamer.errors import DataError
+from tests.data.made_up import sample
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no training data at"):
+        load_dataset(tmp_path / "absent")
+
+
+def test_a_manifest_with_a_centre_left_out(tmp_path: Path) -> None:
+    samples = [sample(patient="1", hospital="A"), sample(patient="2", hospital="B"), sample(patient="3", split="val")]
+    write_manifest(samples, tmp_path / "data.csv")
+    dataset = load_dataset(tmp_path / "data.csv", left_out="hospital=B")
+    assert {item.patient: item.split for item in dataset.samples} == {"1": "train", "2": "test", "3": "val"}
+
+
+def test_a_public_set_left_out(data_dir: Path) -> None:
+    dataset = load_dataset(data_dir, left_out="vendor=layout 686x528")
+    left = {item.image.name for item in dataset.samples if item.split == "test"}
+    assert len(left) == 19  # clips of that layout
+    assert dataset.splits["cine"] == "as published; vendor=layout 686x528 is test"
+    assert dataset.splits["ddti"] == "as published"

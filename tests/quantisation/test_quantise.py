@@ -1,0 +1,81 @@
+"""`streamer quantise` from data to files, with a detector of random weights; its int8 version then runs."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamer.backends.openvino_cpu import OpenVinoBackend
+from streamer.errors import OutputError, StreamerError
+from streamer.models.int8 import probe_image
+from streamer.models.loading import load_runner
+from streamer.models.weights import Int8Version, int8_files, read_manifest, write_entry
+from streamer.quantisation.command import quantise
+from tests.command_line import Cli
+from tests.random_weights import entry
+from tests.training.tiny import config, write_data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def folder(weights_folder: Path, tmp_path: Path) -> Path:
+    """The random detector alone, said to be trained on the tiny data."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    shutil.copy(weights_folder / "detector.safetensors", folder)
+    made = entry("detector", read_manifest(weights_folder).models["detector"].sha256)
+    training = made.training.model_copy(update={"config": config("detector").model_dump(mode="json")})
+    write_entry(folder, "detector", made.model_copy(update={"training": training}))
+    return folder
+
+
+def version(folder: Path) -> Int8Version:
+    made = read_manifest(folder).models["detector"].int8
+    assert made is not None
+    return made
+
+
+def test_from_data_to_a_network_that_runs(folder: Path, data: Path, cli: Cli) -> None:
+    assert cli("quantise", "--data", data, "--weights", folder, "--images", "4") == 0
+    made, (xml, binary) = version(folder), int8_files(folder, "detector")
+    assert sorted((folder / "int8").iterdir()) == [binary, xml]
+    assert hashlib.sha256(xml.read_bytes()).hexdigest() == made.xml_sha256
+    assert hashlib.sha256(binary.read_bytes()).hexdigest() == made.bin_sha256
+    assert made.weights_sha256 == read_manifest(folder).models["detector"].sha256
+    assert (made.file, made.calibration) == ("int8/detector.xml", {"tiny": 4})
+    assert binary.stat().st_size < 0.6 * (folder / "detector.safetensors").stat().st_size  # a byte where there were two
+    assert str(folder).encode() not in xml.read_bytes()
+
+    image = probe_image((96, 64))
+    outputs = {}
+    for precision in ("auto", "int8", "fp32"):
+        backend = OpenVinoBackend(1, precision=precision)
+        outputs[precision] = load_runner(folder, "detector", read_manifest(folder), backend)(image)
+        assert backend.warnings == ()
+        assert backend.precision == precision or precision == "auto"
+    boxes, exact = outputs["int8"][0, :4], outputs["fp32"][0, :4]
+    assert 0 < np.abs(boxes - exact).mean() < 2
+    scores, exact_scores = outputs["int8"][0, 4], outputs["fp32"][0, 4]
+    assert np.abs(scores - exact_scores).max() < 0.1 * exact_scores.max()  # its three levels score 1 : 4 : 16
+
+
+def test_a_folder_that_cannot_be_written(folder: Path, data: Path) -> None:
+    (folder / "int8").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*detector\.xml"):
+        quantise(data, folder, images=2)
+    assert read_manifest(folder).models["detector"].int8 is None
+
+
+def test_without_nncf(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(StreamerError, match=r"needs nncf: python -m pip install 'streamer\[quantise\]'"):
+        quantise(data, folder, images=2)

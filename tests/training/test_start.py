@@ -1,0 +1,78 @@
+"""What a training builds on, and what is recorded of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from streamer.errors import DataError, WeightsError
+from streamer.models.networks import build_detector
+from streamer.models.weights import load_network, read_manifest, write_entry
+from streamer.training.start import built_on, knew_the_left_out, start_from
+from tests.training.tiny import config
+
+
+@pytest.mark.parametrize(
+    ("role", "changes", "roles"),
+    [
+        ("detector", {}, []),
+        ("detector", {"self_training": 0.35}, ["detector"]),
+        ("detector", {"start_from_weights": True}, ["detector"]),
+        ("classifier", {"boxes_from_detector": True, "encoder_from_segmenter": True}, ["detector", "segmenter"]),
+        ("classifier", {"start_from_weights": True}, ["classifier"]),
+    ],
+)
+def test_the_networks_it_builds_on_are_recorded(
+    role: str, changes: Mapping[str, object], roles: list[str], weights_folder: Path
+) -> None:
+    models = read_manifest(weights_folder).models
+    found = built_on(config(role, **changes), Path("data"), weights_folder)
+    assert found == {name: entry.sha256 for name, entry in models.items() if name in roles}
+    assert len(found) == len(roles)
+
+
+def test_a_file_of_tensors_is_recorded(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "start.safetensors")
+    settings = config("detector", init="start.safetensors", start_from_weights=True)  # the file comes first
+    digest = sha256((tmp_path / "start.safetensors").read_bytes()).hexdigest()
+    assert built_on(settings, tmp_path, tmp_path) == {"init": digest}
+    with pytest.raises(DataError, match="starting tensors are missing"):
+        built_on(config("detector", init="absent"), tmp_path, tmp_path)
+
+
+def test_a_network_that_is_not_there(weights_folder: Path, tmp_path: Path) -> None:
+    write_entry(tmp_path, "segmenter", read_manifest(weights_folder).models["segmenter"])
+    with pytest.raises(WeightsError, match="has no detector to build on"):
+        built_on(config("detector", self_training=0.5), tmp_path, tmp_path)
+
+
+def test_starting_from_the_weights(weights_folder: Path) -> None:
+    published = load_network(weights_folder, "detector", read_manifest(weights_folder)).state_dict()
+    network = build_detector("yolov5n")
+    settings = config("detector", start_from_weights=True)
+    assert start_from(network, settings, Path("data"), weights_folder) == len(published)
+    assert all(torch.equal(tensor, published[name]) for name, tensor in network.state_dict().items())
+    assert start_from(network, config("detector"), Path("data"), weights_folder) == 0
+
+
+def test_a_teacher_that_knew_the_left_out_centre_is_named(weights_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(weights_folder, tmp_path / "weights")
+    entry = read_manifest(weights_folder).models["detector"]
+    training = {"sources": {"city": {}}, "leave_out": "hospital=A"}
+    update = {"training": entry.training.model_copy(update={"config": training})}
+    write_entry(tmp_path / "weights", "detector", entry.model_copy(update=update))
+    for left_out, expected in [
+        (None, []),
+        ("hospital=A", []),
+        ("hospital=B", ["detector"]),
+        ("source=city", ["detector"]),
+        ("source=elsewhere", []),
+    ]:
+        settings = config("detector", self_training=0.5, leave_out=left_out)
+        assert knew_the_left_out(settings, tmp_path / "weights") == expected, left_out
