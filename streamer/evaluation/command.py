@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamer.data.samples import Split
-from streamer.errors import DataError
+from streamer.errors import DataError, DeviceError
 from streamer.evaluation.bench import Bench
 from streamer.evaluation.figures_folds import evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.folds import coverage, fold_bench, predict_folds
@@ -55,10 +56,11 @@ def evaluate(
     folder, bench = EvaluationFolder(output), Bench(data, weights, split, runtime or RuntimeSettings())
     evaluation = evaluate_subject(subject, bench, choosing=update)
     if update:
-        update_manifest(weights, evaluation)
         for role in ROLES:
             if role == subject:
-                note_int8_cost(role, data, weights, split)
+                with contextlib.suppress(DeviceError):  # no int8 on this processor: what was measured last stands
+                    note_int8_cost(role, data, weights, split)
+        update_manifest(weights, evaluation)
     folder.write(evaluation, {str(role): entry for role, entry in read_manifest(weights).models.items()})
     _print_summary(evaluation, output)
     return evaluation

@@ -34,7 +34,7 @@ from streamer.records import FrameResult, StudyReport
 from streamer.schema import read_frames
 from streamer.settings import Settings
 
-_QUEUED_FRAMES = 8
+_QUEUED_FRAMES = 3
 _QUEUED_BYTES = 256 * 2**20  # two frames of 8K, so that large frames do not fill the memory
 
 StageTimer = Callable[[str, float], None]
