@@ -63,8 +63,9 @@ def _draw(result: BenchmarkResult) -> Figure:
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(8, 2.9), layout="constrained")
         axes = figure.subplots()
-        _stack(axes, 2, stages)
-        _stack(axes, 1, result.networks_ms)
+        widest_ms = max(sum(stages.values()), between_ms)
+        _stack(axes, 2, stages, widest_ms)
+        _stack(axes, 1, result.networks_ms, widest_ms)
         axes.barh(0, between_ms, color="#999999", height=0.6)
         axes.text(between_ms, 0, f" {between_ms:.1f} ms: {result.frames_per_second:.1f} frames/s", va="center")
         axes.axvline(1000 / result.clip.frames_per_second, color="black", linewidth=0.8, linestyle="--")
@@ -75,11 +76,12 @@ def _draw(result: BenchmarkResult) -> Figure:
     return figure
 
 
-def _stack(axes: mpl.axes.Axes, row: int, parts: dict[str, float]) -> None:
+def _stack(axes: mpl.axes.Axes, row: int, parts: dict[str, float], widest_ms: float) -> None:
+    """One bar; a part is named where its name has room."""
     left, total = 0.0, sum(parts.values())
     for name, value in parts.items():
         axes.barh(row, value, left=left, height=0.6, color=_COLOURS.get(name, "#999999"))
-        if value > 0.07 * total:
+        if value > 0.07 * widest_ms:
             axes.text(left + value / 2, row, f"{name}\n{value:.1f}", ha="center", va="center", fontsize=7)
         left += value
     axes.text(left, row, f" {total:.1f}", va="center")
