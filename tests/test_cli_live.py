@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ import streamer.live_console
 from streamer.schema import read_report
 from tests.command_line import Cli, clip_in, overlay_frames
 from tests.fakes import FakeEngine
-from tests.live_fakes import until
 
 
 @pytest.fixture(autouse=True)
@@ -34,23 +30,6 @@ def test_a_clip_as_a_live_picture(cli: Cli, tmp_path: Path, capsys: pytest.Captu
     assert " frames dropped" in captured.out
     assert "results/Hals links/report.html" in captured.out
     assert "Hals links.mp4" in captured.err
-
-
-def test_ctrl_c_is_the_normal_end(cli: Cli, tmp_path: Path) -> None:
-    clip_in(tmp_path)
-    lines = tmp_path / "out" / "frames.jsonl.partial"
-
-    def interrupt() -> None:
-        assert until(lambda: lines.exists() and lines.read_bytes().count(b"\n") > 3)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    assert cli("run", "--live", "--source", "clip.mp4", "--loop", "--output", "out") == 0
-    thread.join()
-    report = read_report(tmp_path / "out" / "report.json")
-    assert report.complete
-    assert report.videos[0].frames > 3
 
 
 @pytest.mark.parametrize(

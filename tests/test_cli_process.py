@@ -70,6 +70,23 @@ def test_a_signal_ends_a_run_with_a_partial_result(tmp_path: Path, config: Path,
 
 
 @pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_the_normal_end_of_a_live_run(tmp_path: Path, config: Path, number: signal.Signals) -> None:
+    clip_in(tmp_path)
+    output = tmp_path / "out"
+    arguments = ("run", "--live", "--source", "clip.mp4", "--loop", "--config", config, "--output", output)
+    process = start(tmp_path, *arguments)
+    await_frames(process, output, 5)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    report = read_report(output / "report.json")
+    assert report.complete
+    assert report.videos[0].frames >= 5
+    assert overlay_frames(output / "overlay.mp4") == report.videos[0].frames
+
+
+@pytest.mark.usefixtures("engine")
 def test_a_killed_run_leaves_no_final_file(tmp_path: Path, config: Path, cli: Cli, ready: None) -> None:
     clip_in(tmp_path, frames=4000)
     output = tmp_path / "out"
