@@ -15,6 +15,7 @@ from streamer.models.networks import MALIGNANT, GreyInput, build_classifier
 from streamer.training.config import TrainingConfig
 from streamer.training.crops import as_input, training_crop
 from streamer.training.loop import Batch
+from streamer.training.precision import Forward
 
 
 class ClassifierTask:
@@ -45,9 +46,9 @@ class ClassifierTask:
             crops = [self._crop(self.train[index], size, rng) for index in chosen]
             yield {"image": as_input(crops, self.config), "label": torch.from_numpy(labels[chosen])}
 
-    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+    def loss(self, forward: Forward, batch: Batch) -> torch.Tensor:
         """Cross entropy on logits, labels smoothed by 0.05."""
-        return self._cross_entropy(network(batch["image"]), batch["label"])  # type: ignore[no-any-return]
+        return self._cross_entropy(forward(batch["image"]), batch["label"])  # type: ignore[no-any-return]
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """AUC (nan without both classes) and log loss at image level, over all validation pictures and by source."""

@@ -20,6 +20,7 @@ from streamer.models.networks import GreyInput, build_detector
 from streamer.training.augment import Grey, photometric, place
 from streamer.training.config import TrainingConfig
 from streamer.training.loop import Batch
+from streamer.training.precision import Forward
 
 LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
 """Weights of the loss terms: ultralytics' defaults for its anchor-free head."""
@@ -51,9 +52,9 @@ class DetectorTask:
             chosen = order[start : start + self.config.batch]
             yield _collate([self._canvas(int(index), size, rng) for index in chosen], self.config)
 
-    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+    def loss(self, forward: Forward, batch: Batch) -> torch.Tensor:
         """Box, class and distribution-focal loss, summed over terms and averaged over the batch."""
-        terms, _ = network.loss(dict(batch))  # type: ignore[operator]
+        terms, _ = self.network.loss(dict(batch), forward(batch["img"]))  # type: ignore[operator]
         return terms.sum() / len(batch["img"])  # type: ignore[no-any-return]
 
     def validate(self, network: nn.Module) -> dict[str, float]:

@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from streamer.errors import DataError, OutputError
 from streamer.training.config import TrainingConfig
+from streamer.training.precision import Forward, mixed_precision
 
 Batch = Mapping[str, torch.Tensor]
 Observer = Callable[[int, Mapping[str, float]], None]
@@ -40,8 +41,8 @@ class Task(Protocol):
     def steps(self) -> int:
         """Batches an epoch."""
 
-    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """The loss to minimise, a scalar."""
+    def loss(self, forward: Forward, batch: Batch) -> torch.Tensor:
+        """The loss to minimise, a scalar; `forward` runs the network in the training's precision."""
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures on the validation split."""
@@ -79,6 +80,7 @@ class Run:
         self.observer = observer
         self.network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        self.forward = mixed_precision(self.network, device) if config.mixed_precision else self.network
         self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         self.optimizer = torch.optim.AdamW(_groups(self.network, config.weight_decay), lr=config.learning_rate)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -134,7 +136,7 @@ class Run:
         self.network.train()
         losses = []
         for batch in self.task.batches(rng):
-            loss = self.task.loss(self.network, {name: tensor.to(self.device) for name, tensor in batch.items()})
+            loss = self.task.loss(self.forward, {name: tensor.to(self.device) for name, tensor in batch.items()})
             if not torch.isfinite(loss):
                 raise DataError(f"the loss became {loss.item()} in epoch {self.state.epoch}: lower learning_rate")
             self.optimizer.zero_grad(set_to_none=True)

@@ -15,6 +15,7 @@ from streamer.models.networks import GreyInput, build_segmenter
 from streamer.training.config import TrainingConfig
 from streamer.training.crops import as_input, training_crop
 from streamer.training.loop import Batch
+from streamer.training.precision import Forward
 
 
 class SegmenterTask:
@@ -50,9 +51,9 @@ class SegmenterTask:
             truth = torch.from_numpy(np.stack(masks)).float().div_(255).unsqueeze(1)
             yield {"image": as_input(crops, self.config), "mask": (truth > 0.5).float()}
 
-    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+    def loss(self, forward: Forward, batch: Batch) -> torch.Tensor:
         """0.5 binary cross entropy + 0.5 Dice loss, as in the paper's code."""
-        logits = network(batch["image"])
+        logits = forward(batch["image"])
         cross_entropy: torch.Tensor = self._cross_entropy(logits, batch["mask"])
         dice: torch.Tensor = self._dice(logits, batch["mask"])
         return 0.5 * cross_entropy + 0.5 * dice
