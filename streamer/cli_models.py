@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from streamer.errors import DataError
-from streamer.options import Device, DeviceOption
+from streamer.options import ConfigOption, Device, DeviceOption, settings_of
 
 
 class Network(StrEnum):
@@ -105,8 +105,11 @@ def evaluate(
     split: Annotated[
         SplitName, typer.Option(help="Split of the sources trained on; sources never trained on count whole.")
     ] = SplitName.val,
+    config: ConfigOption = None,
     device: DeviceOption = None,
-    precision: Annotated[Precision, typer.Option(help="Arithmetic on a CPU; auto: as in use.")] = Precision.auto,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Arithmetic on a CPU; default: the configuration's, else auto.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
     update_manifest: Annotated[
         bool,
@@ -120,25 +123,30 @@ def evaluate(
     """Measure accuracy with 95 % intervals: figures, tables, plots and one page."""
     from streamer.assets import weights_dir
     from streamer.evaluation import command
-    from streamer.settings import RuntimeSettings
 
-    published = weights or weights_dir()
-    runtime = RuntimeSettings(device=(device or Device.auto).value, precision=precision.value, threads=threads)
+    settings = settings_of(config, device)
+    if threads:
+        settings = settings.with_runtime(threads=threads)
+    if precision is not None:
+        settings = settings.with_runtime(precision=precision.value)
+    if update_manifest and config is not None:
+        raise DataError("--update-manifest stores figures of the default settings: leave out --config")
+    published = weights or settings.weights or weights_dir()
     name = subject.value
     if folds:
         folder = output or Path("evaluation") / f"{name}-folds"
         command.evaluate_folds(
-            name, runs or [], data, folder, weights=published, runtime=runtime, update=update_manifest
+            name, runs or [], data, folder, weights=published, settings=settings, update=update_manifest
         )
     elif runs:
         if update_manifest:
             raise DataError("--update-manifest stores figures of one weights folder: name no runs, or say --folds")
         folder = output or Path("evaluation") / f"{name}-matrix"
-        command.evaluate_matrix(name, runs, data, folder, weights=published, split=split.value, runtime=runtime)
+        command.evaluate_matrix(name, runs, data, folder, weights=published, split=split.value, settings=settings)
     else:
         folder = output or Path("evaluation") / name
         command.evaluate(
-            name, data, folder, weights=published, split=split.value, runtime=runtime, update=update_manifest
+            name, data, folder, weights=published, split=split.value, settings=settings, update=update_manifest
         )
 
 

@@ -17,15 +17,28 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML file of settings (see configs/).")]
+PRESETS = ("fast", "balanced", "paper")
+"""Configuration files that come with streamer and can be named without path; docs/performance.md compares them."""
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help=f"YAML file of settings (see configs/), or a preset: {', '.join(PRESETS)}."),
+]
 DeviceOption = Annotated[
     Device | None, typer.Option("--device", help="Where to run; default: the configuration's, else auto.")
 ]
 
 
 def settings_of(config: Path | None, device: Device | None) -> Any:
-    """The settings of a configuration file (or the defaults), on the device asked for."""
+    """The settings of a configuration file or preset (or the defaults), on the device asked for.
+
+    Raises:
+        SettingsError: the file is missing or wrong.
+    """
+    from streamer.assets import configs_dir
     from streamer.settings import load_settings
 
+    if config is not None and str(config) in PRESETS and not config.exists():
+        config = configs_dir() / f"{config}.yaml"
     settings = load_settings(config)
     return settings if device is None else settings.with_runtime(device=device.value)

@@ -33,6 +33,7 @@ class NetworksOf(StrEnum):
     torch = "torch"
     compiled = "compiled"
     both = "both"
+    paper = "paper"
 
 
 @benchmark.callback(invoke_without_command=True)
@@ -45,7 +46,8 @@ def benchmark_engine(
         list[Against] | None, typer.Option(help="Compare with this; repeat for more. All: those that can be loaded.")
     ] = None,
     baseline_networks: Annotated[
-        NetworksOf, typer.Option(help="What runs the baselines' networks: torch, or the ones streamer compiles.")
+        NetworksOf,
+        typer.Option(help="The baselines' networks: torch, those streamer compiles, or torch at the paper's 512 px."),
     ] = NetworksOf.torch,
     streams: Annotated[
         str, typer.Option(help="Also try so many live copies of the clip at once; auto: as many as drop no frame.")
@@ -101,7 +103,9 @@ def _baselines(chosen: list[Against]) -> Any:
 def _kinds(chosen: NetworksOf) -> Any:
     from streamer.benchmark.peer_networks import NetworkKind
 
-    return [kind for kind in NetworkKind if chosen.value in (kind.value, NetworksOf.both)]
+    if chosen is NetworksOf.both:
+        return [NetworkKind.torch, NetworkKind.compiled]
+    return [NetworkKind(chosen.value)]
 
 
 def _streams(text: str) -> int | Literal["auto"] | None:

@@ -1,6 +1,6 @@
 """The published networks as a user of the baselines would hold them: torch modules, or compiled by our backend.
 
-The preprocessing is the one they were trained with, so that the boxes can agree.
+The preprocessing is the one they were trained with, so that the boxes can agree; the kind "paper" enlarges the input.
 """
 
 from __future__ import annotations
@@ -29,20 +29,23 @@ from streamer.models.classifier import Classifier
 from streamer.models.loading import load_runner
 from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import Role, load_network, read_manifest
+from streamer.models.weights import ModelEntry, Role, load_network, read_manifest
 from streamer.settings import RuntimeSettings, Settings
 
 Grey = npt.NDArray[np.uint8]
 Bgr = npt.NDArray[np.uint8]
 _TRIALS = 3
+PAPER_INPUT_PX = 512
+"""Side of all three networks' input in the code published with Radiology 2023."""
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the networks were trained
 
 
 class NetworkKind(StrEnum):
-    """What runs the baselines' networks."""
+    """What runs the baselines' networks: torch, our compiled ones, or torch with the published code's input size."""
 
     torch = "torch"
     compiled = "compiled"
+    paper = "paper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class PeerNetworks:
         folder = settings.weights or weights_dir()
         manifest = read_manifest(folder)
         models = manifest.models
+        if kind is NetworkKind.paper:
+            models = {role: _enlarged(entry) for role, entry in models.items()}
         self._backend = _unshared(choose_backend(settings.runtime), settings.runtime)
         cuda = self._backend.device.startswith("CUDA")
         self._torch_device = torch.device("cuda" if cuda else "cpu")
@@ -134,7 +139,7 @@ class PeerNetworks:
 
     def facts(self) -> Facts:
         """What they run on."""
-        torch_kind = self._kind is NetworkKind.torch
+        torch_kind = self._kind is not NetworkKind.compiled
         return Facts(
             device=f"torch {torch.__version__} on {self._torch_device.type}" if torch_kind else self._backend.device,
             precision="fp32" if torch_kind else self._backend.precision,
@@ -153,6 +158,12 @@ class PeerNetworks:
         preprocessing = self._classifier.preprocessing
         crop = CropWindow.around(box, preprocessing.margin).crop(grey, preprocessing.size_wh[0])
         return self._classifier(crop[None])[0]
+
+
+def _enlarged(entry: ModelEntry) -> ModelEntry:
+    """The network with the paper's input; its answers are not those it was trained to give, its arithmetic is."""
+    size = {"size_wh": (PAPER_INPUT_PX, PAPER_INPUT_PX)}
+    return entry.model_copy(update={"preprocessing": entry.preprocessing.model_copy(update=size)})
 
 
 def _unshared(backend: Backend, settings: RuntimeSettings) -> Backend:

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from streamer.benchmark.peer_networks import PAPER_INPUT_PX, NetworkKind
 from streamer.benchmark.result import BaselineFigures, BenchmarkResult, PeakMemory, StreamsFigures
 from streamer.benchmark.times import Times
 from streamer.benchmark.worker import OWN
@@ -46,6 +47,11 @@ def notes(result: BenchmarkResult) -> list[str]:
 
 def _agreement_line(name: str, figures: BaselineFigures) -> str:
     agreement = figures.agreement
+    if name.endswith(NetworkKind.paper.value):
+        return (
+            f"{name} works at {PAPER_INPUT_PX} px, for which the weights were not trained, and saw "
+            f"{figures.nodules_per_frame:.1f} nodules a frame: compare speed only"
+        )
     if agreement.share is None:
         return f"boxes of {name}: no frame to compare"
     verdict = "the same as streamer's" if agreement.same_boxes else "NOT the same as streamer's: do not compare speed"

@@ -44,10 +44,10 @@ class Entrant:
 
     @property
     def name(self) -> str:
-        """As the figures call it, for example "naive" or, with compiled networks, "naive-compiled"."""
+        """As the figures call it: "naive" with torch networks, else for example "naive-compiled"."""
         if self.baseline is None:
             return OWN
-        return self.baseline.value + ("-compiled" if self.kind is NetworkKind.compiled else "")
+        return self.baseline.value + ("" if self.kind is NetworkKind.torch else f"-{self.kind.value}")
 
 
 class Worker:

@@ -31,14 +31,14 @@ from streamer.models.detector import Detector
 from streamer.models.heatmap import classifier_heat_maps
 from streamer.models.loading import load_detector, load_runner, load_segmenter
 from streamer.models.weights import ROLES, ModelEntry, Role, read_manifest
-from streamer.settings import DetectionSettings, RuntimeSettings, Settings
+from streamer.settings import Settings
 
 
 class Bench:
     """Runs the networks of a weights folder over the images that they may be judged on."""
 
     def __init__(
-        self, data: Path, weights: Path, split: Split, runtime: RuntimeSettings, *, detector_from: Path | None = None
+        self, data: Path, weights: Path, split: Split, settings: Settings, *, detector_from: Path | None = None
     ) -> None:
         """Read the manifest; networks are loaded when they are needed.
 
@@ -46,7 +46,7 @@ class Bench:
             data: folder in the public layout, or CSV manifest.
             weights: weights folder, or run folder of one network.
             split: split of the sources that the networks were trained on; other sources count whole.
-            runtime: where the networks run.
+            settings: how the networks run; their `weights` do not count.
             detector_from: weights folder of the detector that draws boxes on stills without any, where `weights` has
                 none.
 
@@ -54,7 +54,7 @@ class Bench:
             WeightsError: the manifest is missing or damaged.
         """
         self.weights, self.manifest = weights, read_manifest(weights)
-        self._data, self._split, self._runtime = data, split, runtime
+        self._data, self._split, self._settings = data, split, settings
         own = "detector" in self.manifest.models
         self._detector_from = weights if own else detector_from or weights
         self._held: dict[tuple[Role, ...], HeldOut] = {}
@@ -99,7 +99,7 @@ class Bench:
         held, backend = self.held_out("segmenter", "detector"), self._backend()
         samples = held.select(_is_outlined, "image with a nodule's mask and box")
         segmenter = load_segmenter(self.weights, backend)
-        detector = load_detector(self.weights, backend, DetectionSettings())
+        detector = load_detector(self.weights, backend, self._settings.detection)
         seen = in_order(
             lambda picture: segment(picture, segmenter, detector, held.split_of(picture.sample.source)),
             track_frames(read_pictures(samples), len(samples), "segmenting"),
@@ -163,7 +163,7 @@ class Bench:
         }
         detector: Detector | None = None
         if "detector" in self.manifest.models:
-            detector = load_detector(self.weights, self._backend(), DetectionSettings())
+            detector = load_detector(self.weights, self._backend(), self._settings.detection)
         heat_maps = classifier_heat_maps(self.weights, self.manifest)
         with _one_torch_thread():
             return [
@@ -178,7 +178,7 @@ class Bench:
         samples = held.select(
             lambda sample: sample.frame is not None and shows_known_nodules(sample), "clip with known boxes"
         )
-        engine = Engine(Settings(weights=self.weights, runtime=self._runtime))
+        engine = Engine(self._settings.model_copy(update={"weights": self.weights}))
         clips = [list(frames) for _, frames in groupby(samples, key=lambda sample: sample.image)]
         return [
             view
@@ -187,7 +187,7 @@ class Bench:
         ]
 
     def _backend(self) -> Backend:
-        return choose_backend(self._runtime)
+        return choose_backend(self._settings.runtime)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from streamer.evaluation.tables import by_data, number_text, value_text
 from streamer.evaluation.tasks import compare, evaluate_subject
 from streamer.evaluation.writer import EvaluationFolder
 from streamer.models.weights import ROLES, read_manifest
-from streamer.settings import RuntimeSettings
+from streamer.settings import Settings
 
 
 def evaluate(
@@ -32,7 +32,7 @@ def evaluate(
     *,
     weights: Path,
     split: Split = "val",
-    runtime: RuntimeSettings | None = None,
+    settings: Settings | None = None,
     update: bool = False,
 ) -> Evaluation:
     """Evaluate a network, or all three on clips, and write figures, tables, plots and a page.
@@ -43,7 +43,7 @@ def evaluate(
         output: folder of the results; made where missing.
         weights: weights folder.
         split: split of the sources that the networks were trained on; other sources count whole.
-        runtime: where the networks run.
+        settings: how the networks run.
         update: store the figures (and the detector's and the classifier's operating point and temperature) in the
             weights' manifest and write the model cards anew; measure what the network's int8 version costs, if any.
 
@@ -53,7 +53,7 @@ def evaluate(
         DeviceError: the device cannot be used.
         OutputError: the results cannot be written.
     """
-    folder, bench = EvaluationFolder(output), Bench(data, weights, split, runtime or RuntimeSettings())
+    folder, bench = EvaluationFolder(output), Bench(data, weights, split, settings or Settings())
     evaluation = evaluate_subject(subject, bench, choosing=update)
     if update:
         for role in ROLES:
@@ -74,7 +74,7 @@ def evaluate_matrix(
     *,
     weights: Path,
     split: Split = "val",
-    runtime: RuntimeSettings | None = None,
+    settings: Settings | None = None,
 ) -> Evaluation:
     """Compare several runs: the main figures of each on each source, and a learning curve where that is what they are.
 
@@ -85,7 +85,7 @@ def evaluate_matrix(
         output: folder of the results; made where missing.
         weights: weights folder of the detector that draws boxes on stills without any, where a run has none.
         split: split of the sources that a run was trained on; sources it has never seen count whole.
-        runtime: where the networks run.
+        settings: how the networks run.
 
     Raises:
         DataError: the whole pipeline was asked for, or data are missing, inconsistent or of no use.
@@ -97,7 +97,7 @@ def evaluate_matrix(
     if role is None:
         raise DataError(f"runs are compared by network ({', '.join(ROLES)}), not by {subject}")
     folder = EvaluationFolder(output)
-    benches = [Bench(data, run, split, runtime or RuntimeSettings(), detector_from=weights) for run in runs]
+    benches = [Bench(data, run, split, settings or Settings(), detector_from=weights) for run in runs]
     evaluation = compare(role, benches)
     folder.write(evaluation, {str(bench.weights): bench.entry(role) for bench in benches})
     _print_summary(evaluation, output)
@@ -111,7 +111,7 @@ def evaluate_folds(
     output: Path,
     *,
     weights: Path,
-    runtime: RuntimeSettings | None = None,
+    settings: Settings | None = None,
     update: bool = False,
 ) -> Evaluation:
     """Evaluate runs of one recipe out of fold: each image by the one run that held it out.
@@ -122,7 +122,7 @@ def evaluate_folds(
         data: folder in the public layout, or CSV manifest.
         output: folder of the results; made where missing.
         weights: folder of the published classifier, and of the detector that draws boxes on stills without any.
-        runtime: where the networks run.
+        settings: how the networks run.
         update: store figures, temperature and operating point with the published classifier; write its card anew.
 
     Raises:
@@ -135,9 +135,9 @@ def evaluate_folds(
     if subject != "classifier":
         raise DataError(f"only the classifier is evaluated out of fold, not the {subject}")
     folder = EvaluationFolder(output)
-    benches = [fold_bench(data, run, runtime or RuntimeSettings(), detector_from=weights) for run in runs]
+    benches = [fold_bench(data, run, settings or Settings(), detector_from=weights) for run in runs]
     entries = {str(bench.weights): bench.entry("classifier") for bench in benches}
-    published = [Bench(data, weights, "val", runtime or RuntimeSettings()).entry("classifier")] if update else []
+    published = [Bench(data, weights, "val", settings or Settings()).entry("classifier")] if update else []
     differences = recipe_differences([entry.training.config for entry in (*entries.values(), *published)])
     if update and differences:
         raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")

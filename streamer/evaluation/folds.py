@@ -11,19 +11,19 @@ from streamer.errors import DataError
 from streamer.evaluation.bench import Bench
 from streamer.evaluation.figures_folds import Fold
 from streamer.evaluation.measure_classifier import is_labelled
-from streamer.settings import RuntimeSettings
+from streamer.settings import Settings
 
 
-def fold_bench(data: Path, run: Path, runtime: RuntimeSettings, *, detector_from: Path) -> Bench:
+def fold_bench(data: Path, run: Path, settings: Settings, *, detector_from: Path) -> Bench:
     """A run over what it held out: the centre that it left out, else its validation part.
 
     Raises:
         WeightsError: the run has no classifier.
     """
-    left_out = Bench(data, run, "test", runtime, detector_from=detector_from)
+    left_out = Bench(data, run, "test", settings, detector_from=detector_from)
     if left_out.entry("classifier").training.config.get("leave_out"):
         return left_out
-    return Bench(data, run, "val", runtime, detector_from=detector_from)
+    return Bench(data, run, "val", settings, detector_from=detector_from)
 
 
 def predict_folds(benches: Sequence[Bench]) -> list[Fold]:

@@ -8,7 +8,7 @@ from streamer.data.samples import Split
 from streamer.evaluation.bench import Bench
 from streamer.evaluation.tasks import compare
 from streamer.models.weights import Role, read_manifest, write_entry
-from streamer.settings import RuntimeSettings
+from streamer.settings import Settings
 
 
 def note_int8_cost(role: Role, data: Path, weights: Path, split: Split) -> dict[str, float]:
@@ -32,9 +32,8 @@ def note_int8_cost(role: Role, data: Path, weights: Path, split: Split) -> dict[
     entry = read_manifest(weights).models[role]
     if entry.int8 is None:
         return {}
-    in_int8 = RuntimeSettings(device="cpu", backend="openvino", precision="int8")
-    in_fp32 = RuntimeSettings(device="cpu", backend="openvino", precision="fp32")
-    matrix = compare(role, [Bench(data, weights, split, runtime) for runtime in (in_int8, in_fp32)]).matrix
+    precisions = [Settings().with_runtime(device="cpu", backend="openvino", precision=p) for p in ("int8", "fp32")]
+    matrix = compare(role, [Bench(data, weights, split, settings) for settings in precisions]).matrix
     assert matrix is not None  # a comparison has one
     ours, theirs = matrix.rows
     cost = {}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from streamer.benchmark.agreement import agreement
 from streamer.benchmark.baselines import OVERLAY, Baseline, BaselineName
 from streamer.benchmark.own import OwnAnalysis
 from streamer.benchmark.passes import Pass, stop_after
-from streamer.benchmark.peer_networks import NetworkKind
+from streamer.benchmark.peer_networks import NetworkKind, PeerNetworks, _EagerRunner
 from streamer.errors import SettingsError
 from streamer.settings import Settings
 from tests.command_line import clip_in, overlay_frames
@@ -94,6 +96,26 @@ def test_baseline_finds_the_same_boxes(
         assert len(done.latency_ms) == (0 if name is BaselineName.supervision else FRAMES)
         assert agreement(own_pass.boxes, done.boxes).share == 1
     assert baseline.analyse(clip, tmp_path, stop_after(0)).frames <= 1
+
+
+def test_paper_networks_work_at_the_size_of_its_code(
+    cpu_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    run = _EagerRunner.__call__
+
+    def spy(runner: _EagerRunner, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        shapes.append(grey.shape)
+        return run(runner, grey)
+
+    monkeypatch.setattr(_EagerRunner, "__call__", spy)
+    networks = PeerNetworks(cpu_settings, NetworkKind.paper)
+    assert networks.predict_options["imgsz"] == [512, 512]
+    frame = np.zeros((48, 64, 3), np.uint8)
+    readings = networks.read(frame, np.array([(10, 10, 40, 30)], np.float32), lambda _: None)
+    assert len(readings) == 1
+    assert shapes == [(1, 512, 512)] * 2
+    assert networks.facts().precision == "fp32"
 
 
 def test_ultralytics_without_its_solver_is_told_with_the_line_that_installs_it(

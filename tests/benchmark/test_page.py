@@ -10,7 +10,7 @@ from rich.console import Console
 
 from streamer.benchmark.agreement import Agreement
 from streamer.benchmark.page import BY_HAND, write_page
-from streamer.benchmark.table import tables
+from streamer.benchmark.table import notes, tables
 from tests.benchmark.results import MACHINE, example
 
 
@@ -47,3 +47,9 @@ def test_the_table_says_what_a_reader_must_know() -> None:
     assert "busy before the start" in text
     assert "stopped before the end" in text
     assert "1.85 times that" in text
+
+
+def test_networks_of_another_size_are_compared_by_speed_only() -> None:
+    result = example()
+    result = result.model_copy(update={"baselines": {"naive-paper": result.baselines["naive"]}})
+    assert any(line.startswith("naive-paper works at 512 px") and "1.0 nodules" in line for line in notes(result))

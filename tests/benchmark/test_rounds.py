@@ -118,8 +118,8 @@ def test_kinds_of_networks_are_told_apart() -> None:
     plan = Plan(
         settings=Settings(), recording=Path(), seconds=1, baselines=[BaselineName.naive], kinds=list(NetworkKind)
     )
-    assert [entrant.name for entrant in plan.entrants()] == ["streamer", "naive", "naive-compiled"]
-    assert plan.measured_s == 9
+    assert [entrant.name for entrant in plan.entrants()] == ["streamer", "naive", "naive-compiled", "naive-paper"]
+    assert plan.measured_s == 12
 
 
 def test_ctrl_c_keeps_what_was_measured(stage: Stage, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from streamer.evaluation.publish import update_manifest
 from streamer.evaluation.result import Evaluation, Result
 from streamer.models.weights import ModelEntry, Role, read_manifest, write_entry
 from streamer.phantom import simulate, write_clip
-from streamer.settings import RuntimeSettings
+from streamer.settings import Settings
 
-RUNTIME = RuntimeSettings(device="cpu", backend="openvino", threads=1)
+SETTINGS = Settings().with_runtime(device="cpu", backend="openvino", threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_every_subject_writes_all_its_files(subject: str, data: Path, weights: P
     if subject == "pipeline":  # there the detector finds boxes everywhere
         entry = read_manifest(weights).models["detector"]
         write_entry(weights, "detector", entry.model_copy(update={"operating_point": 1e-7}))
-    evaluation = evaluate(subject, data, output, weights=weights, runtime=RUNTIME)
+    evaluation = evaluate(subject, data, output, weights=weights, settings=SETTINGS)
     metrics = json.loads((output / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert len(metrics["figures"]) == len(evaluation.results) > 0
     assert {"name", "value", "low", "high", "count", "clusters", "method", "data", "split"} <= set(
@@ -158,7 +158,7 @@ def test_every_subject_writes_all_its_files(subject: str, data: Path, weights: P
 def test_the_classifiers_update_stores_what_was_chosen_and_reports_at_it(
     data: Path, weights: Path, tmp_path: Path
 ) -> None:
-    evaluation = evaluate("classifier", data, tmp_path / "first", weights=weights, runtime=RUNTIME, update=True)
+    evaluation = evaluate("classifier", data, tmp_path / "first", weights=weights, settings=SETTINGS, update=True)
     entry = read_manifest(weights).models["classifier"]
     assert evaluation.chosen is not None
     assert entry.temperature == evaluation.chosen.temperature
@@ -166,7 +166,7 @@ def test_the_classifiers_update_stores_what_was_chosen_and_reports_at_it(
     assert "in-sample" in entry.operating_point_source
     assert {figure.split for figure in entry.figures if figure.data == "stills"} == {"val"}
     assert {figure.split for figure in entry.figures if figure.data == "sweeps"} == {"all, external"}  # heat maps
-    again = evaluate("classifier", data, tmp_path / "second", weights=weights, runtime=RUNTIME)
+    again = evaluate("classifier", data, tmp_path / "second", weights=weights, settings=SETTINGS)
     assert (again.chosen, again.results) == (None, evaluation.results)
 
 
@@ -204,7 +204,7 @@ def test_figures_of_network_and_pipeline_stand_side_by_side(weights: Path) -> No
 def test_a_card_holds_the_manifests_figures_and_the_notes(data: Path, weights: Path, tmp_path: Path) -> None:
     (weights / "notes").mkdir()
     (weights / "notes" / "detector.md").write_text("## Known failures\n\nMisses what is behind a | shadow.\n")
-    evaluate("detector", data, tmp_path / "results", weights=weights, runtime=RUNTIME, update=True)
+    evaluate("detector", data, tmp_path / "results", weights=weights, settings=SETTINGS, update=True)
     entry = read_manifest(weights).models["detector"]
     card = card_path(weights, "detector").read_text()
     assert card == render_card("detector", entry, (weights / "notes" / "detector.md").read_text())
@@ -217,4 +217,4 @@ def test_a_card_holds_the_manifests_figures_and_the_notes(data: Path, weights: P
 def test_an_output_that_cannot_be_made_is_found_out_first(data: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another --output"):
-        evaluate("detector", data, tmp_path / "file" / "results", weights=weights, runtime=RUNTIME)
+        evaluate("detector", data, tmp_path / "file" / "results", weights=weights, settings=SETTINGS)

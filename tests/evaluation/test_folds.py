@@ -17,9 +17,9 @@ from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.subsets import View
 from streamer.models.weights import read_manifest, write_entry
-from streamer.settings import RuntimeSettings
+from streamer.settings import Settings
 
-RUNTIME = RuntimeSettings(device="cpu", backend="openvino", threads=1)
+SETTINGS = Settings().with_runtime(device="cpu", backend="openvino", threads=1)
 
 
 def fold(name: str, malignant: list[float], benign: list[float]) -> Fold:
@@ -134,7 +134,7 @@ def test_two_folds_from_run_folders_to_the_published_classifier(
 ) -> None:
     runs = [run_folder(tmp_path, weights_folder, number) for number in (0, 2)]
     output = tmp_path / "folds"
-    evaluation = evaluate_folds("classifier", runs, stills, output, weights=published, runtime=RUNTIME, update=True)
+    evaluation = evaluate_folds("classifier", runs, stills, output, weights=published, settings=SETTINGS, update=True)
     assert "8 of 12 labelled images of tn3k were predicted, 2 runs." in evaluation.notes
     assert json.loads((output / "metrics.json").read_text())["subject"] == "classifier, out of fold"
     entry = read_manifest(published).models["classifier"]
@@ -145,7 +145,7 @@ def test_two_folds_from_run_folders_to_the_published_classifier(
     )
     assert "2-fold out-of-fold predictions of the same recipe on tn3k, 8 images" in entry.operating_point_source
     assert "out of fold: AUC, image level" in (published / "classifier.md").read_text()
-    again = evaluate("classifier", stills, tmp_path / "one", weights=published, runtime=RUNTIME, update=True)
+    again = evaluate("classifier", stills, tmp_path / "one", weights=published, settings=SETTINGS, update=True)
     assert again.chosen is None  # what was chosen out of fold stays
     names = [figure.name for figure in read_manifest(published).models["classifier"].figures]
     assert "AUC, image level" in names
@@ -159,7 +159,7 @@ def test_an_image_that_two_runs_held_out_is_refused(
     runs.append(tmp_path / "copy")
     shutil.copytree(runs[0], runs[1])
     with pytest.raises(DataError, match=r"fold1 and .*copy both held out 4\.png: give each fold once"):
-        evaluate_folds("classifier", runs, stills, tmp_path / "folds", weights=published, runtime=RUNTIME)
+        evaluate_folds("classifier", runs, stills, tmp_path / "folds", weights=published, settings=SETTINGS)
 
 
 def test_another_recipe_is_not_stored(stills: Path, published: Path, weights_folder: Path, tmp_path: Path) -> None:
@@ -169,7 +169,9 @@ def test_another_recipe_is_not_stored(stills: Path, published: Path, weights_fol
     training = entry.training.model_copy(update={"config": config})
     write_entry(published, "classifier", entry.model_copy(update={"training": training}))
     with pytest.raises(DataError, match="not of one recipe: they differ in epochs"):
-        evaluate_folds("classifier", runs, stills, tmp_path / "folds", weights=published, runtime=RUNTIME, update=True)
+        evaluate_folds(
+            "classifier", runs, stills, tmp_path / "folds", weights=published, settings=SETTINGS, update=True
+        )
 
 
 def test_a_matrix_of_runs_marks_what_is_external(
@@ -180,7 +182,7 @@ def test_a_matrix_of_runs_marks_what_is_external(
         run_folder(tmp_path, weights_folder, 1, sources=("elsewhere",)),
     ]
     output = tmp_path / "matrix"
-    evaluate_matrix("classifier", runs, stills, output, weights=published, runtime=RUNTIME)
+    evaluate_matrix("classifier", runs, stills, output, weights=published, settings=SETTINGS)
     cells = json.loads((output / "metrics.json").read_text())["matrix"]
     assert [(cell["weights"], cell["external"], cell["count"]) for cell in cells] == [
         ("fold0", False, 4),
@@ -193,4 +195,4 @@ def test_a_matrix_of_runs_marks_what_is_external(
     with (output / "matrix.csv").open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 2
     with pytest.raises(DataError, match="not by pipeline"):
-        evaluate_matrix("pipeline", runs, stills, output, weights=published, runtime=RUNTIME)
+        evaluate_matrix("pipeline", runs, stills, output, weights=published, settings=SETTINGS)

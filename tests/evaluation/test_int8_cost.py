@@ -13,7 +13,7 @@ from streamer.evaluation.figure import Figure
 from streamer.evaluation.int8_cost import note_int8_cost
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
 from streamer.models.weights import Int8Version, Role, read_manifest, write_entry
-from streamer.settings import RuntimeSettings
+from streamer.settings import RuntimeSettings, Settings
 
 
 def row(**values: float) -> MatrixRow:
@@ -34,11 +34,11 @@ def row(**values: float) -> MatrixRow:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[RuntimeSettings]:
     """The settings of each measurement; int8 finds less in the sweeps, and has a figure that float32 lacks."""
-    settings: list[RuntimeSettings] = []
+    asked_for: list[RuntimeSettings] = []
 
-    def bench(_: Path, __: Path, ___: str, runtime: RuntimeSettings) -> RuntimeSettings:
-        settings.append(runtime)
-        return runtime
+    def bench(_: Path, __: Path, ___: str, settings: Settings) -> RuntimeSettings:
+        asked_for.append(settings.runtime)
+        return settings.runtime
 
     def compare(role: Role, benches: Sequence[RuntimeSettings]) -> Evaluation:
         values = {"int8": row(sweeps=0.7, stills=0.5, more=0.1), "fp32": row(sweeps=0.72, stills=0.5)}
@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RuntimeSettings]:
 
     monkeypatch.setattr(module, "Bench", bench)
     monkeypatch.setattr(module, "compare", compare)
-    return settings
+    return asked_for
 
 
 def test_differences_are_stored(weights_folder: Path, tmp_path: Path, asked: list[RuntimeSettings]) -> None:
