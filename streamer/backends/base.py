@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -55,11 +56,13 @@ class Backend(Protocol):
         """Arithmetic of the networks loaded so far: "fp32", "fp16", "int8", or "mixed" where they differ."""
         ...
 
-    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str, quantised: Quantised | None = None) -> Runner:
+    def load(
+        self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, quantised: Quantised | None = None
+    ) -> Runner:
         """Make a network ready to run at one input size.
 
         Args:
-            graph: the network, float32, in evaluation mode, taking grey bytes.
+            build: gives the network, float32, in evaluation mode, taking grey bytes; called only where it is needed.
             size_wh: width and height of its input in pixels.
             key: changes whenever the weights or their preprocessing change; names what may be kept on disk.
             quantised: its int8 version, which a backend that has no use for it ignores.

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,19 +76,21 @@ class OpenVinoBackend:
         """Arithmetic of the networks loaded so far."""
         return "mixed" if len(self._loaded) > 1 else next(iter(self._loaded), "fp32")
 
-    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str, quantised: Quantised | None = None) -> Runner:
+    def load(
+        self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, quantised: Quantised | None = None
+    ) -> Runner:
         """Compile the int8 version if it is wanted and passes its checks, else the network itself; run it once."""
         runner = self._load_int8(quantised) if self._int8_wanted else None
         self._loaded.add("fp32" if runner is None else "int8")
-        return runner or self.ready(self.converted(graph, size_wh, key))
+        return runner or self.ready(self.converted(build, size_wh, key))
 
-    def converted(self, graph: nn.Module, size_wh: tuple[int, int], key: str) -> Any:
+    def converted(self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str) -> Any:
         """A network as an OpenVINO model in float32, not compiled; from the cache where it has been converted."""
         digest = hashlib.sha256(f"{key} {size_wh} {self._release}".encode()).hexdigest()[:32]
         path = cache_folder() / f"{digest}.xml"
         model = self._cached(path)
         if model is None:
-            model = _convert(graph, size_wh)
+            model = _convert(build(), size_wh)
             _keep(model, path)
         return model
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,13 +24,13 @@ class TorchCpuBackend:
 
     def load(
         self,
-        graph: nn.Module,
+        build: Callable[[], nn.Module],
         size_wh: tuple[int, int],
         key: str,  # noqa: ARG002
         quantised: Quantised | None = None,  # noqa: ARG002
     ) -> Runner:
         """Make a network ready and run it once, so that lazily built parts exist before threads share it."""
-        graph = graph.to(memory_format=torch.channels_last)
+        graph = build().to(memory_format=torch.channels_last)
         runner = _TorchCpuRunner(graph)
         runner(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
         return runner

@@ -34,7 +34,7 @@ class CudaBackend:
 
     def load(
         self,
-        graph: nn.Module,
+        build: Callable[[], nn.Module],
         size_wh: tuple[int, int],
         key: str,  # noqa: ARG002
         quantised: Quantised | None = None,  # noqa: ARG002
@@ -44,7 +44,7 @@ class CudaBackend:
         Raises:
             DeviceError: the device has no memory for it.
         """
-        network = graph.half().to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = build().half().to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
         return ChunkedRunner(lambda images: self._prepared(network, size_wh, images), size_wh, most=_CHUNK)
 
     def _prepared(self, network: nn.Module, size_wh: tuple[int, int], images: int) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from streamer.backends import Backend, Runner
@@ -9,7 +10,7 @@ from streamer.models.detector import Detector
 from streamer.models.int8 import Int8Network
 from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import Manifest, Role, load_network, read_manifest
+from streamer.models.weights import Manifest, ModelEntry, Role, checked_weights, load_network, read_manifest
 from streamer.settings import DetectionSettings
 
 
@@ -19,23 +20,27 @@ def load_runner(folder: Path, role: Role, manifest: Manifest, backend: Backend) 
     Raises:
         WeightsError: the role or its file is missing, damaged or does not fit, or int8 is asked for and cannot be had.
     """
-    graph, key = network_graph(folder, role, manifest)
+    checked_weights(folder, role, manifest)  # the network is built only where the backend does not have it already
     entry = manifest.models[role]
     quantised = None if entry.int8 is None else Int8Network(folder, role, entry, entry.int8)
-    return backend.load(graph, entry.preprocessing.size_wh, key, quantised)
+    build = partial(network_graph, folder, role, manifest)
+    return backend.load(build, entry.preprocessing.size_wh, network_key(entry), quantised)
 
 
-def network_graph(folder: Path, role: Role, manifest: Manifest) -> tuple[GreyInput, str]:
-    """The network of a role, taking grey bytes, and a key that changes with its weights or preprocessing.
+def network_graph(folder: Path, role: Role, manifest: Manifest) -> GreyInput:
+    """The network of a role, taking grey bytes.
 
     Raises:
         WeightsError: the role or its file is missing, damaged or does not fit.
     """
     network = load_network(folder, role, manifest)
-    entry = manifest.models[role]
-    preprocessing = entry.preprocessing
-    graph = GreyInput(network, preprocessing.mean, preprocessing.std)
-    return graph.eval(), f"{entry.architecture} {entry.sha256} {preprocessing.model_dump_json()}"
+    preprocessing = manifest.models[role].preprocessing
+    return GreyInput(network, preprocessing.mean, preprocessing.std).eval()
+
+
+def network_key(entry: ModelEntry) -> str:
+    """Changes whenever a network's weights or their preprocessing change."""
+    return f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()}"
 
 
 def load_detector(folder: Path, backend: Backend, settings: DetectionSettings) -> Detector:

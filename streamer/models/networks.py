@@ -1,6 +1,8 @@
 """The three architectures of Radiology 2023;307(5):e221157, each from the library that keeps it up.
 
 All take grey images that the graph copies to three channels: B-mode is grey, a coloured caliper or logo must not count.
+
+The libraries are imported where a network is built: together they take two seconds, and int8 networks need none.
 """
 
 from __future__ import annotations
@@ -9,9 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
-import segmentation_models_pytorch as smp
 import torch
-import torchvision
 from torch import nn
 
 CLASSES = ("benign", "malignant")
@@ -38,14 +38,18 @@ def build_detector(variant: str = "yolov5n") -> nn.Module:
 
 def build_segmenter() -> nn.Module:
     """DenseNet121-FPN with one logit a pixel, randomly initialised."""
+    import segmentation_models_pytorch as smp
+
     return smp.FPN("densenet121", encoder_weights=None, in_channels=3, classes=1)  # type: ignore[no-any-return]
 
 
 def build_classifier() -> nn.Module:
     """DenseNet121 with the paper's head, 1024 -> 256 -> ReLU -> dropout 0.2 -> 2 logits, randomly initialised."""
-    model = torchvision.models.densenet121(weights=None)
+    from torchvision.models import densenet121
+
+    model: nn.Module = densenet121(weights=None)
     model.classifier = nn.Sequential(nn.Linear(1024, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, len(CLASSES)))
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 class GreyInput(nn.Module):

@@ -179,11 +179,11 @@ def build(architecture: str) -> nn.Module:
     raise WeightsError(f"unknown architecture {architecture!r}: yolov5n to yolov5x, densenet121-fpn, densenet121")
 
 
-def load_network(folder: Path, role: Role, manifest: Manifest) -> nn.Module:
-    """The network of a role with its weights, float32, in evaluation mode.
+def checked_weights(folder: Path, role: Role, manifest: Manifest) -> bytes:
+    """The content of a role's weights file.
 
     Raises:
-        WeightsError: the role or file is missing, the checksum differs, or tensors do not fit.
+        WeightsError: the role or file is missing, the checksum differs, or the architecture is not one for the role.
     """
     entry = manifest.models.get(role)
     if entry is None:
@@ -197,13 +197,24 @@ def load_network(folder: Path, role: Role, manifest: Manifest) -> nn.Module:
         raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore or retrain it")
     if entry.architecture not in ARCHITECTURES[role]:
         raise WeightsError(f"{folder / MANIFEST}: {entry.architecture!r} is not an architecture for the {role}")
+    return content
+
+
+def load_network(folder: Path, role: Role, manifest: Manifest) -> nn.Module:
+    """The network of a role with its weights, float32, in evaluation mode.
+
+    Raises:
+        WeightsError: as `checked_weights`, or tensors do not fit.
+    """
+    content = checked_weights(folder, role, manifest)
+    entry = manifest.models[role]
     network = build(entry.architecture)
     try:
         tensors = {name: _single(tensor) for name, tensor in load(content).items()}
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:_REASON_CHARACTERS]
-        raise WeightsError(f"{path} does not fit {entry.architecture}: {reason}") from error
+        raise WeightsError(f"{folder / entry.file} does not fit {entry.architecture}: {reason}") from error
     return network.eval()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from streamer.backends.openvino_cpu import OpenVinoBackend, save
 from streamer.data.proposals import load_proposer
 from streamer.errors import OutputError
 from streamer.models.int8 import probe_image, summary
-from streamer.models.loading import network_graph
+from streamer.models.loading import network_graph, network_key
 from streamer.models.weights import Int8Version, Role, int8_files, read_manifest, write_entry
 from streamer.quantisation.calibration import calibration
 from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
@@ -49,12 +50,16 @@ def quantise(data: Path, weights: Path, *, images: int) -> None:
 
 def _quantise(role: Role, data: Path, weights: Path, count: int) -> Int8Version:
     backend = OpenVinoBackend(available_cores(), precision="fp32")
-    graph, key = network_graph(weights, role, read_manifest(weights))
-    entry = read_manifest(weights).models[role]
-    size_wh = entry.preprocessing.size_wh
+    manifest = read_manifest(weights)
+    entry = manifest.models[role]
+    build, size_wh, key = (
+        partial(network_graph, weights, role, manifest),
+        entry.preprocessing.size_wh,
+        network_key(entry),
+    )
     chosen = calibration(role, entry, data, count, load_proposer(weights))
-    original = backend.ready(backend.converted(graph, size_wh, key))
-    model = quantised(backend.converted(graph, size_wh, key), chosen.images, role)
+    original = backend.ready(backend.converted(build, size_wh, key))
+    model = quantised(backend.converted(build, size_wh, key), chosen.images, role)
     xml, _ = int8_files(weights, role)
     xml_sha256, bin_sha256 = _write(model, xml)
     runner = backend.open(xml)

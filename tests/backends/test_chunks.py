@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -97,8 +98,8 @@ class _SmallDevice(TorchCpuBackend):
         self.room = room
         self.tried: set[int] = set()
 
-    def load(self, graph: nn.Module, size_wh: tuple[int, int], key: str, quantised: Any = None) -> Runner:
-        alone = super().load(graph, size_wh, key)
+    def load(self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, quantised: Any = None) -> Runner:
+        alone = super().load(build, size_wh, key)
 
         def prepare(count: int) -> Run:
             self.tried.add(count)

@@ -49,7 +49,7 @@ class Version:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """An OpenVINO network that gives 8 for every input: it stands for an int8 version of one that gives 32."""
-    model = OpenVinoBackend(1).converted(graph(8.0), (32, 32), "eight")
+    model = OpenVinoBackend(1).converted(lambda: graph(8.0), (32, 32), "eight")
     openvino.save_model(model, tmp_path / "eight.xml")
     return tmp_path / "eight.xml"
 
@@ -60,7 +60,7 @@ def instructions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def given(backend: OpenVinoBackend, quantised: Quantised | None) -> float:
-    return float(backend.load(graph(32.0), (32, 32), "thirty-two", quantised)(_GREY).mean())
+    return float(backend.load(lambda: graph(32.0), (32, 32), "thirty-two", quantised)(_GREY).mean())
 
 
 def test_auto_takes_int8_where_there_is_one(path: Path) -> None:
@@ -142,4 +142,4 @@ def test_other_backends_refuse_int8_and_ignore_its_files(path: Path) -> None:
     with pytest.raises(DeviceError, match="int8 runs on OpenVINO only"):
         choose_backend(RuntimeSettings(device="cpu", backend="torch", precision="int8", threads=1))
     backend = choose_backend(RuntimeSettings(device="cpu", backend="torch", threads=1))
-    assert backend.load(graph(32.0), (32, 32), "key", Version(path))(_GREY).mean() == 32
+    assert backend.load(lambda: graph(32.0), (32, 32), "key", Version(path))(_GREY).mean() == 32

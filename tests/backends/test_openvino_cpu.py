@@ -31,7 +31,7 @@ def result(bias: float = 1.0, key: str = "one") -> float:
     network = nn.Conv2d(3, 1, 1)
     nn.init.zeros_(network.weight)
     nn.init.constant_(network.bias, bias)  # type: ignore[arg-type]
-    output = OpenVinoBackend(1).load(GreyInput(network, 0.0, 1.0).eval(), (32, 32), key)(_GREY)
+    output = OpenVinoBackend(1).load(lambda: GreyInput(network, 0.0, 1.0).eval(), (32, 32), key)(_GREY)
     return float(output.mean())
 
 
@@ -45,7 +45,7 @@ def test_a_network_has_run_once_before_threads_share_it(cache: Path, monkeypatch
         return call(runner, grey)
 
     monkeypatch.setattr(_OpenVinoRunner, "__call__", note)
-    OpenVinoBackend(1).load(GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval(), (64, 32), "warm")
+    OpenVinoBackend(1).load(lambda: GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval(), (64, 32), "warm")
     assert shapes == [(1, 32, 64)]
 
 
@@ -63,7 +63,7 @@ def test_a_network_is_kept_and_found_again(cache: Path) -> None:
 def test_a_network_from_the_cache_gives_the_same_bits(cache: Path) -> None:
     torch.manual_seed(0)
     graph = GreyInput(nn.Conv2d(3, 8, 3), 0.3, 0.2).eval()
-    runs = [OpenVinoBackend(1).load(graph, (32, 32), "bits")(_GREY) for _ in range(2)]
+    runs = [OpenVinoBackend(1).load(lambda: graph, (32, 32), "bits")(_GREY) for _ in range(2)]
     np.testing.assert_array_equal(runs[0], runs[1])
 
 
@@ -120,8 +120,8 @@ from streamer.models.networks import GreyInput, build_detector
 build_detector("yolov5n")
 from streamer.quantisation.network import quantised
 backend, graph = OpenVinoBackend(1), GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval()
-backend.load(graph, (32, 32), "key")
-quantised(backend.converted(graph, (32, 32), "key"), np.zeros((2, 32, 32), np.uint8), "segmenter")
+backend.load(lambda: graph, (32, 32), "key")
+quantised(backend.converted(lambda: graph, (32, 32), "key"), np.zeros((2, 32, 32), np.uint8), "segmenter")
 print(sorted(name for name in sys.modules if "telemetry" in name and sys.modules[name] is not None))
 """
 

@@ -34,15 +34,15 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 def int8_runner() -> Runner:
     backend = OpenVinoBackend(2)
-    return backend.ready(quantised(backend.converted(graph(), (48, 32), "runner"), images(20), "segmenter"))
+    return backend.ready(quantised(backend.converted(graph, (48, 32), "runner"), images(20), "segmenter"))
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        lambda: OpenVinoBackend(2).load(graph(), (48, 32), "runner"),
+        lambda: OpenVinoBackend(2).load(graph, (48, 32), "runner"),
         int8_runner,
-        lambda: TorchCpuBackend().load(graph(), (48, 32), "runner"),
+        lambda: TorchCpuBackend().load(graph, (48, 32), "runner"),
     ],
     ids=["openvino", "int8", "torch"],
 )
@@ -54,7 +54,7 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 def test_output_is_the_networks(backend: Backend) -> None:
     with torch.no_grad():
         expected = graph()(torch.from_numpy(images(3))).numpy()
-    found = backend.load(graph(), (48, 32), "output")(images(3))
+    found = backend.load(graph, (48, 32), "output")(images(3))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
