@@ -72,13 +72,25 @@ class Answers:
         self._jobs.claim(session, [self._uploaded(upload)])
         return {}
 
-    def start(self, session: str, uploads: list[str], patient: str) -> Answer:
-        """Analyse uploaded clips."""
+    def start(self, session: str, uploads: list[str | dict[str, Any]], patient: str) -> Answer:
+        """Analyse uploaded clips; a mapping of "name" and "stills", a list of uploads, is a folder of stills."""
         if not uploads or len(uploads) > _MOST_CLIPS:
             raise InputError(f"give one to {_MOST_CLIPS} clips")
-        paths = [self._uploaded(upload) for upload in uploads]
-        self._jobs.claim(session, paths)
-        return self._submit(StudyJob(session, self._jobs.root, paths, patient[:_LONGEST_PATIENT]))
+        clips: list[Path | tuple[str, list[Path]]] = [
+            self._uploaded(upload)
+            if isinstance(upload, str)
+            else (str(upload["name"]), [self._uploaded(still) for still in upload["stills"]])
+            for upload in uploads
+        ]
+        job = StudyJob(session, self._jobs.root, [], patient[:_LONGEST_PATIENT])
+        for clip in clips:
+            if isinstance(clip, Path):
+                self._jobs.claim(session, [clip])
+                job.add(clip)
+            else:
+                self._jobs.claim(session, clip[1])
+                job.add_stills(*clip)
+        return self._submit(job)
 
     def demo(self, session: str) -> Answer:
         """Analyse the demo clip."""

@@ -44,6 +44,26 @@ class StudyJob(Job):
         self._published = False
         self._reporting = False
 
+    def add(self, video: Path) -> None:
+        """Add a clip or still, which stays where it is."""
+        self._videos += (video,)
+
+    def add_stills(self, name: str, stills: Sequence[Path]) -> None:
+        """Add stills that are the frames of one clip: linked into a folder of the study, as they lie in one each.
+
+        Raises:
+            InputError: there are none.
+            OutputError: the folder cannot be made.
+        """
+        if not stills:
+            raise InputError(f"{name} holds no stills")
+        folder = self.folder / f"stills-{len(self._videos)}" / (Path(name).name or "stills")
+        with output_errors(folder):
+            folder.mkdir(parents=True)
+            for still in stills:
+                (folder / still.name).hardlink_to(still)
+        self._videos += (folder,)
+
     def take(self, videos: Sequence[Path]) -> None:
         """Add clips that were made for this study: they move into its folder and go when it goes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 import zipfile
@@ -10,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from streamer.app.jobs import Jobs
 from streamer.overlay import track_colour
 from tests.app.conftest import CAMERA_FRAMES, App, NewPage
-from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER
+from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER, numbered
 
 ENDED = "[data-id=results]:not([hidden])"
 
@@ -176,6 +178,67 @@ def test_downloads_are_complete_and_hold_the_readers_note(
         "video => new Promise(done => { video.onloadedmetadata = () => done(video.duration); video.load(); })",
     )
     assert seconds == pytest.approx(60 / 25, abs=0.05)
+
+
+def test_a_folder_of_stills_is_one_clip(app: App, new_page: NewPage, tmp_path: Path) -> None:
+    folder = tmp_path / "Schnitt \N{LATIN SMALL LETTER U WITH DIAERESIS}ber links"
+    folder.mkdir()
+    for number in range(12):
+        cv2.imwrite(str(folder / f"{number}.png"), cv2.cvtColor(numbered(number), cv2.COLOR_RGB2BGR))
+    (folder / ".DS_Store").write_bytes(b"x")
+    page = new_page()
+    page.set_input_files("[data-id=choose-folder]", folder)
+    page.click("[data-id=analyse]:enabled")
+    page.wait_for_selector(ENDED)
+    page.press("[data-id=frame]", "End")
+    assert wait_until(lambda: frame_shown(page) == 11)  # 10 comes after 9, not after 1
+    report = json.loads(page.request.get(app.url + page.get_attribute("a[download='report.json']", "href")).text())
+    assert [(video["name"], video["frames"]) for video in report["videos"]] == [(folder.name, 12)]
+
+
+def test_a_folder_of_clips_is_several(app: App, new_page: NewPage, clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for name in ("left.mp4", "right.mp4"):
+        shutil.copy(clip, folder / name)
+    page = new_page()
+    page.set_input_files("[data-id=choose-folder]", folder)
+    page.wait_for_selector("[data-id=analyse]:enabled")
+    assert sorted(page.locator("[data-id=chosen] li span").all_inner_texts()) == ["left.mp4", "right.mp4"]
+
+
+def test_notes_that_were_not_downloaded_are_not_lost_unasked(app: App, new_page: NewPage, clip: Path) -> None:
+    page = new_page()
+    asked: list[tuple[str, str]] = []
+
+    def refuse(dialog: Any) -> None:
+        asked.append((dialog.type, dialog.message))
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
+    analyse(page, clip)
+    write_note(page, "Hypoechoic.")
+    page.click("[data-id=analyse]")
+    assert [kind for kind, _ in asked] == ["confirm"]
+    assert "have not been downloaded" in asked[0][1]
+    assert page.input_value(".card textarea") == "Hypoechoic."
+    with page.expect_download():
+        page.click("text=All as ZIP")
+    page.wait_for_function("!document.querySelector('.results button').disabled")
+    page.click("[data-id=analyse]")
+    page.wait_for_selector(".card textarea", state="detached")
+    assert len(asked) == 1
+    write_note(page, "Isoechoic.")
+    page.close(run_before_unload=True)
+    page.wait_for_timeout(500)
+    assert [kind for kind, _ in asked] == ["confirm", "beforeunload"]
+
+
+def write_note(page: Any, text: str) -> None:
+    """Wait for the end of the analysis and write a note on its nodule."""
+    page.wait_for_selector(ENDED)
+    page.fill(".card textarea", text)
+    page.wait_for_selector(f'.card[data-saved="{text}"]')
 
 
 def test_file_that_is_no_clip_gets_one_line(app: App, new_page: NewPage, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 // What is to be analysed: clips that are chosen or dropped, the demo clip, or a camera.
 class Input {
-  constructor(find, ask, uploadFile, follow, say) {
-    Object.assign(this, { find, ask, uploadFile, follow, say, clips: [], job: null });
+  constructor(find, ask, uploadFile, follow, say, mayLoseNotes) {
+    Object.assign(this, { find, ask, uploadFile, follow, say, mayLoseNotes, clips: [], job: null });
     this.camera = new Camera(find("camera-video"), ask);
     this.connectTabs();
     this.connectClips();
@@ -65,20 +65,70 @@ class Input {
     room.addEventListener("drop", (event) => {
       event.preventDefault();
       stage.classList.remove("over");
-      this.choose([...event.dataTransfer.files]);
+      this.drop(event.dataTransfer);
     });
     this.find("choose").addEventListener("change", (event) => {
       this.choose([...event.target.files]);
       event.target.value = "";
     });
+    this.find("choose-folder").addEventListener("change", (event) => {
+      const inside = [...event.target.files].filter(({ webkitRelativePath }) => webkitRelativePath.split("/").length === 2);
+      if (inside.length) this.chooseFolder(inside[0].webkitRelativePath.split("/")[0], inside);
+      event.target.value = "";
+    });
     this.find("demo").addEventListener("click", () => this.try(async () => {
+      if (!this.mayLoseNotes()) return;
       this.say("Preparing the demo clip", "note");
       this.follow(await this.ask("demo"), false);
     }));
     this.find("analyse").addEventListener("click", () => this.try(async () => {
+      if (!this.mayLoseNotes()) return;
       const paths = this.clips.map((clip) => clip.path);
       this.follow(await this.ask("start", paths, this.find("patient").value), false);
     }));
+  }
+
+  // Files are clips; of a folder the files directly inside count.
+  drop({ items }) {
+    const entries = [...items].map((item) => item.webkitGetAsEntry()).filter(Boolean); // gone once the event is over
+    const file = (entry) => new Promise((done, failed) => entry.file(done, failed));
+    for (const entry of entries) this.try(async () => {
+      if (entry.isFile) this.choose([await file(entry)]);
+      if (!entry.isDirectory) return;
+      const reader = entry.createReader(), inside = [];
+      for (let part = null; !part || part.length;) {
+        part = await new Promise((done, failed) => reader.readEntries(done, failed)); // a hundred at a time
+        inside.push(...part);
+      }
+      await this.chooseFolder(entry.name, await Promise.all(inside.filter(({ isFile }) => isFile).map(file)));
+    });
+  }
+
+  // A folder of stills is one clip, in the order of their names; any other is as many clips as it has files.
+  async chooseFolder(name, files) {
+    const seen = files.filter((file) => !file.name.startsWith("."));
+    if (!seen.length) return this.say(`${name} is empty`, "error");
+    if (!seen.every(({ type }) => type.startsWith("image/"))) return this.choose(seen);
+    const clip = { name, path: null, progress: "" };
+    this.clips.push(clip);
+    await this.try(async () => {
+      const stills = [];
+      try {
+        for (const file of seen) {
+          clip.progress = `${stills.length} of ${seen.length}`;
+          this.listClips();
+          const { path } = await this.uploadFile(file);
+          await this.ask("claim", path);
+          stills.push(path);
+        }
+        clip.path = { name, stills };
+      } catch (error) {
+        this.clips.splice(this.clips.indexOf(clip), 1);
+        throw new Error(`${name} cannot be uploaded: ${error.message}`);
+      } finally {
+        this.listClips();
+      }
+    });
   }
 
   choose(files) {
@@ -106,7 +156,7 @@ class Input {
     this.find("chosen").replaceChildren(...this.clips.map((clip) => {
       const item = document.createElement("li");
       const name = Object.assign(document.createElement("span"), { textContent: clip.name, title: clip.name });
-      const state = Object.assign(document.createElement("small"), { textContent: clip.path ? "" : "uploading" });
+      const state = Object.assign(document.createElement("small"), { textContent: clip.path ? "" : `uploading ${clip.progress ?? ""}` });
       const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
       remove.setAttribute("aria-label", `Leave out ${clip.name}`);
       remove.addEventListener("click", () => {
@@ -122,6 +172,7 @@ class Input {
   connectCamera() {
     const token = () => this.job.token;
     this.find("camera-start").addEventListener("click", () => this.try(async () => {
+      if (!this.mayLoseNotes()) return;
       await this.camera.open(this.find("devices").value);
       const job = await this.ask("camera");
       this.follow(job, true);

@@ -9,11 +9,13 @@ class Panels {
     this.onSeek = onSeek;
     this.onHeat = onHeat;
     this.categories = [];
+    this.notesAtRisk = false; // since the last download with them
     this.reset(null);
   }
 
   reset(token) {
     this.token = token;
+    this.notesAtRisk = false;
     this.cards = new Map();
     this.find("cards").replaceChildren();
     this.find("results").hidden = this.find("to-results").hidden = true;
@@ -117,6 +119,7 @@ class Panels {
       clearTimeout(card.timer);
       try {
         this.saving = this.ask("note", token, nodule.track, category.value, note.value);
+        this.notesAtRisk = true;
         await this.saving;
         article.dataset.saved = note.value;
         tell("Saved in the report", "note");
@@ -146,6 +149,7 @@ class Panels {
       link.href = address(path);
       link.download = name;
       link.textContent = name;
+      if (name.startsWith("report.")) link.addEventListener("click", () => { this.notesAtRisk = false; });
       link.title = bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
       return link;
     }).filter((link) => !link.download.endsWith(".png")); // the page and the archive hold the pictures
@@ -164,6 +168,7 @@ class Panels {
       link.href = address(answer.path);
       link.download = "study.zip";
       link.click();
+      this.notesAtRisk = false;
     });
     this.find("files").replaceChildren(...links, all);
     this.find("videos").replaceChildren(...files.filter(({ name }) => name.endsWith(".mp4")).map(({ name, path }) => {

@@ -46,7 +46,9 @@ const say = (text, kind = "note") => {
   banner.hidden = !text;
 };
 
-const input = new Input(find, ask, upload, (answer, live) => follow(answer.token, live), say);
+const mayLoseNotes = () => !panels.notesAtRisk ||
+  confirm("Your notes on this study have not been downloaded, and are lost with it. Start another one?");
+const input = new Input(find, ask, upload, (answer, live) => follow(answer.token, live), say, mayLoseNotes);
 input.show("empty", false);
 
 const follow = async (token, live) => {
@@ -290,7 +292,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 ask("welcome").then(({ session, device, c_tirads, notice }) => {
-  sayGoodbyeAs(session);
+  sayGoodbyeAs(session, () => panels.notesAtRisk);
   find("device").textContent = device;
   find("notice").title = notice;
   panels.categories = c_tirads;
