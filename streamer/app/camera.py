@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
@@ -21,6 +19,7 @@ from streamer.pipeline import analyse
 from streamer.records import Frame, Image
 from streamer.settings import OverlaySettings
 from streamer.sources.base import MAX_FRAME_PIXELS
+from streamer.sources.closing import SelfClosing
 from streamer.study import Study
 from streamer.telemetry import LiveClock
 
@@ -29,7 +28,7 @@ _FPS = 30.0
 _LOST_S = 20.0  # without a frame: the browser is gone or the device unplugged
 
 
-class CameraSource:
+class CameraSource(SelfClosing):
     """A live source whose frames are put in from outside."""
 
     live = True
@@ -78,14 +77,6 @@ class CameraSource:
         with self._moved:
             self._closed = True
             self._moved.notify_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class CameraJob(Job):

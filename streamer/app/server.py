@@ -124,9 +124,14 @@ def serve(
 
 
 def warm_engine(settings: Settings) -> Engine:
-    """Loaded networks that have seen a frame, so that the first user does not wait for them."""
+    """Loaded networks that have seen a frame, so that the first user does not wait for them.
+
+    The heat maps' libraries take three seconds to import: else the first report would wait for them.
+    """
     engine = Engine(settings)
-    engine.find([Frame(image=np.zeros((480, 640, 3), np.uint8), index=0, time_s=0.0, video="")])
+    blank = np.zeros((480, 640, 3), np.uint8)
+    engine.find([Frame(image=blank, index=0, time_s=0.0, video="")])
+    engine.heat_maps(blank[..., 0], (220.0, 140.0, 420.0, 340.0))
     return engine
 
 

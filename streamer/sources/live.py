@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import chain, repeat
 from time import perf_counter
-from types import TracebackType
-from typing import Self
 
 import av
 from av.codec.context import Flags
@@ -18,6 +15,7 @@ from streamer.records import Frame
 from streamer.sources.address import Address
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.clock import Clock
+from streamer.sources.closing import OpenedLive, SelfClosing
 from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps
 from streamer.sources.pixels import Converter
 
@@ -32,7 +30,7 @@ Listener = Callable[[str], None]
 """Told in one line when a connection is lost and when it is back; called on the thread that reads."""
 
 
-class LiveStream:
+class LiveStream(OpenedLive["_Connection"]):
     """A live `Source` behind a URL or device. A lost connection is made again, for as long as it takes.
 
     A picture that arrives damaged is left out. Closing ends the frames at the next packet, after silence within 5 s.
@@ -45,9 +43,6 @@ class LiveStream:
         InputError: it cannot be opened at first.
     """
 
-    live = True
-    expected_frames: int | None = None
-
     def __init__(self, address: Address, *, on_event: Listener = lambda _: None) -> None:
         self.name = address.name
         self._address, self._on_event = address, on_event
@@ -56,12 +51,10 @@ class LiveStream:
         except LIBRARY_ERRORS as error:
             raise InputError(f"{self.name} cannot be opened: {_reason(error)}") from None  # the cause quotes the URL
         self.fps, (self.width, self.height) = first.fps, first.size_wh
-        self._unread: _Connection | None = first
-        self._lock = threading.Lock()
+        super().__init__(first)
         self.duration_s = 0.0
         self._arrived = self._losses = 0
         self._lost_s = 0.0
-        self._closed = threading.Event()
 
     @property
     def complete(self) -> bool:
@@ -82,11 +75,7 @@ class LiveStream:
         Raises:
             RuntimeError: called a second time.
         """
-        connection = self._take_unread()
-        if connection is None:
-            if self._closed.is_set():
-                return
-            raise RuntimeError("a source gives its frames once; open it again")
+        connection = self._take_first()
         began_s, silent_since_s = perf_counter(), None
         delays_s = _delays_s()
         while connection is not None:
@@ -111,19 +100,6 @@ class LiveStream:
         if silent_since_s is not None:
             self._lost_s += perf_counter() - silent_since_s
 
-    def close(self) -> None:
-        """End the frames; any thread may do so, and twice."""
-        self._closed.set()
-        unread = self._take_unread()
-        if unread is not None:
-            unread.close()
-
-    def _take_unread(self) -> _Connection | None:
-        """The first connection, for the thread that comes first: the one that reads, or one that closes."""
-        with self._lock:
-            unread, self._unread = self._unread, None
-            return unread
-
     def _returned(self, after_s: float) -> None:
         self._lost_s += after_s
         self._on_event(f"connected again after {after_s:.1f} s")
@@ -136,16 +112,8 @@ class LiveStream:
                 continue
         return None
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class _Connection:
+class _Connection(SelfClosing):
     """One connection, from opening to loss.
 
     Attributes:
@@ -216,14 +184,6 @@ class _Connection:
             self.ended_by = "the sender ended it"
         except LIBRARY_ERRORS as error:
             self.ended_by = _reason(error)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _delays_s() -> Iterator[float]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
-from types import TracebackType
-from typing import Self
 
 from streamer.records import Frame
 from streamer.sources.base import Source
+from streamer.sources.closing import OpenedLive
 
 _LATEST_S = 1.0
 """A machine that reads a recording slower than its pace plays it slower, rather than later and later."""
 
 
-class PacedRecording:
+class PacedRecording(OpenedLive[Source]):
     """A live `Source` that plays a recording at its own pace.
 
     Args:
@@ -28,19 +26,14 @@ class PacedRecording:
         InputError: the recording cannot be read.
     """
 
-    live = True
-    expected_frames: int | None = None
-
     def __init__(self, open_recording: Callable[[], Source], *, loop: bool = False) -> None:
         self._open, self._loop = open_recording, loop
         first = open_recording()
         self.name, self.fps, self.width, self.height = first.name, first.fps, first.width, first.height
-        self._unread: Source | None = first
-        self._lock = threading.Lock()
+        super().__init__(first)
         self.complete = False
         self.duration_s = 0.0
         self.warnings: tuple[str, ...] = ()
-        self._closed = threading.Event()
 
     def frames(self) -> Iterator[Frame]:
         """Every frame when it is due, until the end or until closed.
@@ -48,11 +41,9 @@ class PacedRecording:
         Raises:
             RuntimeError: called a second time.
         """
-        recording = self._take_unread()
+        recording = self._take_first()
         if recording is None:
-            if self._closed.is_set():
-                return
-            raise RuntimeError("a source gives its frames once; open it again")
+            return
         began_s, offset_s, index = perf_counter(), 0.0, 0
         while True:
             with closing(recording):
@@ -72,24 +63,3 @@ class PacedRecording:
                 return
             offset_s = self.duration_s
             recording = self._open()
-
-    def close(self) -> None:
-        """End the frames; any thread may do so, and twice."""
-        self._closed.set()
-        unread = self._take_unread()
-        if unread is not None:
-            unread.close()
-
-    def _take_unread(self) -> Source | None:
-        """The first recording, for the thread that comes first: the one that reads, or one that closes."""
-        with self._lock:
-            unread, self._unread = self._unread, None
-            return unread
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

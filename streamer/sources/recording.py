@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from itertools import chain
-from types import TracebackType
-from typing import Self
 
 from streamer.records import Frame, Image
+from streamer.sources.closing import SelfClosing
 
 
-class Recording:
+class Recording(SelfClosing):
     """Base of the sources of this package. A subclass makes the frames and hands them to `_begin`.
 
     Attributes:
@@ -57,14 +56,6 @@ class Recording:
         """Release what is open; an iterator over the frames ends. May be called twice."""
         if self._rest is not None:
             self._rest.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _begin(self, frames: Generator[Frame]) -> bool:
         """Read the first of `frames`; False if there is none."""
