@@ -141,7 +141,9 @@ def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tr
 
         take(3, 0.0)
         engine.shut()
-        source.push(8)
+        source.push()
+        assert until(lambda: engine.has_been_called(4))  # the others come while it is held there
+        source.push(7)
         engine.open()
         indices(islice(results, 2))
         take(3, pause_s)
