@@ -33,6 +33,16 @@ class DetectionSettings(_Section):
     max_nodules: Annotated[int, Field(ge=1, le=100)] = 10
 
 
+class ClassificationSettings(_Section):
+    """How nodules are classified.
+
+    `mirrored` also shows the classifier each nodule's mirror image and averages the log-odds: twice the network's time,
+    and an AUC of 0.818 instead of 0.805 (`tn3k`, held-out fold, 325 images).
+    """
+
+    mirrored: bool = True
+
+
 class TrackingSettings(_Section):
     """How detections are joined over time.
 
@@ -89,6 +99,7 @@ class Settings(_Section):
     """All settings of a run."""
 
     detection: DetectionSettings = DetectionSettings()
+    classification: ClassificationSettings = ClassificationSettings()
     tracking: TrackingSettings = TrackingSettings()
     study: StudySettings = StudySettings()
     runtime: RuntimeSettings = RuntimeSettings()

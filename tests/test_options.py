@@ -20,8 +20,9 @@ def test_a_preset_is_its_file(name: str) -> None:
     assert settings_of(Path(name), None) == Settings.model_validate(said)
 
 
-def test_the_default_is_the_fastest_preset() -> None:
-    assert settings_of(None, None) == settings_of(Path("fast"), None)
+def test_the_default_is_the_balanced_preset() -> None:
+    assert settings_of(None, None) == settings_of(Path("balanced"), None)
+    assert settings_of(None, None) != settings_of(Path("fast"), None)
 
 
 def test_the_papers_rules_are_those_of_its_code() -> None:

@@ -87,7 +87,7 @@ class OwnAnalysis:
         return try_streams(self._engine, clip, count, seconds)
 
     def networks_ms(self) -> dict[str, float]:
-        """Milliseconds an image of each network alone, all of the backend's workers calling it."""
+        """Milliseconds of each network alone a frame (detector) or nodule, all of the backend's workers calling it."""
         folder = self._engine.settings.weights or weights_dir()
         manifest, backend = self._engine.manifest, self._engine.backend
         times: dict[str, float] = {}
@@ -96,6 +96,8 @@ class OwnAnalysis:
             width, height = manifest.models[role].preprocessing.size_wh
             images = np.random.default_rng(0).integers(0, 255, (backend.batch_frames, height, width), np.uint8)
             times[role] = _time_alone(runner, images, backend.workers)
+        if self._engine.settings.classification.mirrored:
+            times["classifier"] *= 2
         return times
 
     def facts(self) -> Facts:

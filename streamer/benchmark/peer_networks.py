@@ -30,7 +30,7 @@ from streamer.models.loading import load_runner
 from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import ModelEntry, Role, load_network, read_manifest
-from streamer.settings import RuntimeSettings, Settings
+from streamer.settings import ClassificationSettings, RuntimeSettings, Settings
 
 Grey = npt.NDArray[np.uint8]
 Bgr = npt.NDArray[np.uint8]
@@ -105,7 +105,9 @@ class PeerNetworks:
             return _EagerRunner(graph.eval().to(self._torch_device))
 
         self._segmenter = Segmenter(runner("segmenter"), models["segmenter"])
-        self._classifier = Classifier(runner("classifier"), models["classifier"])
+        once = kind is NetworkKind.paper  # it knows no mirror images
+        classification = ClassificationSettings(mirrored=False) if once else settings.classification
+        self._classifier = Classifier(runner("classifier"), models["classifier"], classification)
 
     def choose_threads(self, work: Callable[[], object]) -> None:
         """Give torch on a CPU the threads with which `work` is faster: as many as ultralytics leaves it, or all cores.

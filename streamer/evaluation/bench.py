@@ -133,7 +133,8 @@ class Bench:
         """The classifier's log-odds of each of them."""
         held, samples, backend = self.held_out("classifier"), self.labelled(external=external), self._backend()
         runner = load_runner(self.weights, "classifier", self.manifest, backend)
-        classifier = Classifier(runner, self.entry("classifier").model_copy(update={"temperature": 1.0}))
+        entry = self.entry("classifier").model_copy(update={"temperature": 1.0})
+        classifier = Classifier(runner, entry, self._settings.classification)
         proposer = None
         if not all(sample.boxes_xyxy for sample in samples):
             proposer = load_proposer(self._detector_from)  # float32 always: figures of the classifier alone

@@ -23,6 +23,7 @@ from streamer.evaluation.subsets import View
 from streamer.models.classifier import Classifier
 from streamer.phantom import PhantomFrame, write_clip
 from streamer.records import Finding
+from streamer.settings import ClassificationSettings
 from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture
 from tests.fakes import FakeEngine, finding
 from tests.random_weights import entry
@@ -116,7 +117,7 @@ def brightness_classifier() -> Classifier:
         mean = grey.reshape(len(grey), -1).mean(1) / 100
         return np.stack([np.zeros_like(mean), mean], axis=1).astype(np.float32)
 
-    return Classifier(run, entry("classifier", "0"))
+    return Classifier(run, entry("classifier", "0"), ClassificationSettings())
 
 
 def test_an_image_is_as_suspicious_as_its_worst_nodule() -> None:

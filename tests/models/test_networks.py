@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from scipy.special import expit
@@ -13,7 +14,7 @@ from streamer.models.classifier import Classifier
 from streamer.models.detector import Detector
 from streamer.models.networks import GreyInput, build_classifier, build_detector
 from streamer.models.segmenter import Segmenter
-from streamer.settings import DetectionSettings
+from streamer.settings import ClassificationSettings, DetectionSettings
 from tests.random_weights import entry
 
 
@@ -58,9 +59,24 @@ def test_building_a_detector_keeps_the_thread_count() -> None:
 def test_malignancy_is_softmax_at_the_temperature() -> None:
     model = entry("classifier", "0" * 64).model_copy(update={"temperature": 2.0})
     logits = np.array([[1.0, 3.0], [200.0, -200.0]], np.float32)
-    classifier = Classifier(lambda crops: logits[: len(crops)], model)
+    classifier = Classifier(lambda crops: logits[: len(crops)], model, ClassificationSettings(mirrored=False))
     assert classifier(np.zeros((2, 64, 64), np.uint8)) == pytest.approx([expit(1.0), expit(-200.0)])
     assert classifier(np.zeros((0, 64, 64), np.uint8)) == []
+
+
+def test_a_nodule_is_classified_together_with_its_mirror_image() -> None:
+    def left_half(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Log-odds: how many pixels of the left half are bright."""
+        bright = grey[:, :, :32].astype(bool).sum(axis=(1, 2)).astype(np.float32)
+        return np.stack([np.zeros_like(bright), bright], axis=1)
+
+    crops = np.zeros((2, 64, 64), np.uint8)
+    crops[0, 0, :6] = crops[1, 0, -2:] = crops[1, 0, 0] = 255
+    model = entry("classifier", "0" * 64).model_copy(update={"temperature": 2.0})
+    once, twice = (Classifier(left_half, model, ClassificationSettings(mirrored=value)) for value in (False, True))
+    assert once(crops) == pytest.approx([expit(3.0), expit(0.5)])
+    assert twice(crops) == twice(crops[:, :, ::-1]) == pytest.approx([expit(1.5), expit(0.75)])
+    assert twice(crops[:0]) == []
 
 
 @pytest.mark.parametrize(("operating_point", "area"), [(0.2, 1000), (0.5, 600), (0.9, 200), (0.0, 4096), (1.0, 0)])
