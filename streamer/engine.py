@@ -54,7 +54,7 @@ class Engine:
         self._detector = Detector(runners["detector"], models["detector"], self.settings.detection)
         self._segmenter = Segmenter(runners["segmenter"], models["segmenter"])
         self._classifier = Classifier(runners["classifier"], models["classifier"], self.settings.classification)
-        self.heat_maps = classifier_heat_maps(folder, self.manifest)
+        self.heat_maps = classifier_heat_maps(folder, self.manifest, self.settings.classification)
 
     @property
     def threshold(self) -> float:

@@ -16,7 +16,7 @@ from streamer.engine import Engine, FrameFindings
 from streamer.models.heatmap import Explained, HeatMaps
 from streamer.models.weights import Preprocessing
 from streamer.records import Finding, Frame, Image, ModelVersion
-from streamer.settings import Settings
+from streamer.settings import ClassificationSettings, Settings
 from streamer.sources import Source
 
 
@@ -94,14 +94,15 @@ class QuadrantClassifier(nn.Module):
         return torch.stack([-evidence, evidence], dim=1)
 
 
-def quadrant_heat_maps(*, malignant_sign: float = 1.0) -> HeatMaps:
+def quadrant_heat_maps(*, malignant_sign: float = 1.0, mirrored: bool = False) -> HeatMaps:
     """Heat maps of the classifier above; it sees boxes with half their side around them, so twice the side in all."""
 
     def load() -> Explained:
         network = QuadrantClassifier(malignant_sign=malignant_sign)
         return network, network.activations
 
-    return HeatMaps(load, Preprocessing(view="crop", size_wh=(64, 64), mean=0.0, std=1.0, margin=0.5))
+    preprocessing = Preprocessing(view="crop", size_wh=(64, 64), mean=0.0, std=1.0, margin=0.5)
+    return HeatMaps(load, preprocessing, ClassificationSettings(mirrored=mirrored))
 
 
 class FakeEngine:

@@ -165,7 +165,7 @@ class Bench:
         detector: Detector | None = None
         if "detector" in self.manifest.models:
             detector = load_detector(self.weights, self._backend(), self._settings.detection)
-        heat_maps = classifier_heat_maps(self.weights, self.manifest)
+        heat_maps = classifier_heat_maps(self.weights, self.manifest, self._settings.classification)
         with _one_torch_thread():
             return [
                 nodule

@@ -18,6 +18,7 @@ from torch import nn
 from streamer.geometry import Box, CropWindow
 from streamer.models.networks import MALIGNANT, GreyInput
 from streamer.models.weights import Manifest, Preprocessing, load_network
+from streamer.settings import ClassificationSettings
 
 Grey = npt.NDArray[np.uint8]
 Heat = npt.NDArray[np.float32]
@@ -32,9 +33,11 @@ class HeatMaps:
     The copy is loaded when the first map is asked for. Any thread may ask; one map is made at a time.
     """
 
-    def __init__(self, load: Callable[[], Explained], preprocessing: Preprocessing) -> None:
-        """Explain what `load` gives, which sees crops through `preprocessing`."""
-        self._load, self._preprocessing = load, preprocessing
+    def __init__(
+        self, load: Callable[[], Explained], preprocessing: Preprocessing, settings: ClassificationSettings
+    ) -> None:
+        """Explain what `load` gives, which sees crops through `preprocessing`, mirrored or not as `settings` say."""
+        self._load, self._preprocessing, self._mirrored = load, preprocessing, settings.mirrored
         self._attribute: Callable[[Grey], Heat] | None = None
         self._lock = threading.Lock()
 
@@ -82,14 +85,19 @@ class HeatMaps:
                 network, layer = self._load()
                 graph = GreyInput(network, self._preprocessing.mean, self._preprocessing.std).eval()
                 self._attribute = _grad_cam(graph, layer)
-            return self._attribute(crop)
+            evidence = self._attribute(crop)
+            if self._mirrored:  # the log-odds that are explained are the mean of both views'
+                mirrored = self._attribute(np.ascontiguousarray(crop[:, ::-1]))[:, ::-1]
+                evidence = np.mean([evidence, mirrored], axis=0, dtype=np.float32)
+            return evidence
 
 
-def classifier_heat_maps(folder: Path, manifest: Manifest) -> HeatMaps:
+def classifier_heat_maps(folder: Path, manifest: Manifest, settings: ClassificationSettings) -> HeatMaps:
     """Heat maps of the classifier in a weights folder; it is read when the first one is asked for."""
     return HeatMaps(
         lambda: _densenet_parts(load_network(folder, "classifier", manifest)),
         manifest.models["classifier"].preprocessing,
+        settings,
     )
 
 

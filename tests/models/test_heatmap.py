@@ -16,6 +16,7 @@ from streamer.models.heatmap import _densenet_parts, classifier_heat_maps
 from streamer.models.networks import build_classifier
 from streamer.models.weights import read_manifest, save_half, write_entry
 from streamer.phantom import simulate
+from streamer.settings import ClassificationSettings
 from tests.fakes import quadrant_heat_maps
 
 BOX = (60.0, 40.0, 100.0, 80.0)
@@ -35,6 +36,14 @@ def test_map_lies_in_the_quarter_that_the_classifier_looks_at() -> None:
     assert heat[TOP + 2 : middle_y - 6, LEFT + 2 : middle_x - 6].min() > 0.95
     heat[TOP : middle_y + 6, LEFT : middle_x + 6] = 0  # a cell is 10 pixels, and runs out over half of the next
     assert heat.max() == 0
+
+
+def test_map_of_a_mirrored_classification_is_that_of_both_views() -> None:
+    heat = quadrant_heat_maps(mirrored=True)(even(), BOX)
+    window = heat[TOP:BOTTOM, LEFT:RIGHT]
+    np.testing.assert_allclose(window, window[:, ::-1], atol=1e-6)
+    assert window[2:34, 2:34].min() > 0.95
+    assert window[46:].max() == 0
 
 
 def test_map_follows_the_tissue() -> None:
@@ -88,19 +97,19 @@ def test_randomised_weights_change_the_map(tmp_path: Path) -> None:
     frame = next(iter(simulate(frames=1)))
     grey = np.ascontiguousarray(frame.image[..., 1])
     box = (0.25 * grey.shape[1], 0.25 * grey.shape[0], 0.6 * grey.shape[1], 0.7 * grey.shape[0])
-    trained = classifier_heat_maps(published, manifest)
+    trained = classifier_heat_maps(published, manifest, ClassificationSettings())
     crop = trained.crop(grey, box)
     torch.manual_seed(1)
     digest = save_half(build_classifier().state_dict(), tmp_path / "classifier.safetensors")
     entry = manifest.models["classifier"].model_copy(update={"file": "classifier.safetensors", "sha256": digest})
     write_entry(tmp_path, "classifier", entry)
-    randomised = classifier_heat_maps(tmp_path, read_manifest(tmp_path))
+    randomised = classifier_heat_maps(tmp_path, read_manifest(tmp_path), ClassificationSettings())
     one, other = trained.of_crop(crop), randomised.of_crop(crop)
     assert one.max() == other.max() == 1
     assert spearmanr(one.ravel(), other.ravel()).statistic < 0.5
 
 
 def test_missing_classifier_is_one_clear_error(weights_folder: Path, tmp_path: Path) -> None:
-    heat_maps = classifier_heat_maps(tmp_path, read_manifest(weights_folder))
+    heat_maps = classifier_heat_maps(tmp_path, read_manifest(weights_folder), ClassificationSettings())
     with pytest.raises(WeightsError, match="cannot read the classifier's weights"):
         heat_maps(even(), BOX)

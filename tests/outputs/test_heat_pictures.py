@@ -8,7 +8,7 @@ from pathlib import Path
 from streamer.models.heatmap import HeatMaps, classifier_heat_maps
 from streamer.models.weights import read_manifest
 from streamer.outputs import StudyWriter
-from streamer.settings import Settings
+from streamer.settings import ClassificationSettings, Settings
 from tests.fakes import quadrant_heat_maps
 from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
 
@@ -41,7 +41,7 @@ def test_report_without_heat_maps(tmp_path: Path) -> None:
 
 
 def test_lost_classifier_does_not_cost_the_report(tmp_path: Path, weights_folder: Path) -> None:
-    lost = classifier_heat_maps(tmp_path / "gone", read_manifest(weights_folder))
+    lost = classifier_heat_maps(tmp_path / "gone", read_manifest(weights_folder), ClassificationSettings())
     page = page_of_a_study(tmp_path / "out", lost)
     assert "There are no heat maps: cannot read the classifier" in page
     assert "Nodule 1" in page
