@@ -16,7 +16,7 @@ from streamer.sources import Source, live, open_live
 from streamer.sources.address import url_address
 from tests.live_fakes import until
 from tests.sources.media import read_number, write_clip
-from tests.sources.sender import Fate, Sender, transport_stream
+from tests.sources.sender import Fate, RtspSender, Sender, transport_stream
 
 FRAMES = 45
 SHOWN = FRAMES - 2
@@ -85,6 +85,26 @@ def test_a_lost_stream_comes_back(data: bytes, fate: Fate, reason: str) -> None:
     (warning,) = source.warnings
     assert warning.startswith("the connection was lost ")
     assert "secret" not in " ".join((*events, *source.warnings, source.name, repr(source), repr(vars(source))))
+
+
+@pytest.mark.parametrize("fate", ["end", "silence"])
+def test_a_lost_rtsp_camera_comes_back(tmp_path: Path, fate: Fate) -> None:
+    events: list[str] = []
+    data = transport_stream(tmp_path, 170)  # FFmpeg looks at five seconds of it before it shows the first picture
+    with RtspSender(data, [fate, "silence"]) as sender:
+        source = open_live(f"rtsp://127.0.0.1:{sender.port}/camera", on_event=events.append)
+        reader = Reader(source)
+        assert until(lambda: any("connected again" in event for event in events))
+        came = len(reader.frames)
+        assert until(lambda: len(reader.frames) > came + SHOWN // 2)
+        reader.close()
+    assert [request.split()[0] for request in sender.requests if request.startswith("PLAY")] == ["PLAY"] * 2
+    assert [frame.index for frame in reader.frames] == list(range(len(reader.frames)))
+    assert all(one.time_s < other.time_s for one, other in pairwise(reader.frames))
+    first = [read_number(frame.image) for frame in reader.frames[: SHOWN // 2]]
+    assert first == list(range(first[0], first[0] + len(first)))
+    assert events[0].startswith("connection lost")
+    assert not source.complete
 
 
 def test_a_sender_that_is_gone_is_waited_for_and_closing_ends_that(data: bytes) -> None:
