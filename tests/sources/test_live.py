@@ -90,7 +90,7 @@ def test_a_lost_stream_comes_back(data: bytes, fate: Fate, reason: str) -> None:
 @pytest.mark.parametrize("fate", ["end", "silence"])
 def test_a_lost_rtsp_camera_comes_back(tmp_path: Path, fate: Fate) -> None:
     events: list[str] = []
-    data = transport_stream(tmp_path, 170)  # FFmpeg looks at five seconds of it before it shows the first picture
+    data = transport_stream(tmp_path, 170)  # enough for FFmpeg to look at before it shows a picture
     with RtspSender(data, [fate, "silence"]) as sender:
         source = open_live(f"rtsp://127.0.0.1:{sender.port}/camera", on_event=events.append)
         reader = Reader(source)
