@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 
 from streamer.app.jobs import Jobs
 from streamer.overlay import track_colour
 from tests.app.conftest import CAMERA_FRAMES, App, NewPage
-from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER, numbered
-
-ENDED = "[data-id=results]:not([hidden])"
-
-
-def analyse(page: Any, *clips: Path) -> None:
-    """Choose clips and press the button."""
-    page.set_input_files("[data-id=choose]", list(clips))
-    page.click("[data-id=analyse]:enabled")
-
-
-def frame_shown(page: Any) -> int:
-    """The number that the picture on the screen carries."""
-    return int(page.eval_on_selector("[data-id=frame]", READ_NUMBER))
-
-
-def wait_for_position(page: Any, position: int) -> None:
-    page.wait_for_selector(f'[data-id=frame][data-position="{position}"]')
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.05)
-    return holds()
+from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER
+from tests.app.pages import ENDED, analyse, frame_shown, wait_for_position, wait_until
 
 
 def test_every_picture_is_the_frame_that_it_claims_to_be(new_page: NewPage, clip: Path) -> None:
@@ -180,33 +154,6 @@ def test_downloads_are_complete_and_hold_the_readers_note(
     assert seconds == pytest.approx(60 / 25, abs=0.05)
 
 
-def test_a_folder_of_stills_is_one_clip(app: App, new_page: NewPage, tmp_path: Path) -> None:
-    folder = tmp_path / "Schnitt \N{LATIN SMALL LETTER U WITH DIAERESIS}ber links"
-    folder.mkdir()
-    for number in range(12):
-        cv2.imwrite(str(folder / f"{number}.png"), cv2.cvtColor(numbered(number), cv2.COLOR_RGB2BGR))
-    (folder / ".DS_Store").write_bytes(b"x")
-    page = new_page()
-    page.set_input_files("[data-id=choose-folder]", folder)
-    page.click("[data-id=analyse]:enabled")
-    page.wait_for_selector(ENDED)
-    page.press("[data-id=frame]", "End")
-    assert wait_until(lambda: frame_shown(page) == 11)  # 10 comes after 9, not after 1
-    report = json.loads(page.request.get(app.url + page.get_attribute("a[download='report.json']", "href")).text())
-    assert [(video["name"], video["frames"]) for video in report["videos"]] == [(folder.name, 12)]
-
-
-def test_a_folder_of_clips_is_several(app: App, new_page: NewPage, clip: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "study"
-    folder.mkdir()
-    for name in ("left.mp4", "right.mp4"):
-        shutil.copy(clip, folder / name)
-    page = new_page()
-    page.set_input_files("[data-id=choose-folder]", folder)
-    page.wait_for_selector("[data-id=analyse]:enabled")
-    assert sorted(page.locator("[data-id=chosen] li span").all_inner_texts()) == ["left.mp4", "right.mp4"]
-
-
 def test_notes_that_were_not_downloaded_are_not_lost_unasked(app: App, new_page: NewPage, clip: Path) -> None:
     page = new_page()
     asked: list[tuple[str, str]] = []
@@ -239,16 +186,6 @@ def write_note(page: Any, text: str) -> None:
     page.wait_for_selector(ENDED)
     page.fill(".card textarea", text)
     page.wait_for_selector(f'.card[data-saved="{text}"]')
-
-
-def test_file_that_is_no_clip_gets_one_line(app: App, new_page: NewPage, tmp_path: Path) -> None:
-    path = tmp_path / "notes.mp4"
-    path.write_text("not a clip")
-    page = new_page()
-    analyse(page, path)
-    page.wait_for_selector("[data-id=banner][data-kind=error]:visible")
-    assert "notes.mp4" in page.inner_text("[data-id=banner]")
-    assert wait_until(lambda: app.job_folders() == [])
 
 
 def at_work() -> list[str]:
