@@ -5,6 +5,7 @@ STREAMER_SOAK_S says how long, in seconds: 60 unless set, 1800 for the half hour
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import threading
@@ -29,6 +30,12 @@ SECONDS = float(os.environ.get("STREAMER_SOAK_S", "60"))
 WARM_UP = 1 / 3
 """Share of the time in which memory may still grow: caches fill, allocators settle."""
 MOST_MB_A_MINUTE = 1.0
+
+
+@pytest.fixture(autouse=True)
+def no_time_limit() -> None:
+    """The suite's own limit for a test that hangs is shorter than the half hour."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 def resident_mb() -> float:
