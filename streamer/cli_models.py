@@ -115,7 +115,7 @@ def evaluate(
         bool,
         typer.Option(
             "--update-manifest",
-            help="Store figures, temperature, operating point and the cost of int8 with the weights; write their model "
+            help="Store figures, calibration, operating point and the cost of int8 with the weights; write their model "
             "cards anew.",
         ),
     ] = False,

@@ -15,6 +15,7 @@ from streamer.data.proposals import load_proposer
 from streamer.data.samples import Sample, Split
 from streamer.engine import Engine
 from streamer.errors import WeightsError
+from streamer.evaluation.calibration import AS_IT_IS
 from streamer.evaluation.held_out import HeldOut, in_order, read_pictures
 from streamer.evaluation.measure_classifier import ClassifiedView, classify, is_labelled
 from streamer.evaluation.measure_detector import DetectedView, curve_settings, detect, shows_known_nodules
@@ -133,7 +134,7 @@ class Bench:
         """The classifier's log-odds of each of them."""
         held, samples, backend = self.held_out("classifier"), self.labelled(external=external), self._backend()
         runner = load_runner(self.weights, "classifier", self.manifest, backend)
-        entry = self.entry("classifier").model_copy(update={"temperature": 1.0})
+        entry = self.entry("classifier").model_copy(update=AS_IT_IS._asdict())
         classifier = Classifier(runner, entry, self._settings.classification)
         proposer = None
         if not all(sample.boxes_xyxy for sample in samples):

@@ -1,9 +1,9 @@
-"""Calibration of the shown probability: reliability curve, expected calibration error, temperature scaling."""
+"""Calibration of the shown probability: reliability curve, expected calibration error, Platt scaling."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,18 @@ DEFAULT_BINS = 10
 
 # Bounds of the search, far wider than needed: a fit that ends near one of them has failed.
 _TEMPERATURE_RANGE = (0.05, 20.0)
+_OFFSET_RANGE = (-10.0, 10.0)
+
+
+class Scaling(NamedTuple):
+    """What turns log-odds into a probability: they are divided by `temperature`, then `offset` is added."""
+
+    temperature: float = 1.0
+    offset: float = 0.0
+
+
+AS_IT_IS = Scaling()
+"""What the network says itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,48 +92,51 @@ def calibration_error(
     return bootstrap(statistic, groups, resampling)
 
 
-def fit_temperature(labels: npt.ArrayLike, log_odds: npt.ArrayLike) -> float:
-    """The temperature that minimises the negative log-likelihood (Guo et al., ICML 2017).
+def fit_scaling(labels: npt.ArrayLike, log_odds: npt.ArrayLike) -> Scaling:
+    """The scaling that minimises the negative log-likelihood (Platt 1999; Guo et al., ICML 2017, section 4.1).
 
-    Fit it on cases that the network was not trained on.
+    Fit it on cases that the network was not trained on. A temperature alone cannot mend a network that was trained with
+    both classes equally often and is used where one of them is rarer; the offset can.
 
     Args:
         labels: 0 or 1, shape (n,).
         log_odds: malignant logit minus benign logit, shape (n,).
 
     Returns:
-        A factor between 0.05 and 20; above 1 the network was too sure.
+        A temperature between 0.05 and 20, above 1 where the network was too sure; an offset between -10 and 10.
 
     Raises:
         DataError: bad labels or log-odds, or only one class.
     """
     truth, raw = checked(labels, log_odds)
     if truth.all() or not truth.any():
-        raise DataError("fitting a temperature needs both malignant and benign cases")
-    signed = np.where(truth, raw, -raw)
+        raise DataError("calibration needs both malignant and benign cases")
+    sign = np.where(truth, 1.0, -1.0)
 
-    def loss(log_temperature: float) -> float:
-        return float(np.logaddexp(0.0, -signed / np.exp(log_temperature)).mean())
+    def loss(parameters: Floats) -> float:
+        return float(np.logaddexp(0.0, -sign * (raw / np.exp(parameters[0]) + parameters[1])).mean())
 
-    low, high = np.log(_TEMPERATURE_RANGE)
-    return float(np.exp(optimize.minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+    bounds = (tuple(np.log(_TEMPERATURE_RANGE)), _OFFSET_RANGE)
+    log_temperature, offset = optimize.minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=bounds).x
+    return Scaling(float(np.exp(log_temperature)), float(offset))
 
 
-def apply_temperature(log_odds: npt.ArrayLike, temperature: float) -> Floats:
-    """Probability of malignancy, 0 to 1, of log-odds (malignant minus benign logit) at a temperature.
+def apply_scaling(log_odds: npt.ArrayLike, scaling: Scaling) -> Floats:
+    """Probability of malignancy, 0 to 1, of log-odds (malignant minus benign logit).
 
     Raises:
         DataError: the temperature is not positive.
     """
-    if not temperature > 0:
-        raise DataError(f"a temperature is positive (got {temperature})")
-    return np.asarray(special.expit(np.asarray(log_odds, np.float64) / temperature), np.float64)
+    if not scaling.temperature > 0:
+        raise DataError(f"a temperature is positive (got {scaling.temperature})")
+    odds = np.asarray(log_odds, np.float64) / scaling.temperature + scaling.offset
+    return np.asarray(special.expit(odds), np.float64)
 
 
 def _checked_probabilities(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int) -> tuple[Labels, Floats]:
     truth, shown = checked(labels, probabilities)
     if ((shown < 0) | (shown > 1)).any():
-        raise DataError("probabilities must lie between 0 and 1: apply the temperature to log-odds first")
+        raise DataError("probabilities must lie between 0 and 1: apply the scaling to log-odds first")
     if bins < 1:
         raise DataError(f"at least one bin is needed (got {bins})")
     return truth, shown

@@ -44,7 +44,7 @@ def evaluate(
         weights: weights folder.
         split: split of the sources that the networks were trained on; other sources count whole.
         settings: how the networks run.
-        update: store the figures (and the detector's and the classifier's operating point and temperature) in the
+        update: store the figures (and the detector's and the classifier's operating point and calibration) in the
             weights' manifest and write the model cards anew; measure what the network's int8 version costs, if any.
 
     Raises:
@@ -123,7 +123,7 @@ def evaluate_folds(
         output: folder of the results; made where missing.
         weights: folder of the published classifier, and of the detector that draws boxes on stills without any.
         settings: how the networks run.
-        update: store figures, temperature and operating point with the published classifier; write its card anew.
+        update: store figures, calibration and operating point with the published classifier; write its card anew.
 
     Raises:
         DataError: it is not the classifier; two runs held out the same image; the runs differ in more than their fold,

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import DataError
-from streamer.evaluation.calibration import apply_temperature, calibration_error, fit_temperature, reliability_curve
+from streamer.evaluation.calibration import (
+    AS_IT_IS,
+    Scaling,
+    apply_scaling,
+    calibration_error,
+    fit_scaling,
+    reliability_curve,
+)
 from streamer.evaluation.classification import (
     auc,
     auc_by_group,
@@ -37,12 +44,12 @@ _NOTES = (
     "interval is the honest one.",
     "The probability of an image is the greatest over its nodules, that of a patient the greatest over the images.",
     "ECE is the expected calibration error of the probability shown, ten bins of equal width.",
-    "Where temperature and operating point were chosen on the images of a figure, that figure is optimistic.",
+    "Where calibration and operating point were chosen on the images of a figure, that figure is optimistic.",
 )
 
 
 def choose(seen: Sequence[ClassifiedView]) -> Chosen:
-    """Temperature and Youden operating point from held-out images.
+    """Calibration and Youden operating point from held-out images.
 
     Args:
         seen: labelled images of one source that the classifier was not fitted to.
@@ -51,13 +58,13 @@ def choose(seen: Sequence[ClassifiedView]) -> Chosen:
         DataError: one of the classes is missing.
     """
     labels, log_odds = arrays(seen)
-    temperature = fit_temperature(labels, log_odds)
-    threshold = youden_threshold(labels, apply_temperature(log_odds, temperature))
+    scaling = rounded_scaling(fit_scaling(labels, log_odds))
+    threshold = youden_threshold(labels, apply_scaling(log_odds, scaling))
     part = subsets([image.view for image in seen], parts=False)[0]
     return Chosen(
-        temperature=rounded_temperature(temperature),
+        scaling=scaling,
         operating_point=rounded_point(threshold),
-        source=f"greatest Youden index on {part.name}, {part.split}, {len(seen)} images, after temperature scaling on "
+        source=f"greatest Youden index on {part.name}, {part.split}, {len(seen)} images, after calibration on "
         "the same images (in-sample)",
     )
 
@@ -67,13 +74,13 @@ def rounded_point(threshold: float) -> float:
     return floor(threshold * _SCALE) / _SCALE
 
 
-def rounded_temperature(temperature: float) -> float:
-    """A temperature as it is stored."""
-    return round(temperature, _DECIMALS)
+def rounded_scaling(scaling: Scaling) -> Scaling:
+    """A calibration as it is stored."""
+    return Scaling(round(scaling.temperature, _DECIMALS), round(scaling.offset, _DECIMALS))
 
 
 def calibration_part(seen: Sequence[ClassifiedView], trained_on: Collection[str]) -> list[ClassifiedView]:
-    """The images to choose temperature and operating point on: the largest source that the training drew on.
+    """The images to choose calibration and operating point on: the largest source that the training drew on.
 
     Its held-out part resembles the training data and mixes no kinds of label; external sources stay untouched.
 
@@ -88,13 +95,13 @@ def calibration_part(seen: Sequence[ClassifiedView], trained_on: Collection[str]
 
 
 def evaluate_probabilities(
-    seen: Sequence[ClassifiedView], *, temperature: float, threshold: float, chosen: Chosen | None
+    seen: Sequence[ClassifiedView], *, scaling: Scaling, threshold: float, chosen: Chosen | None
 ) -> Evaluation:
     """All figures and plots of a classifier.
 
     Args:
         seen: labelled images, at least one.
-        temperature: divides the logits.
+        scaling: turns log-odds into probabilities.
         threshold: operating point on the probability after that.
         chosen: what was chosen on the way, to be handed on.
     """
@@ -105,11 +112,11 @@ def evaluate_probabilities(
     for part in parts:
         images = [seen[row] for row in part.rows]
         labels, log_odds = arrays(images)
-        shown = apply_temperature(log_odds, temperature)
+        shown = apply_scaling(log_odds, scaling)
         patients = np.array([image.view.patient for image in images])
         figures = ranking_figures(labels, shown, patients, part) | point_figures(labels, shown, threshold)
         results += named(part, "image level", "images", figures)
-        results += named(part, "image level", "images", _calibration(labels, log_odds, patients, part, temperature))
+        results += named(part, "image level", "images", _calibration(labels, log_odds, patients, part, scaling))
         curves += _curve(f"{part.name}, images", labels, shown)
         if images[0].view.source not in BLOCKED_SOURCES:
             whole = patient_maximum(patients, labels, shown)
@@ -125,14 +132,18 @@ def evaluate_probabilities(
             "roc": draw_lines(curves, x="1 - specificity", y="sensitivity", diagonal=True),
             "calibration": draw_calibration(
                 {
-                    f"{part.name}, temperature {value:.2f}": reliability_curve(labels, apply_temperature(odds, value))
+                    f"{part.name}, {when} calibration": reliability_curve(labels, apply_scaling(odds, value))
                     for part in parts
                     for labels, odds in [arrays([seen[row] for row in part.rows])]
-                    for value in dict.fromkeys((1.0, temperature))
+                    for when, value in (("before", AS_IT_IS), ("after", scaling))
                 }
             ),
         },
-        settings={"temperature": f"{temperature:.4g}", "operating point": f"{threshold:.4g}"},
+        settings={
+            "temperature": f"{scaling.temperature:.4g}",
+            "offset": f"{scaling.offset:.4g}",
+            "operating point": f"{threshold:.4g}",
+        },
         notes=(*_NOTES, "Crops: " + ", ".join(f"{count} by {name}" for name, count in sorted(boxes.items())) + "."),
         chosen=chosen,
     )
@@ -171,13 +182,11 @@ def point_figures(labels: Labels, shown: Floats, threshold: float) -> dict[str, 
 
 
 def _calibration(
-    labels: Labels, log_odds: Floats, patients: npt.NDArray[np.str_], part: Subset, temperature: float
+    labels: Labels, log_odds: Floats, patients: npt.NDArray[np.str_], part: Subset, scaling: Scaling
 ) -> dict[str, Figure]:
     return {
-        f"ECE {when} temperature scaling": calibration_error(
-            labels, apply_temperature(log_odds, value), patients, part.resampling
-        )
-        for when, value in (("before", 1.0), ("after", temperature))
+        f"ECE {when} calibration": calibration_error(labels, apply_scaling(log_odds, value), patients, part.resampling)
+        for when, value in (("before", AS_IT_IS), ("after", scaling))
     }
 
 

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import DataError
-from streamer.evaluation.calibration import apply_temperature, calibration_error, fit_temperature, reliability_curve
+from streamer.evaluation.calibration import (
+    AS_IT_IS,
+    Scaling,
+    apply_scaling,
+    calibration_error,
+    fit_scaling,
+    reliability_curve,
+)
 from streamer.evaluation.classification import patient_maximum, roc, youden_threshold
 from streamer.evaluation.figures_classifier import (
     arrays,
@@ -20,7 +27,7 @@ from streamer.evaluation.figures_classifier import (
     point_figures,
     ranking_figures,
     rounded_point,
-    rounded_temperature,
+    rounded_scaling,
 )
 from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.plots import Line, draw_calibration, draw_lines
@@ -33,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 _LEAST_FOLDS = 2
 _FOLD_SETTINGS = ("seed", "tn3k_val_fold", "split_seed", "leave_out")
 _NOTES = (
-    "Each image was predicted by the one run that held it out, and temperature and operating point for it were fitted "
+    "Each image was predicted by the one run that held it out, and calibration and operating point for it were fitted "
     "on the predictions of the other runs: no image had a hand in its own figure. Each run's epoch was selected on the "
     "images it held out, which leaves a little optimism.",
     "Labels are those of each source; those of DDTI are a TI-RADS reading, not pathology.",
@@ -68,7 +75,7 @@ def recipe_differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Evaluation:
-    """All figures and plots over several folds, and the temperature and operating point of all of them together.
+    """All figures and plots over several folds, and the calibration and operating point of all of them together.
 
     Args:
         folds: at least two, of different images.
@@ -98,9 +105,9 @@ def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Ev
             "roc": draw_lines(_curves(parts, shown), x="1 - specificity", y="sensitivity", diagonal=True),
             "calibration": draw_calibration(
                 {
-                    f"{part.name}, {when} temperature scaling": reliability_curve(labels[part.rows], values[part.rows])
+                    f"{part.name}, {when} calibration": reliability_curve(labels[part.rows], values[part.rows])
                     for part in parts
-                    for when, values in (("before", apply_temperature(log_odds, 1.0)), ("after", shown.probability))
+                    for when, values in (("before", apply_scaling(log_odds, AS_IT_IS)), ("after", shown.probability))
                 }
             ),
         },
@@ -112,20 +119,20 @@ def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Ev
 
 def _choose(seen: Sequence[ClassifiedView], folds: int) -> Chosen:
     part = calibration_part(seen, {image.view.source for image in seen})
-    temperature, threshold = _fit(part)
+    scaling, threshold = _fit(part)
     return Chosen(
-        temperature=rounded_temperature(temperature),
+        scaling=scaling,
         operating_point=rounded_point(threshold),
-        source=f"greatest Youden index, after temperature scaling, from {folds}-fold out-of-fold predictions of the "
+        source=f"greatest Youden index, after calibration, from {folds}-fold out-of-fold predictions of the "
         f"same recipe on {part[0].view.source}, {len(part)} images",
     )
 
 
-def _fit(seen: Sequence[ClassifiedView]) -> tuple[float, float]:
-    """Temperature and Youden operating point."""
+def _fit(seen: Sequence[ClassifiedView]) -> tuple[Scaling, float]:
+    """Calibration and Youden operating point."""
     labels, log_odds = arrays(seen)
-    temperature = fit_temperature(labels, log_odds)
-    return temperature, youden_threshold(labels, apply_temperature(log_odds, temperature))
+    scaling = rounded_scaling(fit_scaling(labels, log_odds))
+    return scaling, youden_threshold(labels, apply_scaling(log_odds, scaling))
 
 
 def _cross_fitted(folds: Sequence[Fold]) -> _Shown:
@@ -133,9 +140,9 @@ def _cross_fitted(folds: Sequence[Fold]) -> _Shown:
     probabilities, thresholds = [], []
     for fold in folds:
         others = [image for other in folds if other is not fold for image in other.seen]
-        temperature, threshold = _fit(calibration_part(others, {image.view.source for image in fold.seen}))
+        scaling, threshold = _fit(calibration_part(others, {image.view.source for image in fold.seen}))
         images += fold.seen
-        probabilities.append(apply_temperature(arrays(fold.seen)[1], temperature))
+        probabilities.append(apply_scaling(arrays(fold.seen)[1], scaling))
         thresholds.append(np.full(len(fold.seen), threshold))
     return _Shown(images, np.concatenate(probabilities), np.concatenate(thresholds))
 
@@ -147,8 +154,8 @@ def _results(part: Subset, shown: _Shown) -> list[Result]:
     above = probability - shown.threshold[part.rows]  # a case is called malignant from 0 on
     patients = np.array([image.view.patient for image in images])
     figures = ranking_figures(labels, probability, patients, part) | point_figures(labels, above, 0.0)
-    for when, values in (("before", apply_temperature(log_odds, 1.0)), ("after", probability)):
-        figures[f"ECE {when} temperature scaling"] = calibration_error(labels, values, patients, part.resampling)
+    for when, values in (("before", apply_scaling(log_odds, AS_IT_IS)), ("after", probability)):
+        figures[f"ECE {when} calibration"] = calibration_error(labels, values, patients, part.resampling)
     results = named(part, "image level", "images", figures)
     if images[0].view.source not in BLOCKED_SOURCES:
         whole, called = patient_maximum(patients, labels, probability), patient_maximum(patients, labels, above)

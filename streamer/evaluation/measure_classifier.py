@@ -23,7 +23,7 @@ class ClassifiedView:
     Attributes:
         view: what kind of image it is.
         malignant: its label.
-        log_odds: malignant minus benign logit before any temperature; the greatest over its nodules.
+        log_odds: malignant minus benign logit before any calibration; the greatest over its nodules.
         boxed_by: "truth", "detector" or "whole view": where the crop came from.
     """
 
@@ -43,7 +43,7 @@ def classify(picture: Picture, classifier: Classifier, proposer: Detector | None
 
     Args:
         picture: labelled benign or malignant.
-        classifier: under evaluation, at temperature 1.
+        classifier: under evaluation, not calibrated.
         proposer: finds the nodule where the picture has no box; None where every picture has one.
         split: name of the split in the results.
     """

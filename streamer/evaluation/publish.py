@@ -1,4 +1,4 @@
-"""Puts measured figures, temperature and operating point into a weights folder's manifest, and renews the cards."""
+"""Puts measured figures, calibration and operating point into a weights folder's manifest, and renews the cards."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def update_manifest(folder: Path, evaluation: Evaluation) -> list[Path]:
 
 
 def has_out_of_fold(entry: ModelEntry) -> bool:
-    """Whether the entry's temperature and operating point come from out-of-fold predictions."""
+    """Whether the entry's calibration and operating point come from out-of-fold predictions."""
     return any(figure.name.startswith(OUT_OF_FOLD_PREFIX) for figure in entry.figures)
 
 
@@ -66,8 +66,8 @@ def _store(folder: Path, role: Role, results: Iterable[Result], prefix: str, cho
     changes: dict[str, object] = {"figures": tuple(ordered)}
     if chosen is not None:
         changes |= {"operating_point": chosen.operating_point, "operating_point_source": chosen.source}
-        if chosen.temperature is not None:
-            changes["temperature"] = chosen.temperature
+        if chosen.scaling is not None:
+            changes |= chosen.scaling._asdict()
     write_entry(folder, role, entry.model_copy(update=changes))
 
 

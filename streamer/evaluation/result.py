@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure as Plot
 
+from streamer.evaluation.calibration import Scaling
 from streamer.evaluation.figure import Figure
 
 
@@ -38,12 +39,12 @@ class Chosen:
     Attributes:
         operating_point: the detector's confidence, or the probability from which a nodule is called malignant.
         source: data, split, number of images, and how it was chosen.
-        temperature: divides the classifier's logits; None for the detector.
+        scaling: calibration of the classifier; None for the detector.
     """
 
     operating_point: float
     source: str
-    temperature: float | None = None
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class Evaluation:
         plots: drawing by file name without suffix.
         settings: thresholds and the like that the figures depend on, by name.
         notes: what a reader of the figures must know, a sentence each.
-        chosen: temperature and operating point found on the way.
+        chosen: calibration and operating point found on the way.
         matrix: main figures by weights and test source; None for the pipeline and for folds.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from streamer.evaluation.bench import Bench
+from streamer.evaluation.calibration import Scaling
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
 from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
 from streamer.evaluation.figures_heat import HEAT_NOTE, heat_results
@@ -72,11 +73,11 @@ def _segmenter(bench: Bench) -> Evaluation:
 def _classifier(bench: Bench, *, choosing: bool) -> Evaluation:
     entry = bench.entry("classifier")
     seen = bench.log_odds()
-    temperature, threshold, chosen = entry.temperature, entry.operating_point, None
+    scaling, threshold, chosen = Scaling(entry.temperature, entry.offset), entry.operating_point, None
     if choosing and not has_out_of_fold(entry):  # what was chosen out of fold is better than what would be chosen here
         chosen = choose(calibration_part(seen, bench.held_out("classifier").sources_trained_on))
-        temperature, threshold = chosen.temperature or temperature, chosen.operating_point
-    evaluation = evaluate_probabilities(seen, temperature=temperature, threshold=threshold, chosen=chosen)
+        scaling, threshold = chosen.scaling or scaling, chosen.operating_point
+    evaluation = evaluate_probabilities(seen, scaling=scaling, threshold=threshold, chosen=chosen)
     if heated := bench.heated():
         evaluation = replace(
             evaluation,

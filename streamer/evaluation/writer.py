@@ -82,7 +82,8 @@ def as_metrics(evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> dic
         "chosen": None
         if chosen is None
         else {
-            "temperature": chosen.temperature,
+            "temperature": None if chosen.scaling is None else chosen.scaling.temperature,
+            "offset": None if chosen.scaling is None else chosen.scaling.offset,
             "operating_point": chosen.operating_point,
             "source": chosen.source,
         },

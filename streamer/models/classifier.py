@@ -19,10 +19,10 @@ class Classifier:
         """Use `runner`, which takes crops of the entry's size and gives two logits."""
         self._runner, self._mirrored = runner, settings.mirrored
         self.preprocessing = entry.preprocessing
-        self._temperature = entry.temperature
+        self._temperature, self._offset = entry.temperature, entry.offset
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> list[float]:
-        """P(malignant) of each crop, shape (n, size, size): softmax over logits divided by the stored temperature.
+        """P(malignant) of each crop, shape (n, size, size): its log-odds, calibrated as stored with the weights.
 
         Where the settings ask for it, the log-odds are the mean of those of the crop and of its mirror image.
         """
@@ -31,7 +31,7 @@ class Classifier:
         odds = self._log_odds(crops)
         if self._mirrored:
             odds = np.mean([odds, self._log_odds(np.ascontiguousarray(crops[:, :, ::-1]))], axis=0, dtype=np.float32)
-        return [float(value) for value in expit(odds / self._temperature)]
+        return [float(value) for value in expit(odds / self._temperature + self._offset)]
 
     def _log_odds(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         logits = self._runner(crops)

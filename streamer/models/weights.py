@@ -123,7 +123,8 @@ class ModelEntry(_Entry):
     """One network in the manifest.
 
     `operating_point` is the detector's confidence, the segmenter's cut on its probability map, or the malignancy
-    probability from which a nodule is called malignant. `temperature` divides the classifier's logits before softmax.
+    probability from which a nodule is called malignant. The classifier's log-odds are divided by `temperature`, and
+    `offset` is added, before they become a probability.
     """
 
     file: str
@@ -134,6 +135,7 @@ class ModelEntry(_Entry):
     operating_point: Annotated[float, Field(ge=0, le=1)]
     operating_point_source: str
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     training: Training
     figures: tuple[ReportedFigure, ...] = ()
     licence: str

@@ -10,9 +10,10 @@ from sklearn.calibration import calibration_curve
 from streamer.errors import DataError
 from streamer.evaluation.calibration import (
     Binning,
-    apply_temperature,
+    Scaling,
+    apply_scaling,
     calibration_error,
-    fit_temperature,
+    fit_scaling,
     reliability_curve,
 )
 from streamer.evaluation.figure import Resampling
@@ -52,7 +53,7 @@ def test_error_tells_calibrated_from_overconfident(binning: Binning) -> None:
     labels, log_odds = drawn(4000, 3.0)
     groups = np.arange(4000)
     raw = calibration_error(labels, expit(log_odds), groups, FEW, binning=binning)
-    mended = calibration_error(labels, apply_temperature(log_odds, 3.0), groups, FEW, binning=binning)
+    mended = calibration_error(labels, apply_scaling(log_odds, Scaling(3.0)), groups, FEW, binning=binning)
     assert mended.value < 0.02 < 0.1 < raw.low < raw.value < raw.high
 
 
@@ -73,14 +74,17 @@ def test_every_case_lands_in_one_bin(rows: list[tuple[bool, float]], bins: int, 
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_fit_recovers_a_known_temperature(temperature: float) -> None:
+@pytest.mark.parametrize("offset", [-1.5, 0.0, 0.4])
+def test_fit_recovers_a_known_temperature_and_offset(temperature: float, offset: float) -> None:
     labels, log_odds = drawn(20_000, temperature)
-    assert fit_temperature(labels, log_odds) == pytest.approx(temperature, rel=0.05)
+    found = fit_scaling(labels, log_odds - temperature * offset)
+    assert found.temperature == pytest.approx(temperature, rel=0.06)
+    assert found.offset == pytest.approx(offset, abs=0.08)
 
 
 def test_temperature_keeps_the_order_and_the_even_odds() -> None:
     log_odds = np.linspace(-8, 8, 33)
-    shown = apply_temperature(log_odds, 2.5)
+    shown = apply_scaling(log_odds, Scaling(2.5))
     assert (np.diff(shown) > 0).all()
     assert shown[16] == 0.5
     assert (np.abs(shown - 0.5) <= np.abs(expit(log_odds) - 0.5)).all()
@@ -94,6 +98,6 @@ def test_wrong_input_is_named() -> None:
     with pytest.raises(DataError, match="group a case"):
         calibration_error([0, 1], [0.1, 0.2], ["a"])
     with pytest.raises(DataError, match="both malignant and benign"):
-        fit_temperature([1, 1], [0.1, 0.2])
+        fit_scaling([1, 1], [0.1, 0.2])
     with pytest.raises(DataError, match="positive"):
-        apply_temperature([0.1], 0.0)
+        apply_scaling([0.1], Scaling(0.0))

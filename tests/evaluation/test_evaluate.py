@@ -161,7 +161,7 @@ def test_the_classifiers_update_stores_what_was_chosen_and_reports_at_it(
     evaluation = evaluate("classifier", data, tmp_path / "first", weights=weights, settings=SETTINGS, update=True)
     entry = read_manifest(weights).models["classifier"]
     assert evaluation.chosen is not None
-    assert entry.temperature == evaluation.chosen.temperature
+    assert (entry.temperature, entry.offset) == evaluation.chosen.scaling
     assert entry.operating_point == evaluation.chosen.operating_point
     assert "in-sample" in entry.operating_point_source
     assert {figure.split for figure in entry.figures if figure.data == "stills"} == {"val"}

@@ -67,10 +67,10 @@ def test_the_point_of_a_fold_comes_from_the_others() -> None:
 def test_the_chosen_point_comes_from_all() -> None:
     chosen = evaluate_out_of_fold(FOLDS).chosen
     assert chosen is not None
-    assert chosen.temperature is not None
+    assert chosen.scaling is not None
     everything = [image for one in FOLDS for image in one.seen]
     cut = youden_threshold([image.malignant for image in everything], [image.log_odds for image in everything])
-    shown = 1 / (1 + np.exp(-cut / chosen.temperature))
+    shown = 1 / (1 + np.exp(-cut / chosen.scaling.temperature - chosen.scaling.offset))
     assert chosen.operating_point == pytest.approx(shown, abs=2e-4)
     assert "from 3-fold out-of-fold predictions of the same recipe on here, 17 images" in chosen.source
 
@@ -139,10 +139,8 @@ def test_two_folds_from_run_folders_to_the_published_classifier(
     assert json.loads((output / "metrics.json").read_text())["subject"] == "classifier, out of fold"
     entry = read_manifest(published).models["classifier"]
     assert evaluation.chosen is not None
-    assert (entry.temperature, entry.operating_point) == (
-        evaluation.chosen.temperature,
-        evaluation.chosen.operating_point,
-    )
+    assert (entry.temperature, entry.offset) == evaluation.chosen.scaling
+    assert entry.operating_point == evaluation.chosen.operating_point
     assert "2-fold out-of-fold predictions of the same recipe on tn3k, 8 images" in entry.operating_point_source
     assert "out of fold: AUC, image level" in (published / "classifier.md").read_text()
     again = evaluate("classifier", stills, tmp_path / "one", weights=published, settings=SETTINGS, update=True)

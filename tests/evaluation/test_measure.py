@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from streamer.data.samples import Sample
+from streamer.evaluation.calibration import Scaling
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
 from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
 from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
@@ -149,13 +150,13 @@ def classified(source: str, labels: list[bool], log_odds: list[float], patients:
 def test_classifier_figures_at_image_and_patient_level() -> None:
     seen = classified("here", [True, True, False, False], [2.0, -3.0, -1.0, -2.0], "aabc")
     seen += classified("tn3k", [True, True, False, False], [2.0, 1.0, -1.0, -2.0], "aabc")
-    evaluation = evaluate_probabilities(seen, temperature=2.0, threshold=0.5, chosen=None)
+    evaluation = evaluate_probabilities(seen, scaling=Scaling(2.0, 0.0), threshold=0.5, chosen=None)
     assert figure(evaluation, "AUC, image level", "here").figure.value == 0.5
     assert figure(evaluation, "AUC, clustered, image level", "here").figure.clusters == 3
     assert figure(evaluation, "sensitivity, image level", "here").figure.value == 0.5
     assert figure(evaluation, "sensitivity, patient level", "here").figure.value == 1.0
-    before = figure(evaluation, "ECE before temperature scaling, image level", "tn3k").figure.value
-    after = figure(evaluation, "ECE after temperature scaling, image level", "tn3k").figure.value
+    before = figure(evaluation, "ECE before calibration, image level", "tn3k").figure.value
+    after = figure(evaluation, "ECE after calibration, image level", "tn3k").figure.value
     assert 0 < before < after
     # Blocks of numbers are no patients.
     assert not [result for result in evaluation.results if result.data == "tn3k" and "patient" in result.name]
@@ -167,9 +168,9 @@ def test_temperature_and_operating_point_come_from_the_source_trained_on() -> No
     part = calibration_part(seen, {"here"})
     chosen = choose(part)
     assert len(part) == 6
-    assert chosen.temperature is not None
-    assert 1 < chosen.temperature < 10
-    shown = 1 / (1 + np.exp(-2 / chosen.temperature))
+    assert chosen.scaling is not None
+    assert 1 < chosen.scaling.temperature < 10
+    shown = 1 / (1 + np.exp(-2 / chosen.scaling.temperature - chosen.scaling.offset))
     assert chosen.operating_point <= shown < chosen.operating_point + 2e-4
     assert "here, val, 6 images" in chosen.source
     assert "in-sample" in chosen.source

@@ -56,11 +56,11 @@ def test_building_a_detector_keeps_the_thread_count() -> None:
     assert output.shape == (1, 5, 96 * 64 * (1 / 64 + 1 / 256 + 1 / 1024))
 
 
-def test_malignancy_is_softmax_at_the_temperature() -> None:
-    model = entry("classifier", "0" * 64).model_copy(update={"temperature": 2.0})
+def test_malignancy_is_calibrated_as_stored() -> None:
+    model = entry("classifier", "0" * 64).model_copy(update={"temperature": 2.0, "offset": -0.5})
     logits = np.array([[1.0, 3.0], [200.0, -200.0]], np.float32)
     classifier = Classifier(lambda crops: logits[: len(crops)], model, ClassificationSettings(mirrored=False))
-    assert classifier(np.zeros((2, 64, 64), np.uint8)) == pytest.approx([expit(1.0), expit(-200.0)])
+    assert classifier(np.zeros((2, 64, 64), np.uint8)) == pytest.approx([expit(0.5), expit(-200.5)])
     assert classifier(np.zeros((0, 64, 64), np.uint8)) == []
 
 
