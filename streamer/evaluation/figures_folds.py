@@ -44,6 +44,7 @@ _NOTES = (
     "on the predictions of the other runs: no image had a hand in its own figure. Each run's epoch was selected on the "
     "images it held out, which leaves a little optimism.",
     "Labels are those of each source; those of DDTI are a TI-RADS reading, not pathology.",
+    "AUC and the ROC curve rank the networks' own log-odds, which calibration in each fold would shift apart.",
     "ECE is the expected calibration error of the probability shown, ten bins of equal width.",
 )
 
@@ -153,12 +154,13 @@ def _results(part: Subset, shown: _Shown) -> list[Result]:
     probability = shown.probability[part.rows]
     above = probability - shown.threshold[part.rows]  # a case is called malignant from 0 on
     patients = np.array([image.view.patient for image in images])
-    figures = ranking_figures(labels, probability, patients, part) | point_figures(labels, above, 0.0)
+    # Ranked by what the networks say: calibrated apart, a fold with few malignant cases would outrank one with many.
+    figures = ranking_figures(labels, log_odds, patients, part) | point_figures(labels, above, 0.0)
     for when, values in (("before", apply_scaling(log_odds, AS_IT_IS)), ("after", probability)):
         figures[f"ECE {when} calibration"] = calibration_error(labels, values, patients, part.resampling)
     results = named(part, "image level", "images", figures)
     if images[0].view.source not in BLOCKED_SOURCES:
-        whole, called = patient_maximum(patients, labels, probability), patient_maximum(patients, labels, above)
+        whole, called = patient_maximum(patients, labels, log_odds), patient_maximum(patients, labels, above)
         figures = ranking_figures(whole.labels, whole.scores, whole.patients, part)
         results += named(
             part, "patient level", f"{part.cluster}s", figures | point_figures(called.labels, called.scores, 0.0)
@@ -182,8 +184,8 @@ def _fold_results(fold: Fold) -> list[Result]:
 def _curves(parts: Sequence[Subset], shown: _Shown) -> list[Line]:
     lines = []
     for part in parts:
-        labels, _ = arrays([shown.images[row] for row in part.rows])
+        labels, log_odds = arrays([shown.images[row] for row in part.rows])
         if has_both(labels):
-            curve = roc(labels, shown.probability[part.rows])
+            curve = roc(labels, log_odds)
             lines.append(Line(f"{part.name}, images", curve.false_positive_rate, curve.sensitivity))
     return lines
