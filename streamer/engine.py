@@ -12,13 +12,11 @@ import numpy.typing as npt
 
 from streamer.assets import weights_dir
 from streamer.backends import choose_backend
-from streamer.geometry import CropWindow
-from streamer.models.classifier import Classifier
 from streamer.models.detector import Detection, Detector
 from streamer.models.heatmap import classifier_heat_maps
 from streamer.models.loading import load_runner
-from streamer.models.segmenter import Segmenter
-from streamer.models.weights import ROLES, Manifest, Preprocessing, read_manifest
+from streamer.models.manifest import Manifest, read_manifest
+from streamer.models.reader import Reading, View, load_reader
 from streamer.records import Finding, Frame, ModelVersion
 from streamer.settings import Settings
 
@@ -49,11 +47,9 @@ class Engine:
         self.manifest = read_manifest(folder)
         self.settings = _with_confidence(settings, self.manifest)
         self.backend = choose_backend(self.settings.runtime)
-        runners = {role: load_runner(folder, role, self.manifest, self.backend) for role in ROLES}
-        models = self.manifest.models
-        self._detector = Detector(runners["detector"], models["detector"], self.settings.detection)
-        self._segmenter = Segmenter(runners["segmenter"], models["segmenter"])
-        self._classifier = Classifier(runners["classifier"], models["classifier"], self.settings.classification)
+        detector = load_runner(folder, "detector", self.manifest, self.backend)
+        self._detector = Detector(detector, self.manifest.models["detector"], self.settings.detection)
+        self._reader = load_reader(folder, self.manifest, self.backend, self.settings.classification)
         self.heat_maps = classifier_heat_maps(folder, self.manifest, self.settings.classification)
 
     @property
@@ -84,38 +80,43 @@ class Engine:
         Returns:
             One entry a frame, in order; the same whatever the batch.
         """
-        started = time.perf_counter()
+        clock = _Laps()
         greys = [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
         detections = self._detector(greys)
-        detected = time.perf_counter()
-        views = [_View(grey, detection) for grey, found in zip(greys, detections, strict=True) for detection in found]
-        windows, crops = _cut(views, self._segmenter.preprocessing)
-        outlines = self._segmenter(crops, windows, [(view.grey.shape[1], view.grey.shape[0]) for view in views])
-        segmented = time.perf_counter()
-        probabilities = self._classifier(_cut(views, self._classifier.preprocessing)[1])
-        classified = time.perf_counter()
-        findings = iter(
-            Finding(
-                box_xyxy=view.detection.box_xyxy,
-                score=view.detection.score,
-                malignancy=probability,
-                contour_xy=outline.contour_xy,
-                long_axis_px=outline.long_axis_px,
-                short_axis_px=outline.short_axis_px,
-                area_px=outline.area_px,
-            )
-            for view, outline, probability in zip(views, outlines, probabilities, strict=True)
-        )
+        clock("detect")
+        views = [View(grey, one.box_xyxy) for grey, found in zip(greys, detections, strict=True) for one in found]
+        readings = iter(self._reader(views, clock))
         share = 1000 / len(frames)
-        timing = {
-            "detect": (detected - started) * share,
-            "segment": (segmented - detected) * share,
-            "classify": (classified - segmented) * share,
-        }
+        timing = {stage: seconds * share for stage, seconds in clock.seconds.items()}
         return [
-            FrameFindings(frame, tuple(next(findings) for _ in found), timing)
+            FrameFindings(frame, tuple(_finding(one, next(readings)) for one in found), timing)
             for frame, found in zip(frames, detections, strict=True)
         ]
+
+
+class _Laps:
+    """Notes how long each stage took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last_s = time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        now_s = time.perf_counter()
+        self.seconds[stage], self._last_s = now_s - self._last_s, now_s
+
+
+def _finding(detection: Detection, reading: Reading) -> Finding:
+    outline = reading.outline
+    return Finding(
+        box_xyxy=detection.box_xyxy,
+        score=detection.score,
+        malignancy=reading.malignancy,
+        contour_xy=outline.contour_xy,
+        long_axis_px=outline.long_axis_px,
+        short_axis_px=outline.short_axis_px,
+        area_px=outline.area_px,
+    )
 
 
 def _with_confidence(settings: Settings, manifest: Manifest) -> Settings:
@@ -124,18 +125,3 @@ def _with_confidence(settings: Settings, manifest: Manifest) -> Settings:
         return settings
     own = {"confidence": manifest.models["detector"].operating_point}
     return settings.model_copy(update={"detection": settings.detection.model_copy(update=own)})
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    grey: Grey
-    detection: Detection
-
-
-def _cut(views: Sequence[_View], preprocessing: Preprocessing) -> tuple[list[CropWindow], Grey]:
-    """A network's window around each detection and what it shows, shape (n, size, size)."""
-    size = preprocessing.size_wh[0]
-    windows = [CropWindow.around(view.detection.box_xyxy, preprocessing.margin) for view in views]
-    if not views:
-        return windows, np.zeros((0, size, size), np.uint8)
-    return windows, np.stack([window.crop(view.grey, size) for view, window in zip(views, windows, strict=True)])

@@ -14,7 +14,7 @@ from torch import nn
 
 from streamer.engine import Engine, FrameFindings
 from streamer.models.heatmap import Explained, HeatMaps
-from streamer.models.weights import Preprocessing
+from streamer.models.manifest import Preprocessing
 from streamer.records import Finding, Frame, Image, ModelVersion
 from streamer.settings import ClassificationSettings, Settings
 from streamer.sources import Source

@@ -7,8 +7,9 @@ from typing import Literal
 
 import torch
 
+from streamer.models.manifest import ROLES, ModelEntry, Preprocessing, Role, Training, read_manifest, write_entry
 from streamer.models.networks import CLASSES
-from streamer.models.weights import ROLES, ModelEntry, Preprocessing, Role, Training, build, save_half, write_entry
+from streamer.models.weights import build, load_fitting, load_network, save_half
 from streamer.settings import DetectionSettings, Settings, TrackingSettings
 
 ARCHITECTURE: dict[Role, str] = {
@@ -27,6 +28,17 @@ def write_random_weights(folder: Path) -> Path:
         digest = save_half(build(ARCHITECTURE[role]).state_dict(), folder / f"{role}.safetensors")
         write_entry(folder, role, entry(role, digest))
     torch.random.set_rng_state(state)
+    return folder
+
+
+def write_joint_weights(folder: Path) -> Path:
+    """As `write_random_weights`, but the segmenter has the classifier's encoder."""
+    write_random_weights(folder)
+    manifest = read_manifest(folder)
+    segmenter, classifier = (load_network(folder, role, manifest) for role in ("segmenter", "classifier"))
+    load_fitting(segmenter, {f"encoder.{name}": tensor for name, tensor in classifier.state_dict().items()})
+    made = entry("segmenter", save_half(segmenter.state_dict(), folder / "segmenter.safetensors"))
+    write_entry(folder, "segmenter", made.model_copy(update={"encoder_from": manifest.models["classifier"].sha256}))
     return folder
 
 

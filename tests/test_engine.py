@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.engine import Engine, FrameFindings
-from streamer.models.weights import ROLES
+from streamer.models.manifest import ROLES
 from streamer.records import Frame, Image
 from streamer.settings import Settings, StudySettings
 from tests.fakes import frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,8 @@ class Runner(Protocol):
     def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Run all images, shape (n, height, width), in one call; output (n, ...).
 
-        The result for an image does not depend on its neighbours or on n. Zero images give shape (0,).
+        Of a network loaded for several views of each object: images (n * views, height, width), those of an object one
+        after the other. The result for an object does not depend on its neighbours or on n. No image gives shape (0,).
         """
         ...
 
@@ -36,6 +37,10 @@ class Quantised(Protocol):
 
     def check_output(self, runner: Runner) -> None:
         """Raise WeightsError unless `runner` computes on this machine what the network gave when it was made."""
+        ...
+
+    def part_of(self, runner: Runner) -> Runner:
+        """What the network gives, out of what the file as a whole gives."""
         ...
 
 
@@ -57,7 +62,13 @@ class Backend(Protocol):
         ...
 
     def load(
-        self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, quantised: Quantised | None = None
+        self,
+        build: Callable[[], nn.Module],
+        size_wh: tuple[int, int],
+        key: str,
+        quantised: Quantised | None = None,
+        *,
+        views: int = 1,
     ) -> Runner:
         """Make a network ready to run at one input size.
 
@@ -66,8 +77,14 @@ class Backend(Protocol):
             size_wh: width and height of its input in pixels.
             key: changes whenever the weights or their preprocessing change; names what may be kept on disk.
             quantised: its int8 version, which a backend that has no use for it ignores.
+            views: images of which the network makes one output.
 
         Raises:
             WeightsError: int8 was asked for, and the network has no int8 version or one that fails a check.
         """
         ...
+
+
+def grouped(grey: npt.NDArray[np.uint8], views: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """The images of one object after the other, shape (views, height, width), out of (n * views, height, width)."""
+    return (grey[start : start + views] for start in range(0, len(grey), views))

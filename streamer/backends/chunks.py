@@ -24,28 +24,29 @@ class ChunkedRunner:
     Args:
         prepare: makes the network ready for a number of images, and lets go of what it prepared before.
         size_wh: width and height of an image in pixels.
-        most: number of images to begin with, a power of two.
+        most: number of images to begin with: `views` times a power of two.
+        views: images of which the network makes one output.
 
     Raises:
-        DeviceError: here or when called: there is not even memory for one image.
+        DeviceError: here or when called: there is not even memory for one output.
     """
 
-    def __init__(self, prepare: Callable[[int], Run], size_wh: tuple[int, int], *, most: int) -> None:
+    def __init__(self, prepare: Callable[[int], Run], size_wh: tuple[int, int], *, most: int, views: int = 1) -> None:
         self._prepare, self._size_wh = prepare, size_wh
-        self._images = most
+        self._images, self._views = most, views
         self._run: Run | None = None
         self._lock = threading.Lock()
-        self(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
+        self(np.zeros((views, size_wh[1], size_wh[0]), np.uint8))
 
     def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Run all images, shape (n, height, width); output (n, ...)."""
+        """Run all images, shape (n * views, height, width); output (n, ...)."""
         if len(grey) == 0:
             return np.zeros(0, np.float32)
         with self._lock:
             while (output := self._attempt(grey)) is None:
                 # Out of the except clause, whose exception keeps the failed call's memory.
                 self._run = None
-                if self._images == 1:
+                if self._images == self._views:
                     raise DeviceError(
                         "the device's memory is full, even for a single image: end other programs that use it, "
                         "or use --device cpu"
@@ -66,4 +67,4 @@ class ChunkedRunner:
         images = grey[start : start + self._images]
         padded = np.zeros((self._images, self._size_wh[1], self._size_wh[0]), np.uint8)
         padded[: len(images)] = images
-        return run(padded)[: len(images)]
+        return run(padded)[: len(images) // self._views]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from streamer.backends.base import Quantised, Runner
+from streamer.backends.base import Quantised, Runner, grouped
 from streamer.errors import DeviceError, WeightsError
 
 # OpenVINO's converter reports usage to its maker unless told otherwise, merely by being used. Without this module it
@@ -77,57 +77,67 @@ class OpenVinoBackend:
         return "mixed" if len(self._loaded) > 1 else next(iter(self._loaded), "fp32")
 
     def load(
-        self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, quantised: Quantised | None = None
+        self,
+        build: Callable[[], nn.Module],
+        size_wh: tuple[int, int],
+        key: str,
+        quantised: Quantised | None = None,
+        *,
+        views: int = 1,
     ) -> Runner:
         """Compile the int8 version if it is wanted and passes its checks, else the network itself; run it once."""
-        runner = self._load_int8(quantised) if self._int8_wanted else None
+        runner = self._load_int8(quantised, views) if self._int8_wanted else None
         self._loaded.add("fp32" if runner is None else "int8")
-        return runner or self.ready(self.converted(build, size_wh, key))
+        return runner or self.ready(self.converted(build, size_wh, key, views=views))
 
-    def converted(self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str) -> Any:
+    def converted(self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, *, views: int = 1) -> Any:
         """A network as an OpenVINO model in float32, not compiled; from the cache where it has been converted."""
-        digest = hashlib.sha256(f"{key} {size_wh} {self._release}".encode()).hexdigest()[:32]
+        digest = hashlib.sha256(f"{key} {size_wh} {views} {self._release}".encode()).hexdigest()[:32]
         path = cache_folder() / f"{digest}.xml"
         model = self._cached(path)
         if model is None:
-            model = _convert(build(), size_wh)
+            model = _convert(build(), (views, size_wh[1], size_wh[0]))
             _keep(model, path)
         return model
 
-    def _load_int8(self, quantised: Quantised | None) -> Runner | None:
+    def _load_int8(self, quantised: Quantised | None, views: int) -> Runner | None:
         if quantised is None:
             if self._int8_asked:
                 raise WeightsError("the weights have no int8 version: make it with `streamer quantise`, or use auto")
             return None
         try:
             quantised.check_files()
-            runner = self.open(quantised.path)
+            runner = self.open(quantised.path, views=views)
             quantised.check_output(runner)
         except WeightsError as error:
             if self._int8_asked:
                 raise
             self.warnings += (f"{error}; fp32 runs instead",)
             return None
-        return runner
+        return quantised.part_of(runner)
 
-    def open(self, path: Path) -> Runner:
-        """Compile a network from its `.xml` and `.bin` files and run it once.
+    def open(self, path: Path, *, views: int = 1) -> Runner:
+        """Compile a network from its `.xml` and `.bin` files for so many views of each object, and run it once.
 
         Raises:
             WeightsError: they are absent or damaged, or this release of OpenVINO cannot run them.
         """
         try:
-            return self.ready(self._core.read_model(path))
+            model = self._core.read_model(path)
+            _, height, width = model.input(0).shape
+            model.reshape([views, height, width])
+            return self.ready(model)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise WeightsError(f"OpenVINO {self._release} cannot run {path}: {reason}") from error
 
     def ready(self, model: Any) -> Runner:
         """Compile an OpenVINO model and run it once."""
-        runner = _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties))
+        shape = model.input(0).shape
+        runner = _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties), views=shape[0])
         # The first call ever sets up OpenVINO's Python binding; where two threads make it at once, they wait for each
         # other for ever (2026.4: one holds the interpreter's lock, the other that of a static variable).
-        runner(np.zeros(model.input(0).shape, np.uint8))
+        runner(np.zeros(shape, np.uint8))
         return runner
 
     def _cached(self, path: Path) -> Any:
@@ -140,16 +150,17 @@ class OpenVinoBackend:
 
 
 class _OpenVinoRunner:
-    def __init__(self, compiled: Any) -> None:
-        self._compiled = compiled
+    def __init__(self, compiled: Any, views: int) -> None:
+        self._compiled, self._views = compiled, views
         self._threads = threading.local()
 
     def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        # One image a request: batching gains 0 to 15 % on a CPU, and results must not depend on it.
+        # One object a request: batching gains 0 to 15 % on a CPU, and results must not depend on it.
         if len(grey) == 0:
             return np.zeros(0, np.float32)
         request = self._request()
-        return np.concatenate([np.array(request.infer([image[None]], share_inputs=True)[0]) for image in grey])
+        outputs = [np.array(request.infer([part], share_inputs=True)[0]) for part in grouped(grey, self._views)]
+        return np.concatenate(outputs)
 
     def _request(self) -> Any:
         if not hasattr(self._threads, "request"):
@@ -183,15 +194,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamer"
 
 
-def _convert(graph: nn.Module, size_wh: tuple[int, int]) -> Any:
-    example = torch.zeros((1, size_wh[1], size_wh[0]), dtype=torch.uint8)
+def _convert(graph: nn.Module, shape: tuple[int, int, int]) -> Any:
+    example = torch.zeros(shape, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns of branches on sizes, which are fixed here
         graph(example)  # YOLO builds its anchors at the first call
         decoder = TorchScriptPythonDecoder(graph, example_input=(example,))
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
-    model.reshape([1, size_wh[1], size_wh[0]])
+    model.reshape(list(shape))
     return model
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from streamer.backends.base import Quantised, Runner
+from streamer.backends.base import Quantised, Runner, grouped
 
 
 class TorchCpuBackend:
@@ -28,22 +28,24 @@ class TorchCpuBackend:
         size_wh: tuple[int, int],
         key: str,  # noqa: ARG002
         quantised: Quantised | None = None,  # noqa: ARG002
+        *,
+        views: int = 1,
     ) -> Runner:
         """Make a network ready and run it once, so that lazily built parts exist before threads share it."""
         graph = build().to(memory_format=torch.channels_last)
-        runner = _TorchCpuRunner(graph)
-        runner(np.zeros((1, size_wh[1], size_wh[0]), np.uint8))
+        runner = _TorchCpuRunner(graph, views)
+        runner(np.zeros((views, size_wh[1], size_wh[0]), np.uint8))
         return runner
 
 
 class _TorchCpuRunner:
-    def __init__(self, graph: nn.Module) -> None:
-        self._graph = graph
+    def __init__(self, graph: nn.Module, views: int) -> None:
+        self._graph, self._views = graph, views
 
     def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        # One image at a time: kernels are chosen by batch size, and results must not depend on it. Batches gain
+        # One object at a time: kernels are chosen by batch size, and results must not depend on it. Batches gain
         # nothing on a CPU.
         if len(grey) == 0:
             return np.zeros(0, np.float32)
         with torch.no_grad():
-            return np.concatenate([self._graph(torch.from_numpy(image[None])).numpy() for image in grey])
+            return np.concatenate([self._graph(torch.from_numpy(part)).numpy() for part in grouped(grey, self._views)])

@@ -38,6 +38,8 @@ class CudaBackend:
         size_wh: tuple[int, int],
         key: str,  # noqa: ARG002
         quantised: Quantised | None = None,  # noqa: ARG002
+        *,
+        views: int = 1,
     ) -> Runner:
         """Move a network to the device, capture it and run it once.
 
@@ -45,7 +47,9 @@ class CudaBackend:
             DeviceError: the device has no memory for it.
         """
         network = build().half().to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return ChunkedRunner(lambda images: self._prepared(network, size_wh, images), size_wh, most=_CHUNK)
+        return ChunkedRunner(
+            lambda images: self._prepared(network, size_wh, images), size_wh, most=_CHUNK * views, views=views
+        )
 
     def _prepared(self, network: nn.Module, size_wh: tuple[int, int], images: int) -> Run:
         torch.cuda.empty_cache()

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.benchmark.passes import Facts, Pass, Watch
-from streamer.benchmark.peer_networks import Bgr, NetworkKind, PeerNetworks, Reading
+from streamer.benchmark.peer_networks import Bgr, NetworkKind, PeerNetworks
 from streamer.errors import OutputError, SettingsError
 from streamer.geometry import Box
+from streamer.models.reader import Reading
 from streamer.settings import Settings
 
 OVERLAY = "overlay.mp4"

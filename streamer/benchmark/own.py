@@ -22,8 +22,8 @@ from streamer.benchmark.passes import Facts, Pass, stop_after
 from streamer.benchmark.streams import StreamsTrial, try_streams
 from streamer.engine import Engine
 from streamer.geometry import Box
-from streamer.models.loading import load_runner
-from streamer.models.weights import ROLES
+from streamer.models.loading import load_joint, load_runner
+from streamer.models.manifest import ROLES, Role
 from streamer.outputs import StudyWriter
 from streamer.pipeline import analyse
 from streamer.records import Frame
@@ -90,15 +90,23 @@ class OwnAnalysis:
         """Milliseconds of each network alone a frame (detector) or nodule, all of the backend's workers calling it."""
         folder = self._engine.settings.weights or weights_dir()
         manifest, backend = self._engine.manifest, self._engine.backend
+        views = 2 if self._engine.settings.classification.mirrored else 1
         times: dict[str, float] = {}
-        for role in ROLES:
-            runner = load_runner(folder, role, manifest, backend)
-            width, height = manifest.models[role].preprocessing.size_wh
-            images = np.random.default_rng(0).integers(0, 255, (backend.batch_frames, height, width), np.uint8)
-            times[role] = _time_alone(runner, images, backend.workers)
-        if self._engine.settings.classification.mirrored:
-            times["classifier"] *= 2
+        for role in ("detector",) if manifest.one_encoder else ROLES:
+            times[role] = self._time_alone(load_runner(folder, role, manifest, backend), role)
+        if manifest.one_encoder:
+            joint = load_joint(folder, manifest, backend, views=views)
+            times["segmenter, classifier"] = self._time_alone(joint, "segmenter", views)
+        else:
+            times["classifier"] *= views
         return times
+
+    def _time_alone(self, runner: Runner, role: Role, views: int = 1) -> float:
+        """Wall-clock milliseconds an output of a network, all workers calling it with micro-batches."""
+        backend, (width, height) = self._engine.backend, self._engine.manifest.models[role].preprocessing.size_wh
+        shape = backend.batch_frames * views, height, width
+        images = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+        return views * _time_an_image(runner, images, backend.workers)
 
     def facts(self) -> Facts:
         """See `Contender`."""
@@ -112,7 +120,7 @@ class OwnAnalysis:
         )
 
 
-def _time_alone(runner: Runner, images: npt.NDArray[np.uint8], workers: int) -> float:
+def _time_an_image(runner: Runner, images: npt.NDArray[np.uint8], workers: int) -> float:
     """Wall-clock milliseconds an image while `workers` threads call `runner` with `images` again and again."""
     runner(images)
     should_stop = stop_after(_ALONE_S)

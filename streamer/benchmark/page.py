@@ -21,6 +21,7 @@ _COLOURS = {  # Okabe and Ito 2008; a network has the colour of its stage
     "detect": "#56b4e9", "detector": "#56b4e9",
     "segment": "#009e73", "segmenter": "#009e73",
     "classify": "#e69f00", "classifier": "#e69f00",
+    "segment, classify": "#009e73", "segmenter, classifier": "#009e73",
     "track": "#cc79a7",
     "draw": "#d55e00",
     "encode": "#f0e442",

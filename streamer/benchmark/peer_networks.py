@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import timeit
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -24,12 +23,13 @@ from streamer.backends.choice import available_cores
 from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts
-from streamer.geometry import Box, CropWindow, Outline
 from streamer.models.classifier import Classifier
 from streamer.models.loading import load_runner
+from streamer.models.manifest import ModelEntry, Role, read_manifest
 from streamer.models.networks import GreyInput
+from streamer.models.reader import Lap, Reader, Reading, SeparateReader, View, load_reader
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import ModelEntry, Role, load_network, read_manifest
+from streamer.models.weights import load_network
 from streamer.settings import ClassificationSettings, RuntimeSettings, Settings
 
 Grey = npt.NDArray[np.uint8]
@@ -48,17 +48,8 @@ class NetworkKind(StrEnum):
     paper = "paper"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What segmenter and classifier say of a box."""
-
-    box_xyxy: Box
-    outline: Outline
-    malignancy: float
-
-
 class PeerNetworks:
-    """The three networks: a detector for ultralytics, and the other two a crop at a time."""
+    """The three networks: a detector for ultralytics, and the other two a crop at a time; compiled, they are joined."""
 
     def __init__(self, settings: Settings, kind: NetworkKind) -> None:
         """Load them on the device that the settings choose.
@@ -74,6 +65,7 @@ class PeerNetworks:
             models = {role: _enlarged(entry) for role, entry in models.items()}
         self._backend = _unshared(choose_backend(settings.runtime), settings.runtime)
         cuda = self._backend.device.startswith("CUDA")
+        self._reader: Reader
         self._torch_device = torch.device("cuda" if cuda else "cpu")
         detector = models["detector"]
         own = settings.detection.confidence
@@ -97,17 +89,21 @@ class PeerNetworks:
             self.detector.register_forward_pre_hook(normalise)
             self.detector.names = {0: "nodule"}  # type: ignore[assignment]  # ultralytics' table of classes
 
+        if kind is NetworkKind.compiled:
+            self._reader = load_reader(folder, manifest, self._backend, settings.classification)
+            return
+        once = kind is NetworkKind.paper  # it knows no mirror images
+        classification = ClassificationSettings(mirrored=False) if once else settings.classification
+
         def runner(role: Role) -> Runner:
-            if kind is NetworkKind.compiled:
-                return load_runner(folder, role, manifest, self._backend)
             preprocessing = models[role].preprocessing
             graph = GreyInput(load_network(folder, role, manifest), preprocessing.mean, preprocessing.std)
             return _EagerRunner(graph.eval().to(self._torch_device))
 
-        self._segmenter = Segmenter(runner("segmenter"), models["segmenter"])
-        once = kind is NetworkKind.paper  # it knows no mirror images
-        classification = ClassificationSettings(mirrored=False) if once else settings.classification
-        self._classifier = Classifier(runner("classifier"), models["classifier"], classification)
+        self._reader = SeparateReader(
+            Segmenter(runner("segmenter"), models["segmenter"]),
+            Classifier(runner("classifier"), models["classifier"], classification),
+        )
 
     def choose_threads(self, work: Callable[[], object]) -> None:
         """Give torch on a CPU the threads with which `work` is faster: as many as ultralytics leaves it, or all cores.
@@ -123,21 +119,17 @@ class PeerNetworks:
             times_s[threads] = min(timeit.repeat(work, number=1, repeat=_TRIALS))
         torch.set_num_threads(min(times_s, key=times_s.__getitem__))
 
-    def read(self, frame: Bgr, boxes: npt.NDArray[np.float32], lap: Callable[[str], None]) -> list[Reading]:
+    def read(self, frame: Bgr, boxes: npt.NDArray[np.float32], lap: Lap) -> list[Reading]:
         """Outline and malignancy of each box, shape (n, 4), a crop at a time.
 
         Args:
             frame: shape (height, width, 3), BGR as OpenCV reads it.
             boxes: xyxy in its pixels.
-            lap: told "segment" when all crops are outlined, then "classify".
+            lap: told "segment" when all crops are outlined, then "classify"; or "segment, classify" of one network.
         """
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
-        corners = [(float(box[0]), float(box[1]), float(box[2]), float(box[3])) for box in boxes]
-        outlines = [self._outline(grey, box) for box in corners]
-        lap("segment")
-        malignancies = [self._malignancy(grey, box) for box in corners]
-        lap("classify")
-        return [Reading(*found) for found in zip(corners, outlines, malignancies, strict=True)]
+        views = [View(grey, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))) for box in boxes]
+        return self._reader(views, lap)
 
     def facts(self) -> Facts:
         """What they run on."""
@@ -149,17 +141,6 @@ class PeerNetworks:
             host_memory_mb=peak_host_memory_mb(),
             device_memory_mb=peak_device_memory_mb(),
         )
-
-    def _outline(self, grey: Grey, box: Box) -> Outline:
-        preprocessing = self._segmenter.preprocessing
-        window = CropWindow.around(box, preprocessing.margin)
-        crop = window.crop(grey, preprocessing.size_wh[0])
-        return self._segmenter(crop[None], [window], [(grey.shape[1], grey.shape[0])])[0]
-
-    def _malignancy(self, grey: Grey, box: Box) -> float:
-        preprocessing = self._classifier.preprocessing
-        crop = CropWindow.around(box, preprocessing.margin).crop(grey, preprocessing.size_wh[0])
-        return self._classifier(crop[None])[0]
 
 
 def _enlarged(entry: ModelEntry) -> ModelEntry:
@@ -187,15 +168,18 @@ def _luma(rgb: torch.Tensor) -> torch.Tensor:
 
 
 class _EagerRunner:
-    """A torch network called as a user calls it."""
+    """A torch network called as a user calls it, an image at a time."""
 
     def __init__(self, graph: nn.Module) -> None:
         self._graph = graph
         self._device = next(graph.parameters()).device
 
     def __call__(self, grey: Grey) -> npt.NDArray[np.float32]:
+        if len(grey) == 0:
+            return np.zeros(0, np.float32)
         with torch.inference_mode():
-            return cast(npt.NDArray[np.float32], self._graph(torch.from_numpy(grey).to(self._device)).cpu().numpy())
+            images = torch.from_numpy(grey).to(self._device)
+            return np.concatenate([self._graph(image[None]).cpu().numpy() for image in images])
 
 
 class _CompiledDetector(nn.Module):

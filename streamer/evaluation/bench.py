@@ -31,7 +31,7 @@ from streamer.models.classifier import Classifier
 from streamer.models.detector import Detector
 from streamer.models.heatmap import classifier_heat_maps
 from streamer.models.loading import load_detector, load_runner, load_segmenter
-from streamer.models.weights import ROLES, ModelEntry, Role, read_manifest
+from streamer.models.manifest import ROLES, ModelEntry, Role, read_manifest
 from streamer.settings import Settings
 
 

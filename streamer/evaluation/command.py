@@ -21,7 +21,7 @@ from streamer.evaluation.result import Evaluation, Matrix
 from streamer.evaluation.tables import by_data, number_text, value_text
 from streamer.evaluation.tasks import compare, evaluate_subject
 from streamer.evaluation.writer import EvaluationFolder
-from streamer.models.weights import ROLES, read_manifest
+from streamer.models.manifest import ROLES, read_manifest
 from streamer.settings import Settings
 
 

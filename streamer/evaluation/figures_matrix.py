@@ -21,7 +21,7 @@ from streamer.evaluation.measure_segmenter import OutlinedNodule
 from streamer.evaluation.plots import Line, draw_lines
 from streamer.evaluation.result import Matrix, MatrixRow, Result
 from streamer.evaluation.subsets import Subset, View, subsets
-from streamer.models.weights import ModelEntry
+from streamer.models.manifest import ModelEntry
 
 MATRIX_NOTE = (
     "Train source by test source: a source that the weights were trained on is tested on its held-out part, one they "

@@ -17,7 +17,7 @@ from streamer.data.pixels import Picture, load_pictures
 from streamer.data.samples import SPLITS, Sample, Split
 from streamer.data.twins import find_twins, without_twins
 from streamer.errors import DataError
-from streamer.models.weights import ModelEntry
+from streamer.models.manifest import ModelEntry
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

@@ -7,7 +7,7 @@ from pathlib import Path
 from streamer.data.samples import Split
 from streamer.evaluation.bench import Bench
 from streamer.evaluation.tasks import compare
-from streamer.models.weights import Role, read_manifest, write_entry
+from streamer.models.manifest import Role, read_manifest, write_entry
 from streamer.settings import Settings
 
 

@@ -23,7 +23,7 @@ from streamer.evaluation.figures_segmenter import evaluate_outlines
 from streamer.evaluation.measure_segmenter import OutlinedNodule
 from streamer.evaluation.publish import has_out_of_fold
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
-from streamer.models.weights import Role
+from streamer.models.manifest import Role
 
 
 def evaluate_subject(subject: str, bench: Bench, *, choosing: bool) -> Evaluation:

@@ -16,7 +16,7 @@ from streamer.errors import OutputError
 from streamer.evaluation.matrix_tables import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
-from streamer.models.weights import ModelEntry
+from streamer.models.manifest import ModelEntry
 from streamer.version import __version__
 
 _PLOT_DPI = 130

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
 from streamer.backends import Runner
+from streamer.models.manifest import ModelEntry
 from streamer.models.networks import MALIGNANT
-from streamer.models.weights import ModelEntry
 from streamer.settings import ClassificationSettings
+
+
+class Odds:
+    """Turns the classifier's logits into calibrated probabilities."""
+
+    def __init__(self, entry: ModelEntry) -> None:
+        """Calibrate as stored with the weights."""
+        self._temperature, self._offset = entry.temperature, entry.offset
+
+    def probabilities(self, logits: Sequence[npt.NDArray[np.float32]]) -> list[float]:
+        """P(malignant) of each nodule: its log-odds, the mean over its views, calibrated.
+
+        Args:
+            logits: of each view, shape (n, 2).
+        """
+        odds = np.mean([view[:, MALIGNANT] - view[:, 1 - MALIGNANT] for view in logits], axis=0, dtype=np.float32)
+        return [float(value) for value in expit(odds / self._temperature + self._offset)]
 
 
 class Classifier:
@@ -17,22 +36,12 @@ class Classifier:
 
     def __init__(self, runner: Runner, entry: ModelEntry, settings: ClassificationSettings) -> None:
         """Use `runner`, which takes crops of the entry's size and gives two logits."""
-        self._runner, self._mirrored = runner, settings.mirrored
+        self._runner, self._mirrored, self._odds = runner, settings.mirrored, Odds(entry)
         self.preprocessing = entry.preprocessing
-        self._temperature, self._offset = entry.temperature, entry.offset
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> list[float]:
-        """P(malignant) of each crop, shape (n, size, size): its log-odds, calibrated as stored with the weights.
-
-        Where the settings ask for it, the log-odds are the mean of those of the crop and of its mirror image.
-        """
+        """P(malignant) of each crop, shape (n, size, size); where the settings say so, with its mirror image."""
         if len(crops) == 0:
             return []
-        odds = self._log_odds(crops)
-        if self._mirrored:
-            odds = np.mean([odds, self._log_odds(np.ascontiguousarray(crops[:, :, ::-1]))], axis=0, dtype=np.float32)
-        return [float(value) for value in expit(odds / self._temperature + self._offset)]
-
-    def _log_odds(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        logits = self._runner(crops)
-        return np.asarray(logits[:, MALIGNANT] - logits[:, 1 - MALIGNANT], np.float32)
+        views = [crops, np.ascontiguousarray(crops[:, :, ::-1])] if self._mirrored else [crops]
+        return self._odds.probabilities([self._runner(view) for view in views])

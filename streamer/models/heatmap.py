@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from streamer.geometry import Box, CropWindow
+from streamer.models.manifest import Manifest, Preprocessing
 from streamer.models.networks import MALIGNANT, GreyInput
-from streamer.models.weights import Manifest, Preprocessing, load_network
+from streamer.models.weights import load_network
 from streamer.settings import ClassificationSettings
 
 Grey = npt.NDArray[np.uint8]

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from streamer.backends import Runner
 from streamer.errors import WeightsError
-from streamer.models.weights import Int8Version, ModelEntry, Role
+from streamer.models.joint import MASK, class_logits
+from streamer.models.manifest import Int8Version, Manifest, Role
 
 _RUNS = 16
 """Numbers a channel in a summary at most."""
@@ -27,19 +28,21 @@ The published networks differ by 0 between AVX512-VNNI and AMX, and by up to 0.0
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Int8Network:
-    """The int8 version of a role's network in a weights folder, as backends take it."""
+    """The int8 version of a role's network in a weights folder, as backends take it; there must be one.
+
+    Where the segmenter is joined with the classifier in one file, each is a part of what that gives.
+    """
 
     folder: Path
     role: Role
-    entry: ModelEntry
-    version: Int8Version
+    manifest: Manifest
 
     @property
     def path(self) -> Path:
         """OpenVINO's `.xml` file."""
-        return self.folder / self.version.file
+        return self.folder / self._version.file
 
     def check_files(self) -> None:
         """Check that the files are whole and were made from the weights in use.
@@ -47,8 +50,10 @@ class Int8Network:
         Raises:
             WeightsError: they are damaged, missing or stale.
         """
-        version, entry = self.version, self.entry
-        if version.weights_sha256 != entry.sha256 or version.preprocessing != entry.preprocessing:
+        version, models = self._version, self.manifest.models
+        made_from = {self.role: version.weights_sha256, **version.joined_with}
+        in_use = {role: models[role].sha256 for role in made_from if role in models}
+        if made_from != in_use or version.preprocessing != models[self.role].preprocessing:
             raise WeightsError(
                 f"the int8 version of the {self.role} was made from other weights: repeat `streamer quantise`"
             )
@@ -69,11 +74,50 @@ class Int8Network:
             WeightsError: it does not.
         """
         try:
-            found = summary(runner(probe_image(self.entry.preprocessing.size_wh)))
+            found = self._summary(runner)
         except RuntimeError as error:
             raise WeightsError(f"the int8 version of the {self.role} does not run: {str(error).strip()}") from error
-        if not agree(found, self.version.probe):
+        if not agree(found, self._version.probe):
             raise WeightsError(f"the int8 version of the {self.role} computes something else on this processor")
+
+    def part_of(self, runner: Runner) -> Runner:
+        """The role's own output, out of that of the file."""
+        if not self._version.joined_with:
+            return runner
+        return _mask_of(runner) if self.role == "segmenter" else _logits_of(runner)
+
+    @property
+    def _version(self) -> Int8Version:
+        version = self.manifest.models[self.role].int8
+        assert version is not None  # whoever makes an Int8Network has looked
+        return version
+
+    def _summary(self, runner: Runner) -> tuple[tuple[float, ...], ...]:
+        return summary(runner(probe_image(self._version.preprocessing.size_wh)))
+
+
+@dataclass(frozen=True)
+class JointInt8(Int8Network):
+    """Segmenter and classifier as one int8 network that looks at `views` images of each nodule."""
+
+    views: int
+
+    def part_of(self, runner: Runner) -> Runner:
+        """All of it."""
+        return runner
+
+    def _summary(self, runner: Runner) -> tuple[tuple[float, ...], ...]:
+        # The logits of the further views, of the same image here, are those of the first.
+        image = np.repeat(probe_image(self._version.preprocessing.size_wh), self.views, axis=0)
+        return summary(runner(image)[:, : len(self._version.probe)])
+
+
+def _mask_of(joint: Runner) -> Runner:
+    return lambda grey: joint(grey)[:, MASK] if len(grey) else np.zeros(0, np.float32)
+
+
+def _logits_of(joint: Runner) -> Runner:
+    return lambda grey: class_logits(joint(grey))[:, 0] if len(grey) else np.zeros(0, np.float32)
 
 
 def probe_image(size_wh: tuple[int, int]) -> npt.NDArray[np.uint8]:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from streamer.backends import Backend, Runner
 from streamer.models.detector import Detector
-from streamer.models.int8 import Int8Network
+from streamer.models.int8 import Int8Network, JointInt8
+from streamer.models.joint import JointNetwork
+from streamer.models.manifest import Manifest, ModelEntry, Role, read_manifest
 from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import Manifest, ModelEntry, Role, checked_weights, load_network, read_manifest
+from streamer.models.weights import checked_weights, load_network
 from streamer.settings import DetectionSettings
+
+JOINT_ROLES: tuple[Role, ...] = ("segmenter", "classifier")
+"""What runs as one network where `Manifest.one_encoder` holds."""
 
 
 def load_runner(folder: Path, role: Role, manifest: Manifest, backend: Backend) -> Runner:
@@ -22,7 +27,7 @@ def load_runner(folder: Path, role: Role, manifest: Manifest, backend: Backend) 
     """
     checked_weights(folder, role, manifest)  # the network is built only where the backend does not have it already
     entry = manifest.models[role]
-    quantised = None if entry.int8 is None else Int8Network(folder, role, entry, entry.int8)
+    quantised = None if entry.int8 is None else Int8Network(folder, role, manifest)
     build = partial(network_graph, folder, role, manifest)
     return backend.load(build, entry.preprocessing.size_wh, network_key(entry), quantised)
 
@@ -41,6 +46,44 @@ def network_graph(folder: Path, role: Role, manifest: Manifest) -> GreyInput:
 def network_key(entry: ModelEntry) -> str:
     """Changes whenever a network's weights or their preprocessing change."""
     return f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()}"
+
+
+def load_joint(folder: Path, manifest: Manifest, backend: Backend, *, views: int) -> Runner:
+    """Both networks of a weights folder as one, ready to run on `views` grey images of each nodule.
+
+    Args:
+        folder: weights folder.
+        manifest: its manifest; `Manifest.one_encoder` holds.
+        backend: what runs it.
+        views: images of each nodule.
+
+    Raises:
+        WeightsError: a file is missing, damaged or does not fit, or int8 is asked for and cannot be had.
+    """
+    entry = manifest.models["segmenter"]
+    for role in JOINT_ROLES:
+        checked_weights(folder, role, manifest)
+    joined = entry.int8 is not None and entry.int8.joined_with
+    quantised = JointInt8(folder, "segmenter", manifest, views) if joined else None
+    build = partial(joint_graph, folder, manifest, views)
+    return backend.load(build, entry.preprocessing.size_wh, joint_key(manifest), quantised, views=views)
+
+
+def joint_graph(folder: Path, manifest: Manifest, views: int) -> GreyInput:
+    """Both networks as one, taking grey bytes.
+
+    Raises:
+        WeightsError: a file is missing, damaged or does not fit.
+    """
+    segmenter, classifier = (load_network(folder, role, manifest) for role in JOINT_ROLES)
+    preprocessing = manifest.models["segmenter"].preprocessing
+    return GreyInput(JointNetwork(segmenter, classifier, views), preprocessing.mean, preprocessing.std).eval()
+
+
+def joint_key(manifest: Manifest) -> str:
+    """Changes whenever one of the two networks or their preprocessing changes."""
+    entries = [manifest.models[role] for role in JOINT_ROLES]
+    return f"joint {' '.join(entry.sha256 for entry in entries)} {entries[0].preprocessing.model_dump_json()}"
 
 
 def load_detector(folder: Path, backend: Backend, settings: DetectionSettings) -> Detector:

@@ -17,7 +17,7 @@ from streamer.errors import DataError
 from streamer.evaluation.held_out import read_pictures
 from streamer.geometry import Letterbox
 from streamer.models.detector import Detector
-from streamer.models.weights import ModelEntry, Preprocessing, Role
+from streamer.models.manifest import ModelEntry, Preprocessing, Role
 from streamer.settings import validated
 from streamer.training.augment import jittered_window
 from streamer.training.config import TrainingConfig

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 
 from streamer.backends.choice import available_cores
@@ -16,17 +20,20 @@ from streamer.backends.openvino_cpu import OpenVinoBackend, save
 from streamer.data.proposals import load_proposer
 from streamer.errors import OutputError
 from streamer.models.int8 import probe_image, summary
-from streamer.models.loading import network_graph, network_key
-from streamer.models.weights import Int8Version, Role, int8_files, read_manifest, write_entry
+from streamer.models.loading import JOINT_ROLES, joint_graph, joint_key, network_graph, network_key
+from streamer.models.manifest import Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
+from streamer.models.weights import JOINT, int8_files
 from streamer.quantisation.calibration import calibration
 from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
+
+Grey = npt.NDArray[np.uint8]
 
 _COMPARED = 50
 """Calibration images on which int8 is compared with float32."""
 
 
 def quantise(data: Path, weights: Path, *, images: int) -> None:
-    """Make an int8 version of every network in a weights folder, in place of an earlier one.
+    """Make an int8 version of every network in a weights folder, in place of an earlier one; joined where they can be.
 
     Args:
         data: training data: folder in the public layout, or CSV manifest.
@@ -40,42 +47,90 @@ def quantise(data: Path, weights: Path, *, images: int) -> None:
         OutputError: the weights folder cannot be written.
     """
     console = Console()
-    for role in read_manifest(weights).models:
-        console.print(f"{role}: reading calibration images")
-        made = _quantise(role, data, weights, images)
+    manifest = read_manifest(weights)
+    groups: list[tuple[Role, ...]] = [(role,) for role in manifest.models]
+    if manifest.one_encoder:
+        groups = [group for group in groups if group[0] not in JOINT_ROLES] + [JOINT_ROLES]
+    for roles in groups:
+        name = " and ".join(roles)
+        console.print(f"{name}: reading calibration images")
+        made = _quantise(_Network(weights, manifest, roles), data, images)
         sources = ", ".join(f"{count} {source}" for source, count in made.calibration.items())
-        console.print(f"{role}: {made.file}, calibrated on {sources}; correlation with fp32 {made.correlation:.4f}")
+        console.print(f"{name}: {made.file}, calibrated on {sources}; correlation with fp32 {made.correlation:.4f}")
     console.print("measure what it costs: `streamer evaluate ... --update-manifest`", markup=False)
 
 
-def _quantise(role: Role, data: Path, weights: Path, count: int) -> Int8Version:
+@dataclass(frozen=True)
+class _Network:
+    """What is quantised as one: a role's network, or segmenter and classifier joined."""
+
+    weights: Path
+    manifest: Manifest
+    roles: tuple[Role, ...]
+
+    @property
+    def entries(self) -> list[ModelEntry]:
+        return [self.manifest.models[role] for role in self.roles]
+
+    @property
+    def joined(self) -> bool:
+        return len(self.roles) > 1
+
+    @property
+    def views(self) -> int:
+        """Images of which the network makes one output: joined ones also look at a nodule's mirror image."""
+        return 2 if self.joined else 1
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        return int8_files(self.weights, JOINT if self.joined else self.roles[0])
+
+    def model(self, backend: OpenVinoBackend) -> Any:
+        """It as an OpenVINO model in float32, not compiled."""
+        (role, *_), (entry, *_) = self.roles, self.entries
+        if self.joined:
+            build, key = partial(joint_graph, self.weights, self.manifest, self.views), joint_key(self.manifest)
+        else:
+            build, key = partial(network_graph, self.weights, role, self.manifest), network_key(entry)
+        return backend.converted(build, entry.preprocessing.size_wh, key, views=self.views)
+
+    def inputs(self, images: Grey) -> Grey:
+        """What it is called with: images, shape (n, views, height, width), out of (n, height, width)."""
+        return np.stack([images, images[:, :, ::-1]][: self.views], axis=1)
+
+
+def _quantise(network: _Network, data: Path, count: int) -> Int8Version:
     backend = OpenVinoBackend(available_cores(), precision="fp32")
-    manifest = read_manifest(weights)
-    entry = manifest.models[role]
-    build, size_wh, key = (
-        partial(network_graph, weights, role, manifest),
-        entry.preprocessing.size_wh,
-        network_key(entry),
-    )
-    chosen = calibration(role, entry, data, count, load_proposer(weights))
-    original = backend.ready(backend.converted(build, size_wh, key))
-    model = quantised(backend.converted(build, size_wh, key), chosen.images, role)
-    xml, _ = int8_files(weights, role)
+    parts = [
+        calibration(role, entry, data, count, load_proposer(network.weights))
+        for role, entry in zip(network.roles, network.entries, strict=True)
+    ]
+    inputs = network.inputs(np.concatenate([part.images for part in parts]))
+    original = backend.ready(network.model(backend))
+    kept = tuple(pattern for role in network.roles for pattern in FP32_LAYERS[role])
+    # The slow way leaves the detector's scores half the bias.
+    fast = "detector" not in network.roles
+    model = quantised(network.model(backend), inputs, fp32_layers=kept, fast_bias_correction=fast)
+    xml, _ = network.files
     xml_sha256, bin_sha256 = _write(model, xml)
-    runner = backend.open(xml)
+    compared = inputs[:: max(1, len(inputs) // _COMPARED)]
     made = Int8Version(
-        file=xml.relative_to(weights).as_posix(),
+        file=xml.relative_to(network.weights).as_posix(),
         xml_sha256=xml_sha256,
         bin_sha256=bin_sha256,
-        weights_sha256=entry.sha256,
-        preprocessing=entry.preprocessing,
-        calibration=chosen.counts,
-        fp32_layers=FP32_LAYERS[role],
+        weights_sha256="",
+        preprocessing=network.entries[0].preprocessing,
+        calibration=sum((Counter(part.counts) for part in parts), Counter()),
+        fp32_layers=kept,
         versions={name: version(name) for name in ("openvino", "nncf")},
-        correlation=round(correlation(original, runner, chosen.images[:: max(1, len(chosen.images) // _COMPARED)]), 5),
-        probe=summary(runner(probe_image(size_wh))),
+        correlation=round(correlation(original, backend.open(xml, views=network.views), compared), 5),
+        probe=summary(backend.open(xml)(probe_image(network.entries[0].preprocessing.size_wh))),
     )
-    write_entry(weights, role, entry.model_copy(update={"int8": made}))
+    checksums = {role: entry.sha256 for role, entry in zip(network.roles, network.entries, strict=True)}
+    for role, entry in zip(network.roles, network.entries, strict=True):
+        others = {other: checksum for other, checksum in checksums.items() if other != role}
+        own = made.model_copy(update={"weights_sha256": entry.sha256, "joined_with": others})
+        write_entry(network.weights, role, entry.model_copy(update={"int8": own}))
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import streamer.backends.openvino_cpu  # noqa: F401  keeps nncf, too, from reporting usage: must come before it
 from streamer.backends import Runner
 from streamer.errors import StreamerError
-from streamer.models.weights import Role
+from streamer.models.manifest import Role
 
 FP32_LAYERS: dict[Role, tuple[str, ...]] = {
     "detector": (
@@ -31,13 +32,16 @@ brings the scores' correlation from 0.9969 to 0.9986; the box branch (cv2) in fl
 """
 
 
-def quantised(model: Any, images: npt.NDArray[np.uint8], role: Role) -> Any:
+def quantised(
+    model: Any, inputs: npt.NDArray[np.uint8], *, fp32_layers: Sequence[str], fast_bias_correction: bool
+) -> Any:
     """The int8 version of an OpenVINO model, which is changed on the way.
 
     Args:
         model: float32.
-        images: inputs that set the integers' ranges, shape (n, height, width).
-        role: decides which layers stay in float32.
+        inputs: what sets the integers' ranges, shape (n, views, height, width).
+        fp32_layers: layers that stay in float32, as patterns of their names.
+        fast_bias_correction: whether the error that rounding leaves in each layer's mean may be estimated.
 
     Raises:
         StreamerError: nncf is not installed.
@@ -57,12 +61,12 @@ def quantised(model: Any, images: npt.NDArray[np.uint8], role: Role) -> Any:
     # falls from 0.29 to 0.12 against means of extremes.
     return nncf.quantize(
         model,
-        nncf.Dataset(images, lambda image: image[None]),
-        subset_size=len(images),
+        nncf.Dataset(inputs, lambda views: views),
+        subset_size=len(inputs),
         preset=nncf.QuantizationPreset.MIXED,
         target_device=nncf.TargetDevice.CPU,
-        fast_bias_correction=role != "detector",  # the slow way left half the bias in its scores
-        ignored_scope=nncf.IgnoredScope(patterns=list(FP32_LAYERS[role])),
+        fast_bias_correction=fast_bias_correction,
+        ignored_scope=nncf.IgnoredScope(patterns=list(fp32_layers)),
         advanced_parameters=AdvancedQuantizationParameters(
             activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM
         ),
@@ -78,8 +82,15 @@ def _name_joined(model: Any) -> None:
                 node.set_friendly_name(f"{following}/Convolution")
 
 
-def correlation(first: Runner, second: Runner, images: npt.NDArray[np.uint8]) -> float:
-    """Pearson correlation of two networks' outputs over `images`: the lowest of the channels', 0 where undefined."""
+def correlation(first: Runner, second: Runner, inputs: npt.NDArray[np.uint8]) -> float:
+    """Pearson correlation of two networks' outputs over `inputs`: the lowest of the channels', 0 where undefined.
+
+    Args:
+        first: one network.
+        second: the other.
+        inputs: shape (n, views, height, width).
+    """
+    images = inputs.reshape(-1, *inputs.shape[2:])
     ours, theirs = first(images), second(images)
     with np.errstate(invalid="ignore", divide="ignore"):
         channels = [

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streamer.models.weights import ARCHITECTURES, Role
+from streamer.models.manifest import ARCHITECTURES, Role
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=32, multiple_of=32)]
@@ -18,10 +18,15 @@ class _Section(BaseModel):
 
 
 class Ingredient(_Section):
-    """How one source enters the training set: every `stride`-th image, at most `limit` of them."""
+    """How one source enters the training set: every `stride`-th image, at most `limit` of them.
+
+    `patients` is the share of its patients (or what stands for them) to learn from, spread evenly over them: with it
+    rising, validation figures draw a learning curve.
+    """
 
     stride: Annotated[int, Field(ge=1)] = 1
     limit: Annotated[int, Field(ge=1)] | None = None
+    patients: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class TrainingConfig(_Section):
@@ -77,6 +82,9 @@ class TrainingConfig(_Section):
     """Start from the same network of a weights folder."""
     encoder_from_segmenter: bool = False
     """Start the classifier's encoder from the segmenter of a weights folder (both are DenseNet121)."""
+    encoder_from_classifier: bool = False
+    """Give the segmenter the encoder of a weights folder's classifier and leave it as it is: what is learned is the
+    decoder, and where both networks run they need the encoder once."""
 
     @model_validator(mode="after")
     def _network_fits_role(self) -> TrainingConfig:
@@ -84,4 +92,6 @@ class TrainingConfig(_Section):
             raise ValueError(f"architecture of a {self.role} is one of {', '.join(ARCHITECTURES[self.role])}")
         if self.role != "detector" and self.size_wh[0] != self.size_wh[1]:
             raise ValueError("crops are square: width and height of size_wh must be equal")
+        if self.encoder_from_classifier and self.role != "segmenter":
+            raise ValueError("encoder_from_classifier is for the segmenter")
         return self

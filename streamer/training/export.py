@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from streamer.data.samples import Sample, describe
+from streamer.models.manifest import ModelEntry, Preprocessing, Training, write_entry
 from streamer.models.networks import CLASSES
-from streamer.models.weights import ModelEntry, Preprocessing, Training, save_half, write_entry
+from streamer.models.weights import save_half
 from streamer.training.config import TrainingConfig
 from streamer.training.ingredients import Ingredients
 from streamer.training.loop import Run
@@ -58,6 +59,7 @@ def export(run: Run, config: TrainingConfig, ingredients: Ingredients, built_on:
             built_on=dict(built_on),
         ),
         licence=_LICENCE,
+        encoder_from=built_on["classifier"] if config.encoder_from_classifier else None,
     )
     write_entry(run.folder, config.role, entry)
 

@@ -61,7 +61,7 @@ def choose_samples(
     train = []
     for source, ingredient in config.sources.items():
         part = [sample for sample in _of(samples, "train") if sample.source == source]
-        train += thin(part, ingredient.stride)[: ingredient.limit]
+        train += thin(_some_patients(part, ingredient.patients), ingredient.stride)[: ingredient.limit]
     val = thin(_of(samples, "val"), config.val_stride)
     console.print(balance_table([*train, *val, *_of(samples, "test")], "class balance"))
     for warning in balance_warnings(samples):
@@ -97,3 +97,12 @@ def read_ingredients(
 
 def _of(samples: Iterable[Sample], split: str) -> list[Sample]:
     return [sample for sample in samples if sample.split == split]
+
+
+def _some_patients(samples: list[Sample], share: float) -> list[Sample]:
+    """The samples of that share of the patients, at least one if there are any, spread evenly over their order."""
+    patients = list(dict.fromkeys(sample.patient for sample in samples))
+    chosen = {
+        patients[int(number / share)] for number in range(min(len(patients), max(1, round(share * len(patients)))))
+    }
+    return [sample for sample in samples if sample.patient in chosen]

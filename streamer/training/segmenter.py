@@ -29,6 +29,8 @@ class SegmenterTask:
         self.train = [(picture, box) for picture in train if picture.mask is not None for box in picture.boxes_xyxy]
         self.val = [(picture, box) for picture in val if picture.mask is not None for box in picture.boxes_xyxy]
         self.network: nn.Module = build_segmenter()
+        if config.encoder_from_classifier:
+            self.network.get_submodule("encoder").requires_grad_(False)
         self._dice = DiceLoss("binary", from_logits=True)
         self._cross_entropy = nn.BCEWithLogitsLoss()
 
@@ -39,6 +41,8 @@ class SegmenterTask:
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Augmented crops and their masks, shape (n, 1, size, size), values 0 to 1."""
         size = self.config.size_wh[0]
+        if self.config.encoder_from_classifier:  # the statistics of its normalisation are the classifier's, too
+            self.network.get_submodule("encoder").eval()
         order = rng.permutation(len(self.train))
         for start in range(0, self.steps() * self.config.batch, self.config.batch):
             crops, masks = [], []

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from streamer.errors import DataError, WeightsError
-from streamer.models.weights import ModelEntry, Role, load_fitting, load_network, read_manifest
+from streamer.models.manifest import ModelEntry, Role, read_manifest
+from streamer.models.weights import load_fitting, load_network
 from streamer.training.config import TrainingConfig
+
+_ENCODER = "encoder."
+"""Where the segmenter has what is the classifier's whole but for its head."""
 
 
 def built_on(config: TrainingConfig, data: Path, weights: Path) -> dict[str, str]:
@@ -50,14 +55,23 @@ def start_from(network: nn.Module, config: TrainingConfig, data: Path, weights: 
         DataError: the file of tensors is missing.
         WeightsError: the network is missing or damaged.
     """
+    fitted = 0
     if config.init is not None:
-        return load_fitting(network, load_file(_tensors(config.init, data)))
-    if config.start_from_weights:
-        return load_fitting(network, load_network(weights, config.role, read_manifest(weights)).state_dict())
-    if config.encoder_from_segmenter:
-        segmenter = load_network(weights, "segmenter", read_manifest(weights)).state_dict()
-        return load_fitting(network, {name.removeprefix("encoder."): tensor for name, tensor in segmenter.items()})
-    return 0
+        fitted = load_fitting(network, load_file(_tensors(config.init, data)))
+    elif config.start_from_weights:
+        fitted = load_fitting(network, _learned(weights, config.role))
+    elif config.encoder_from_segmenter:
+        segmenter = _learned(weights, "segmenter")
+        fitted = load_fitting(network, {name.removeprefix(_ENCODER): tensor for name, tensor in segmenter.items()})
+    if config.encoder_from_classifier:
+        classifier = _learned(weights, "classifier")
+        encoder = load_fitting(network, {_ENCODER + name: tensor for name, tensor in classifier.items()})
+        fitted = max(fitted, encoder)
+    return fitted
+
+
+def _learned(weights: Path, role: Role) -> dict[str, torch.Tensor]:
+    return load_network(weights, role, read_manifest(weights)).state_dict()
 
 
 def _networks(config: TrainingConfig, weights: Path) -> dict[Role, ModelEntry]:
@@ -68,6 +82,8 @@ def _networks(config: TrainingConfig, weights: Path) -> dict[Role, ModelEntry]:
         roles.append(config.role)
     elif config.init is None and config.encoder_from_segmenter:
         roles.append("segmenter")
+    if config.encoder_from_classifier:
+        roles.append("classifier")
     if not roles:
         return {}
     models = read_manifest(weights).models

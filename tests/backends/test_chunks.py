@@ -64,6 +64,23 @@ def test_every_call_is_of_the_same_size(count: int) -> None:
     assert device.prepared == [8]
 
 
+@pytest.mark.parametrize(("room", "tried"), [(16, [16]), (5, [16, 8, 4]), (2, [16, 8, 4, 2])])
+def test_views_of_an_object_stay_together(room: int, tried: list[int]) -> None:
+    """Two images an output: each call is of whole pairs, however little memory there is."""
+    device = Device(room)
+
+    def prepare(count: int) -> Run:
+        run = device.prepare(count)
+        return lambda grey: run(grey).reshape(-1, 2).sum(axis=1, keepdims=True)
+
+    runner = ChunkedRunner(prepare, SIZE_WH, most=16, views=2)
+    np.testing.assert_array_equal(runner(images(18)).ravel(), images(18).reshape(9, -1).sum(axis=1))
+    assert device.prepared == tried
+    device.room = 1
+    with pytest.raises(DeviceError):
+        ChunkedRunner(prepare, SIZE_WH, most=16, views=2)
+
+
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize(("room", "tried"), [(7, [8, 4]), (2, [8, 4, 2]), (1, [8, 4, 2, 1])])
 def test_the_number_is_halved_until_there_is_room(room: int, tried: list[int], late: bool) -> None:
@@ -98,8 +115,16 @@ class _SmallDevice(TorchCpuBackend):
         self.room = room
         self.tried: set[int] = set()
 
-    def load(self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, quantised: Any = None) -> Runner:
-        alone = super().load(build, size_wh, key)
+    def load(
+        self,
+        build: Callable[[], nn.Module],
+        size_wh: tuple[int, int],
+        key: str,
+        quantised: Any = None,
+        *,
+        views: int = 1,
+    ) -> Runner:
+        alone = super().load(build, size_wh, key, views=views)
 
         def prepare(count: int) -> Run:
             self.tried.add(count)
@@ -107,7 +132,7 @@ class _SmallDevice(TorchCpuBackend):
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return alone
 
-        return ChunkedRunner(prepare, size_wh, most=8)
+        return ChunkedRunner(prepare, size_wh, most=8 * views, views=views)
 
 
 def test_an_engine_on_a_device_with_little_memory(

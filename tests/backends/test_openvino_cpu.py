@@ -121,7 +121,8 @@ build_detector("yolov5n")
 from streamer.quantisation.network import quantised
 backend, graph = OpenVinoBackend(1), GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval()
 backend.load(lambda: graph, (32, 32), "key")
-quantised(backend.converted(lambda: graph, (32, 32), "key"), np.zeros((2, 32, 32), np.uint8), "segmenter")
+model, inputs = backend.converted(lambda: graph, (32, 32), "key"), np.zeros((2, 1, 32, 32), np.uint8)
+quantised(model, inputs, fp32_layers=(), fast_bias_correction=True)
 print(sorted(name for name in sys.modules if "telemetry" in name and sys.modules[name] is not None))
 """
 

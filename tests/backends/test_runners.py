@@ -34,7 +34,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 def int8_runner() -> Runner:
     backend = OpenVinoBackend(2)
-    return backend.ready(quantised(backend.converted(graph, (48, 32), "runner"), images(20), "segmenter"))
+    model, inputs = backend.converted(graph, (48, 32), "runner"), images(20)[:, None]
+    return backend.ready(quantised(model, inputs, fp32_layers=(), fast_bias_correction=True))
 
 
 @pytest.fixture(
@@ -85,3 +86,16 @@ def test_threads_may_share_a_runner(runner: Runner) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = np.concatenate(list(pool.map(lambda one: runner(one[None]), images(40))))
     np.testing.assert_array_equal(found, expected)
+
+
+class _Pairs(nn.Module):
+    """Means of the first and of the second image of each pair, from grey bytes."""
+
+    def forward(self, grey: torch.Tensor) -> torch.Tensor:
+        return grey.float().mean(dim=(1, 2)).reshape(-1, 2)
+
+
+def test_several_views_of_an_object_make_one_output(backend: Backend) -> None:
+    runner = backend.load(_Pairs, (48, 32), "pairs", views=2)
+    np.testing.assert_allclose(runner(images(6)), images(6).mean(axis=(1, 2)).reshape(3, 2), rtol=1e-4)
+    assert runner(images(0)).shape == (0,)

@@ -21,7 +21,7 @@ from streamer.evaluation.figures_pipeline import OUTLINE_MEASURES
 from streamer.evaluation.held_out import HeldOut, in_order
 from streamer.evaluation.publish import update_manifest
 from streamer.evaluation.result import Evaluation, Result
-from streamer.models.weights import ModelEntry, Role, read_manifest, write_entry
+from streamer.models.manifest import ModelEntry, Role, read_manifest, write_entry
 from streamer.phantom import simulate, write_clip
 from streamer.settings import Settings
 

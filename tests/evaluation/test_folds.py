@@ -16,7 +16,7 @@ from streamer.evaluation.figures_folds import Fold, evaluate_out_of_fold, recipe
 from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.subsets import View
-from streamer.models.weights import read_manifest, write_entry
+from streamer.models.manifest import read_manifest, write_entry
 from streamer.settings import Settings
 
 SETTINGS = Settings().with_runtime(device="cpu", backend="openvino", threads=1)

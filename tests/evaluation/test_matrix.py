@@ -8,7 +8,7 @@ from streamer.evaluation.matrix_tables import cell_text, row_text
 from streamer.evaluation.measure_detector import detect
 from streamer.evaluation.measure_segmenter import outline_true_boxes
 from streamer.evaluation.result import Matrix, MatrixRow, Result
-from streamer.models.weights import ModelEntry
+from streamer.models.manifest import ModelEntry
 from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture
 from tests.random_weights import entry
 

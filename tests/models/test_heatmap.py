@@ -13,8 +13,9 @@ from streamer.assets import weights_dir
 from streamer.errors import WeightsError
 from streamer.geometry import CropWindow
 from streamer.models.heatmap import _densenet_parts, classifier_heat_maps
+from streamer.models.manifest import read_manifest, write_entry
 from streamer.models.networks import build_classifier
-from streamer.models.weights import read_manifest, save_half, write_entry
+from streamer.models.weights import save_half
 from streamer.phantom import simulate
 from streamer.settings import ClassificationSettings
 from tests.fakes import quadrant_heat_maps

@@ -18,8 +18,9 @@ from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.errors import WeightsError
 from streamer.models.int8 import Int8Network, agree, probe_image, summary
 from streamer.models.loading import load_runner
+from streamer.models.manifest import Int8Version, read_manifest, write_entry
 from streamer.models.networks import GreyInput
-from streamer.models.weights import Int8Version, ModelEntry, int8_files, publish, read_manifest, write_entry
+from streamer.models.weights import int8_files, publish
 
 
 class Logits(nn.Module):
@@ -172,12 +173,8 @@ def test_agreement_is_by_channel(found: tuple[tuple[float, ...], ...], expected:
 
 
 def test_a_network_that_does_not_run(folder: Path) -> None:
-    manifest = read_manifest(folder)
-    entry: ModelEntry = manifest.models["classifier"]
-    assert entry.int8 is not None
-
     def fails(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         raise RuntimeError("no kernel\n")
 
     with pytest.raises(WeightsError, match=r"does not run: no kernel$"):
-        Int8Network(folder, "classifier", entry, entry.int8).check_output(fails)
+        Int8Network(folder, "classifier", read_manifest(folder)).check_output(fails)

@@ -15,17 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from streamer.engine import Engine
 from streamer.errors import OutputError, WeightsError
-from streamer.models.weights import (
-    ARCHITECTURES,
-    ROLES,
-    Role,
-    build,
-    load_fitting,
-    load_network,
-    read_manifest,
-    save_half,
-    write_entry,
-)
+from streamer.models.manifest import ARCHITECTURES, ROLES, Role, read_manifest, write_entry
+from streamer.models.weights import build, load_fitting, load_network, save_half
 from streamer.settings import Settings
 from tests.random_weights import entry
 

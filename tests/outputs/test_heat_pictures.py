@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from streamer.models.heatmap import HeatMaps, classifier_heat_maps
-from streamer.models.weights import read_manifest
+from streamer.models.manifest import read_manifest
 from streamer.outputs import StudyWriter
 from streamer.settings import ClassificationSettings, Settings
 from tests.fakes import quadrant_heat_maps

@@ -13,11 +13,14 @@ import pytest
 from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.errors import OutputError, StreamerError
 from streamer.models.int8 import probe_image
-from streamer.models.loading import load_runner
-from streamer.models.weights import Int8Version, int8_files, read_manifest, write_entry
+from streamer.models.joint import MASK, class_logits
+from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
+from streamer.models.manifest import Int8Version, ModelEntry, Role, read_manifest, write_entry
+from streamer.models.weights import int8_files, publish
+from streamer.quantisation import command
 from streamer.quantisation.command import quantise
 from tests.command_line import Cli
-from tests.random_weights import entry
+from tests.random_weights import entry, write_joint_weights
 from tests.training.tiny import config, write_data
 
 
@@ -79,3 +82,51 @@ def test_without_nncf(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(StreamerError, match=r"needs nncf: python -m pip install 'streamer\[quantise\]'"):
         quantise(data, folder, images=2)
+
+
+def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file for both; each alone gets its part of it, and both together look at mirror images, too."""
+    monkeypatch.setattr(command, "load_proposer", lambda _: None)  # the tiny data have boxes
+    folder = write_joint_weights(tmp_path)
+    for role in JOINT_ROLES:
+        one = read_manifest(folder).models[role]
+        training = one.training.model_copy(update={"config": config(role).model_dump(mode="json")})
+        write_entry(folder, role, one.model_copy(update={"training": training}))
+    manifest = read_manifest(folder).model_copy(update={"models": joint_models(folder)})
+    monkeypatch.setattr(command, "read_manifest", lambda _: manifest)  # the detector has a test of its own
+    quantise(data, folder, images=3)
+    monkeypatch.undo()
+
+    assert sorted((folder / "int8").iterdir()) == sorted(int8_files(folder, "joint"))
+    manifest = read_manifest(folder)
+    segmenter, classifier = (manifest.models[role] for role in JOINT_ROLES)
+    assert segmenter.int8 is not None
+    assert classifier.int8 is not None
+    assert segmenter.int8.joined_with == {"classifier": classifier.sha256}
+    assert classifier.int8.joined_with == {"segmenter": segmenter.sha256}
+    assert (segmenter.int8.file, segmenter.int8.calibration) == ("int8/joint.xml", {"tiny": 6})
+
+    backends = {precision: OpenVinoBackend(1, precision=precision) for precision in ("int8", "fp32")}
+    image = probe_image((64, 64))
+    pair = np.concatenate([image, image[:, :, ::-1]])
+    alone, both = (load_joint(folder, manifest, backends["int8"], views=views)(pair[:views]) for views in (1, 2))
+    assert (alone.shape, both.shape) == ((1, 3, 64, 64), (1, 5, 64, 64))
+    np.testing.assert_allclose(both[:, :3], alone, atol=0.05 * np.ptp(alone))
+    mask, logits = (load_runner(folder, role, manifest, backends["int8"])(image) for role in JOINT_ROLES)
+    np.testing.assert_array_equal(mask, alone[:, MASK])
+    np.testing.assert_array_equal(logits, class_logits(alone)[:, 0])
+    exact = load_runner(folder, "segmenter", manifest, backends["fp32"])(image)
+    assert 0 < np.abs(mask - exact).mean() < 0.1 * np.ptp(exact)
+    assert [backend.precision for backend in backends.values()] == ["int8", "fp32"]
+
+    run = tmp_path / "run"  # a new classifier: the segmenter's int8 version holds the old one
+    run.mkdir()
+    shutil.copy(folder / classifier.file, run)
+    write_entry(run, "classifier", classifier)
+    publish(run, folder)
+    assert [entry.int8 for entry in joint_models(folder).values()] == [None, None]
+    assert list((folder / "int8").iterdir()) == []
+
+
+def joint_models(folder: Path) -> dict[Role, ModelEntry]:
+    return {role: read_manifest(folder).models[role] for role in JOINT_ROLES}

@@ -47,6 +47,12 @@ def test_the_class_balance_is_printed(data: Path) -> None:
     assert "tiny train 3 43% 3 3 0 3 0 tiny val 4 57% 4 4 0 2 2" in printed(to)
 
 
+@pytest.mark.parametrize(("share", "patients"), [(0.5, ["p0", "p2", "p4"]), (0.34, ["p0", "p2"]), (0.01, ["p0"])])
+def test_a_share_of_the_patients(data: Path, share: float, patients: list[str]) -> None:
+    chosen = choose_samples(config("detector", sources={"tiny": {"patients": share}}), data, console())
+    assert ([item.patient for item in chosen.train], len(chosen.val)) == (patients, 4)
+
+
 def test_splits_that_are_made_are_told(data: Path) -> None:
     text = data.read_text().replace(",train,", ",,").replace(",val,", ",,")
     data.write_text(text)

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from streamer.errors import DataError, WeightsError
+from streamer.models.manifest import read_manifest, write_entry
 from streamer.models.networks import build_detector
-from streamer.models.weights import load_network, read_manifest, write_entry
+from streamer.models.weights import load_network
 from streamer.training.start import built_on, knew_the_left_out, start_from
 from tests.training.tiny import config
 
@@ -26,6 +27,8 @@ from tests.training.tiny import config
         ("detector", {"start_from_weights": True}, ["detector"]),
         ("classifier", {"boxes_from_detector": True, "encoder_from_segmenter": True}, ["detector", "segmenter"]),
         ("classifier", {"start_from_weights": True}, ["classifier"]),
+        ("segmenter", {"start_from_weights": True, "encoder_from_classifier": True}, ["segmenter", "classifier"]),
+        ("segmenter", {"encoder_from_classifier": True}, ["classifier"]),
     ],
 )
 def test_the_networks_it_builds_on_are_recorded(

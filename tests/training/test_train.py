@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from streamer.errors import DataError, OutputError, SettingsError, WeightsError
-from streamer.models.weights import ROLES, Role, load_network, read_manifest
+from streamer.models.manifest import ROLES, Role, read_manifest
+from streamer.models.weights import load_network
 from streamer.settings import validated
 from streamer.training.command import train_network
 from streamer.training.config import TrainingConfig
@@ -90,6 +91,23 @@ def test_two_epochs_and_a_resumed_run_with_the_same_history(
         load_network(tmp_path / run, role, read_manifest(tmp_path / run)).state_dict() for run in ("whole", "cut")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_segmenter_on_the_classifiers_encoder(data: Path, weights_folder: Path, tmp_path: Path) -> None:
+    """The encoder stays as it was, bit for bit, its statistics included; the rest learns."""
+    settings = config("segmenter", encoder_from_classifier=True, start_from_weights=True)
+    train(settings, data, tmp_path, device=CPU, weights=weights_folder)
+    manifest = read_manifest(weights_folder)
+    before = load_network(weights_folder, "segmenter", manifest).state_dict()
+    classifier = load_network(weights_folder, "classifier", manifest).state_dict()
+    entry = read_manifest(tmp_path).models["segmenter"]
+    assert entry.encoder_from == manifest.models["classifier"].sha256
+    after = load_network(tmp_path, "segmenter", read_manifest(tmp_path)).state_dict()
+    for name, tensor in after.items():
+        part, _, rest = name.partition(".")
+        if part == "encoder":
+            assert torch.equal(tensor, classifier[rest]), name
+    assert not torch.equal(after["segmentation_head.0.weight"], before["segmentation_head.0.weight"])
 
 
 @pytest.fixture(scope="module")
