@@ -111,7 +111,7 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     pair = np.concatenate([image, image[:, :, ::-1]])
     alone, both = (load_joint(folder, manifest, backends["int8"], views=views)(pair[:views]) for views in (1, 2))
     assert (alone.shape, both.shape) == ((1, 3, 64, 64), (1, 5, 64, 64))
-    np.testing.assert_allclose(both[:, :3], alone, atol=0.05 * np.ptp(alone))
+    np.testing.assert_allclose(both[:, :3], alone, atol=0.05 * float(np.ptp(alone)))
     mask, logits = (load_runner(folder, role, manifest, backends["int8"])(image) for role in JOINT_ROLES)
     np.testing.assert_array_equal(mask, alone[:, MASK])
     np.testing.assert_array_equal(logits, class_logits(alone)[:, 0])
