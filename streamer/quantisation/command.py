@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections import Counter
@@ -21,7 +22,7 @@ from streamer.data.proposals import load_proposer
 from streamer.errors import OutputError
 from streamer.models.int8 import probe_image, summary
 from streamer.models.loading import JOINT_ROLES, joint_graph, joint_key, network_graph, network_key
-from streamer.models.manifest import Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
+from streamer.models.manifest import ROLES, Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
 from streamer.models.weights import JOINT, int8_files
 from streamer.quantisation.calibration import calibration
 from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
@@ -57,6 +58,7 @@ def quantise(data: Path, weights: Path, *, images: int) -> None:
         made = _quantise(_Network(weights, manifest, roles), data, images)
         sources = ", ".join(f"{count} {source}" for source, count in made.calibration.items())
         console.print(f"{name}: {made.file}, calibrated on {sources}; correlation with fp32 {made.correlation:.4f}")
+    _sweep(weights)
     console.print("measure what it costs: `streamer evaluate ... --update-manifest`", markup=False)
 
 
@@ -149,3 +151,13 @@ def _write(model: Any, xml: Path) -> tuple[str, str]:
     except (OSError, RuntimeError) as error:
         raise OutputError(f"cannot write {xml}: {' '.join(str(error).split())}") from error
     return checksums[0], checksums[1]
+
+
+def _sweep(weights: Path) -> None:
+    """Remove files of networks that were quantised alone before, or joined."""
+    named = {entry.int8.file for entry in read_manifest(weights).models.values() if entry.int8 is not None}
+    for xml, binary in (int8_files(weights, name) for name in (*ROLES, JOINT)):
+        if xml.relative_to(weights).as_posix() not in named:
+            for path in (xml, binary):
+                with contextlib.suppress(OSError):  # the manifest no longer names it
+                    path.unlink()

@@ -94,6 +94,9 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
         write_entry(folder, role, one.model_copy(update={"training": training}))
     manifest = read_manifest(folder).model_copy(update={"models": joint_models(folder)})
     monkeypatch.setattr(command, "read_manifest", lambda _: manifest)  # the detector has a test of its own
+    left = int8_files(folder, "classifier")[0]  # of an earlier version, which was not joined
+    left.parent.mkdir()
+    left.touch()
     quantise(data, folder, images=3)
     monkeypatch.undo()
 
