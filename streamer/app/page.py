@@ -16,7 +16,17 @@ from streamer.outputs.folder import REPORT_JSON
 from streamer.schema import read_report
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("pictures.js", "timeline.js", "heat.js", "panels.js", "camera.js", "input.js", "goodbye.js", "room.js")
+_SCRIPTS = (
+    "pictures.js",
+    "pace.js",
+    "timeline.js",
+    "heat.js",
+    "panels.js",
+    "camera.js",
+    "input.js",
+    "goodbye.js",
+    "room.js",
+)
 _ORPHANS_S = (3600, 86400)
 """How often Gradio looks for uploads whose page was gone before it could claim them, and how old they are then."""
 _POLL_S = 0.5

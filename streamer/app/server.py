@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from streamer.app.priority import standing_back
 from streamer.engine import Engine
 from streamer.errors import OutputError, SettingsError
 from streamer.records import Frame
@@ -128,7 +129,7 @@ def warm_engine(settings: Settings) -> Engine:
 
     The heat maps' libraries take three seconds to import: else the first report would wait for them.
     """
-    engine = Engine(settings)
+    engine = standing_back(lambda: Engine(settings))
     blank = np.zeros((480, 640, 3), np.uint8)
     engine.find([Frame(image=blank, index=0, time_s=0.0, video="")])
     engine.heat_maps(blank[..., 0], (220.0, 140.0, 420.0, 340.0))

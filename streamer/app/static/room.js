@@ -18,6 +18,7 @@ const ask = async (question, ...values) => {
 const seekTo = (position) => { pause(); goTo(position); };
 const pictures = new Pictures();
 const timeline = new Timeline(find("timeline"), seekTo);
+const pace = new Pace();
 const heat = new HeatView(find("heat"), ask);
 const showHeat = async (button, track) => {
   if (!job) return;
@@ -55,6 +56,7 @@ const follow = async (token, live) => {
   job = input.job = { token, live, state: "waiting", version: 0, clips: [], since: performance.now() };
   pictures.clear();
   timeline.reset();
+  pace.reset();
   panels.reset(token);
   heat.hide();
   say("");
@@ -116,7 +118,9 @@ const take = (answer, generation) => {
   if (job.panels && (answer.panels || job.state !== before)) panels.show(job.panels, !busy());
   const now = performance.now();
   for (const [at, jpeg, age] of answer.pictures) {
-    pictures.add(at, jpeg, age === null ? null : now - age, generation).catch(() => say("a picture cannot be shown", "error"));
+    const found = age === null ? null : now - age;
+    pace.add(at, timeline.times[at], found);
+    pictures.add(at, jpeg, found, generation).catch(() => say("a picture cannot be shown", "error"));
   }
   if (answer.pictures.length) fetched = answer.pictures[0][0];
   room.dataset.state = timeline.times.length ? job.state : "empty";
@@ -151,12 +155,13 @@ const fail = (text) => {
 
 const goTo = (wanted) => {
   if (!job || job.live || !timeline.times.length) return;
+  pace.following = false;
   position = Math.min(Math.max(wanted, 0), timeline.times.length - 1);
   seconds = timeline.times[position];
   shown = -1;
   wake();
 };
-const pause = () => { playing = false; };
+const pause = () => { playing = pace.following = false; };
 const play = () => {
   if (!job || job.live) return;
   if (position >= timeline.times.length - 1 && !busy()) goTo(0);
@@ -174,7 +179,7 @@ const advance = (elapsed_s) => {
     return;
   }
   if (!playing) return;
-  seconds += elapsed_s;
+  seconds += elapsed_s * (busy() ? pace.rate(seconds, performance.now()) : 1);
   if (seconds >= timeline.span() && !busy() && complete() && shown >= last) {
     if (looping) goTo(0);
     else pause();

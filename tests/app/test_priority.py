@@ -1,0 +1,36 @@
+"""The networks' threads stand back behind the page's."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+
+from streamer.app.priority import standing_back
+
+
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def inherited() -> int:
+    """Of a thread that is started here."""
+    seen: list[int] = []
+    thread = threading.Thread(target=lambda: seen.append(niceness()))
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere priority belongs to the process")
+def test_only_what_it_starts_stands_back() -> None:
+    before = niceness()
+    assert standing_back(inherited) > before
+    assert niceness() == inherited() == before
+
+
+def test_an_error_comes_through() -> None:
+    with pytest.raises(ZeroDivisionError):
+        standing_back(lambda: 1 / 0)
