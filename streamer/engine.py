@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from streamer.assets import weights_dir
 from streamer.backends import choose_backend
+from streamer.models.crop_reader import Reading, View, load_crop_reader
 from streamer.models.detector import Detection, Detector
 from streamer.models.heatmap import classifier_heat_maps
 from streamer.models.loading import load_runner
 from streamer.models.manifest import Manifest, read_manifest
-from streamer.models.reader import Reading, View, load_reader
 from streamer.records import Finding, Frame, ModelVersion
 from streamer.settings import Settings
 
@@ -49,7 +49,7 @@ class Engine:
         self.backend = choose_backend(self.settings.runtime)
         detector = load_runner(folder, "detector", self.manifest, self.backend)
         self._detector = Detector(detector, self.manifest.models["detector"], self.settings.detection)
-        self._reader = load_reader(folder, self.manifest, self.backend, self.settings.classification)
+        self._crop_reader = load_crop_reader(folder, self.manifest, self.backend, self.settings.classification)
         self.heat_maps = classifier_heat_maps(folder, self.manifest, self.settings.classification)
 
     @property
@@ -85,7 +85,7 @@ class Engine:
         detections = self._detector(greys)
         clock("detect")
         views = [View(grey, one.box_xyxy) for grey, found in zip(greys, detections, strict=True) for one in found]
-        readings = iter(self._reader(views, clock))
+        readings = iter(self._crop_reader(views, clock))
         share = 1000 / len(frames)
         timing = {stage: seconds * share for stage, seconds in clock.seconds.items()}
         return [

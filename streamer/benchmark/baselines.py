@@ -17,7 +17,7 @@ from streamer.benchmark.passes import Facts, Pass, Watch
 from streamer.benchmark.peer_networks import Bgr, NetworkKind, PeerNetworks
 from streamer.errors import OutputError, SettingsError
 from streamer.geometry import Box
-from streamer.models.reader import Reading
+from streamer.models.crop_reader import Reading
 from streamer.settings import Settings
 
 OVERLAY = "overlay.mp4"

@@ -24,10 +24,10 @@ from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts
 from streamer.models.classifier import Classifier
+from streamer.models.crop_reader import CropReader, Lap, Reading, SeparateCropReader, View, load_crop_reader
 from streamer.models.loading import load_runner
 from streamer.models.manifest import ModelEntry, Role, read_manifest
 from streamer.models.networks import GreyInput
-from streamer.models.reader import Lap, Reader, Reading, SeparateReader, View, load_reader
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import load_network
 from streamer.settings import ClassificationSettings, RuntimeSettings, Settings
@@ -65,7 +65,7 @@ class PeerNetworks:
             models = {role: _enlarged(entry) for role, entry in models.items()}
         self._backend = _unshared(choose_backend(settings.runtime), settings.runtime)
         cuda = self._backend.device.startswith("CUDA")
-        self._reader: Reader
+        self._crop_reader: CropReader
         self._torch_device = torch.device("cuda" if cuda else "cpu")
         detector = models["detector"]
         own = settings.detection.confidence
@@ -90,7 +90,7 @@ class PeerNetworks:
             self.detector.names = {0: "nodule"}  # type: ignore[assignment]  # ultralytics' table of classes
 
         if kind is NetworkKind.compiled:
-            self._reader = load_reader(folder, manifest, self._backend, settings.classification)
+            self._crop_reader = load_crop_reader(folder, manifest, self._backend, settings.classification)
             return
         once = kind is NetworkKind.paper  # it knows no mirror images
         classification = ClassificationSettings(mirrored=False) if once else settings.classification
@@ -100,7 +100,7 @@ class PeerNetworks:
             graph = GreyInput(load_network(folder, role, manifest), preprocessing.mean, preprocessing.std)
             return _EagerRunner(graph.eval().to(self._torch_device))
 
-        self._reader = SeparateReader(
+        self._crop_reader = SeparateCropReader(
             Segmenter(runner("segmenter"), models["segmenter"]),
             Classifier(runner("classifier"), models["classifier"], classification),
         )
@@ -129,7 +129,7 @@ class PeerNetworks:
         """
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
         views = [View(grey, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))) for box in boxes]
-        return self._reader(views, lap)
+        return self._crop_reader(views, lap)
 
     def facts(self) -> Facts:
         """What they run on."""

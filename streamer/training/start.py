@@ -48,6 +48,30 @@ def knew_the_left_out(config: TrainingConfig, weights: Path) -> list[Role]:
     ]
 
 
+def refuse_known_labels(config: TrainingConfig, weights: Path) -> None:
+    """See that a classifier does not start from one that has learned from the labels of the fold it holds out.
+
+    A segmenter may carry such a one on: its encoder may be a classifier's.
+
+    Raises:
+        DataError: it would, or nobody knows.
+        WeightsError: a network is missing.
+    """
+    if config.role != "classifier" or "tn3k" not in config.sources:
+        return
+    for role, entry in _networks(config, weights).items():
+        if role == "detector" or (role == "segmenter" and entry.encoder_from is None):
+            continue
+        classifier = entry if role == "classifier" else read_manifest(weights).models.get("classifier")
+        known = classifier is not None and (role == "classifier" or classifier.sha256 == entry.encoder_from)
+        learned = classifier.training.config if classifier is not None and known else {}
+        if learned.get("tn3k_val_fold") != config.tn3k_val_fold:
+            raise DataError(
+                f"the {role} of {weights} has learned from labels of fold {config.tn3k_val_fold} of tn3k, or may have: "
+                "start from a segmenter with an encoder of its own (configs/train-segmenter-first.yaml, --weights)"
+            )
+
+
 def start_from(network: nn.Module, config: TrainingConfig, data: Path, weights: Path) -> int:
     """Copy what an earlier network has learned; return how many tensors fitted.
 

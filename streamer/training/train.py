@@ -16,7 +16,7 @@ from streamer.training.export import export
 from streamer.training.ingredients import choose_samples, read_ingredients
 from streamer.training.loop import Observer, Run
 from streamer.training.segmenter import SegmenterTask
-from streamer.training.start import built_on, knew_the_left_out, start_from
+from streamer.training.start import built_on, knew_the_left_out, refuse_known_labels, start_from
 
 _TASKS: dict[str, type[DetectorTask] | type[SegmenterTask] | type[ClassifierTask]] = {
     "detector": DetectorTask,
@@ -59,6 +59,7 @@ def train(
     """
     console = Console()
     foundation = built_on(config, data, weights)
+    refuse_known_labels(config, weights)
     for role in knew_the_left_out(config, weights):
         console.print(f"warning: the {role} it builds on did not leave out {config.leave_out}", style="yellow")
     ingredients = choose_samples(config, data, console, drop_duplicates=drop_duplicates)

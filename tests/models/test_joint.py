@@ -14,9 +14,9 @@ from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.backends.torch_cpu import TorchCpuBackend
 from streamer.engine import Engine
 from streamer.models.classifier import Classifier
+from streamer.models.crop_reader import JointCropReader, Reading, SeparateCropReader, View, load_crop_reader
 from streamer.models.loading import load_runner
 from streamer.models.manifest import read_manifest, write_entry
-from streamer.models.reader import JointReader, Reading, SeparateReader, View, load_reader
 from streamer.models.segmenter import Segmenter
 from streamer.settings import ClassificationSettings
 from tests.fakes import frame
@@ -51,9 +51,9 @@ def numbers(readings: Sequence[Reading]) -> list[float]:
 @pytest.mark.parametrize("mirrored", [True, False])
 def test_it_reads_what_the_two_read_apart(folder: Path, backend: Backend, mirrored: bool) -> None:
     manifest, settings = read_manifest(folder), ClassificationSettings(mirrored=mirrored)
-    joint = load_reader(folder, manifest, backend, settings)
-    assert isinstance(joint, JointReader)
-    apart = SeparateReader(
+    joint = load_crop_reader(folder, manifest, backend, settings)
+    assert isinstance(joint, JointCropReader)
+    apart = SeparateCropReader(
         Segmenter(load_runner(folder, "segmenter", manifest, backend), manifest.models["segmenter"]),
         Classifier(load_runner(folder, "classifier", manifest, backend), manifest.models["classifier"], settings),
     )
@@ -70,7 +70,7 @@ def test_it_reads_what_the_two_read_apart(folder: Path, backend: Backend, mirror
 
 def test_a_mirror_image_counts_as_much(folder: Path, backend: Backend) -> None:
     """The mirrored frame's nodule has the same malignancy, as both views are looked at."""
-    reader = load_reader(folder, read_manifest(folder), backend, ClassificationSettings(mirrored=True))
+    reader = load_crop_reader(folder, read_manifest(folder), backend, ClassificationSettings(mirrored=True))
     (view,) = views(1)
     x0, y0, x1, y1 = view.box_xyxy
     width = view.grey.shape[1]
@@ -98,5 +98,5 @@ def test_what_does_not_belong_together_runs_apart(folder: Path, tmp_path: Path, 
         entry = entry.model_copy(update={"preprocessing": preprocessing})
     write_entry(tmp_path / "weights", "segmenter", entry)
     manifest = read_manifest(tmp_path / "weights")
-    reader = load_reader(tmp_path / "weights", manifest, TorchCpuBackend(), ClassificationSettings())
-    assert isinstance(reader, SeparateReader)
+    reader = load_crop_reader(tmp_path / "weights", manifest, TorchCpuBackend(), ClassificationSettings())
+    assert isinstance(reader, SeparateCropReader)

@@ -15,7 +15,9 @@ from streamer.errors import DataError, WeightsError
 from streamer.models.manifest import read_manifest, write_entry
 from streamer.models.networks import build_detector
 from streamer.models.weights import load_network
-from streamer.training.start import built_on, knew_the_left_out, start_from
+from streamer.training.config import TrainingConfig
+from streamer.training.start import built_on, knew_the_left_out, refuse_known_labels, start_from
+from tests.random_weights import write_joint_weights
 from tests.training.tiny import config
 
 
@@ -79,3 +81,31 @@ def test_a_teacher_that_knew_the_left_out_centre_is_named(weights_folder: Path, 
     ]:
         settings = config("detector", self_training=0.5, leave_out=left_out)
         assert knew_the_left_out(settings, tmp_path / "weights") == expected, left_out
+
+
+def classifier_of_fold(fold: int, **changes: object) -> TrainingConfig:
+    return config("classifier", sources={"tn3k": {}}, tn3k_val_fold=fold, **changes)
+
+
+@pytest.mark.parametrize("start", ["encoder_from_segmenter", "start_from_weights"])
+def test_labels_of_the_fold_held_out_are_not_known(start: str, weights_folder: Path, tmp_path: Path) -> None:
+    """A classifier that held out fold 0 has seen the labels of fold 1, and so has a segmenter with its encoder."""
+    folder = write_joint_weights(tmp_path)
+    entry = read_manifest(folder).models["classifier"]
+    training = {"sources": {"tn3k": {}}, "tn3k_val_fold": 0}
+    update = {"training": entry.training.model_copy(update={"config": training})}
+    write_entry(folder, "classifier", entry.model_copy(update=update))
+    refuse_known_labels(classifier_of_fold(0, **{start: True}), folder)
+    refuse_known_labels(classifier_of_fold(1), folder)
+    refuse_known_labels(classifier_of_fold(1, encoder_from_segmenter=True), weights_folder)  # an encoder of its own
+    refuse_known_labels(config("classifier", **{start: True}), folder)  # other data
+    with pytest.raises(DataError, match=r"has learned from labels of fold 1 of tn3k, or may have: start from"):
+        refuse_known_labels(classifier_of_fold(1, **{start: True}), folder)
+
+
+def test_an_encoder_of_an_unknown_classifier(tmp_path: Path) -> None:
+    folder = write_joint_weights(tmp_path)
+    entry = read_manifest(folder).models["segmenter"].model_copy(update={"encoder_from": "0" * 64})
+    write_entry(folder, "segmenter", entry)
+    with pytest.raises(DataError, match="or may have"):
+        refuse_known_labels(classifier_of_fold(0, encoder_from_segmenter=True), folder)

@@ -1,4 +1,4 @@
-"""The reader: nodules' places in, their outlines and malignancy out; two networks, or one where they can be joined."""
+"""The crop reader: nodules' places in, outlines and malignancy out; two networks, or one where they can be joined."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Reading:
     malignancy: float
 
 
-class Reader(Protocol):
+class CropReader(Protocol):
     """Reads nodules."""
 
     def __call__(self, views: Sequence[View], lap: Lap) -> list[Reading]:
@@ -49,7 +49,9 @@ class Reader(Protocol):
         ...
 
 
-def load_reader(folder: Path, manifest: Manifest, backend: Backend, settings: ClassificationSettings) -> Reader:
+def load_crop_reader(
+    folder: Path, manifest: Manifest, backend: Backend, settings: ClassificationSettings
+) -> CropReader:
     """Segmenter and classifier of a weights folder, joined where they have one encoder.
 
     Raises:
@@ -58,14 +60,14 @@ def load_reader(folder: Path, manifest: Manifest, backend: Backend, settings: Cl
     segmenter, classifier = manifest.models["segmenter"], manifest.models["classifier"]
     if manifest.one_encoder:
         runner = load_joint(folder, manifest, backend, views=2 if settings.mirrored else 1)
-        return JointReader(runner, segmenter, classifier, settings)
-    return SeparateReader(
+        return JointCropReader(runner, segmenter, classifier, settings)
+    return SeparateCropReader(
         Segmenter(load_runner(folder, "segmenter", manifest, backend), segmenter),
         Classifier(load_runner(folder, "classifier", manifest, backend), classifier, settings),
     )
 
 
-class SeparateReader:
+class SeparateCropReader:
     """Two networks, one after the other; their laps are "segment" and "classify"."""
 
     def __init__(self, segmenter: Segmenter, classifier: Classifier) -> None:
@@ -73,7 +75,7 @@ class SeparateReader:
         self._segmenter, self._classifier = segmenter, classifier
 
     def __call__(self, views: Sequence[View], lap: Lap) -> list[Reading]:
-        """See `Reader`."""
+        """See `CropReader`."""
         windows, crops = _cut(views, self._segmenter.preprocessing)
         outlines = self._segmenter(crops, windows, _sizes_wh(views))
         lap("segment")
@@ -82,7 +84,7 @@ class SeparateReader:
         return _readings(views, outlines, probabilities)
 
 
-class JointReader:
+class JointCropReader:
     """One network for both; its lap is "segment, classify"."""
 
     def __init__(
@@ -94,7 +96,7 @@ class JointReader:
         self._outlines, self._odds = Outliner(segmenter), Odds(classifier)
 
     def __call__(self, views: Sequence[View], lap: Lap) -> list[Reading]:
-        """See `Reader`."""
+        """See `CropReader`."""
         windows, crops = _cut(views, self._preprocessing)
         if not views:
             lap("segment, classify")
