@@ -156,16 +156,23 @@ def publish(
 ) -> None:
     """Take a trained network over into a weights folder."""
     from streamer.assets import weights_dir
+    from streamer.models.manifest import MANIFEST, read_manifest
     from streamer.models.weights import publish as take_over
 
     folder = weights or weights_dir()
+    was_one = (folder / MANIFEST).is_file() and read_manifest(folder).one_encoder
     typer.echo(f"{', '.join(take_over(run_folder, folder))} -> {folder}")
+    now = read_manifest(folder)
+    if was_one and not now.one_encoder:
+        typer.echo("segmenter and classifier no longer share an encoder: `streamer train segmenter` joins them again")
+    if missing := [role for role, entry in now.models.items() if entry.int8 is None]:
+        typer.echo(f"no int8 version of {', '.join(missing)}: make it with `streamer quantise`")
 
 
 def quantise(
     data: Annotated[Path, typer.Option(help="Training data: folder in the public layout, or CSV manifest.")],
     weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
-    images: Annotated[int, typer.Option(min=1, max=10_000, help="Calibration images a network.")] = 300,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Calibration images of each role.")] = 300,
 ) -> None:
     """Make int8 versions of a weights folder's networks, which run faster on a CPU."""
     from streamer.assets import weights_dir

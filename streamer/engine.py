@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from streamer.assets import weights_dir
 from streamer.backends import choose_backend
-from streamer.models.crop_reader import Reading, View, load_crop_reader
+from streamer.models.crop_reader import Place, Reading, load_crop_reader
 from streamer.models.detector import Detection, Detector
 from streamer.models.heatmap import classifier_heat_maps
 from streamer.models.loading import load_runner
@@ -84,8 +84,8 @@ class Engine:
         greys = [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
         detections = self._detector(greys)
         clock("detect")
-        views = [View(grey, one.box_xyxy) for grey, found in zip(greys, detections, strict=True) for one in found]
-        readings = iter(self._crop_reader(views, clock))
+        places = [Place(grey, one.box_xyxy) for grey, found in zip(greys, detections, strict=True) for one in found]
+        readings = iter(self._crop_reader(places, clock))
         share = 1000 / len(frames)
         timing = {stage: seconds * share for stage, seconds in clock.seconds.items()}
         return [

@@ -42,6 +42,11 @@ class ClassificationSettings(_Section):
 
     mirrored: bool = True
 
+    @property
+    def views(self) -> int:
+        """Images of each nodule that the classifier sees."""
+        return 2 if self.mirrored else 1
+
 
 class TrackingSettings(_Section):
     """How detections are joined over time.

@@ -90,7 +90,7 @@ class OwnAnalysis:
         """Milliseconds of each network alone a frame (detector) or nodule, all of the backend's workers calling it."""
         folder = self._engine.settings.weights or weights_dir()
         manifest, backend = self._engine.manifest, self._engine.backend
-        views = 2 if self._engine.settings.classification.mirrored else 1
+        views = self._engine.settings.classification.views
         times: dict[str, float] = {}
         for role in ("detector",) if manifest.one_encoder else ROLES:
             times[role] = self._time_alone(load_runner(folder, role, manifest, backend), role)

@@ -24,7 +24,7 @@ from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts
 from streamer.models.classifier import Classifier
-from streamer.models.crop_reader import CropReader, Lap, Reading, SeparateCropReader, View, load_crop_reader
+from streamer.models.crop_reader import CropReader, Lap, Place, Reading, SeparateCropReader, load_crop_reader
 from streamer.models.loading import load_runner
 from streamer.models.manifest import ModelEntry, Role, read_manifest
 from streamer.models.networks import GreyInput
@@ -120,7 +120,7 @@ class PeerNetworks:
         torch.set_num_threads(min(times_s, key=times_s.__getitem__))
 
     def read(self, frame: Bgr, boxes: npt.NDArray[np.float32], lap: Lap) -> list[Reading]:
-        """Outline and malignancy of each box, shape (n, 4), a crop at a time.
+        """Outline and malignancy of each box, shape (n, 4).
 
         Args:
             frame: shape (height, width, 3), BGR as OpenCV reads it.
@@ -128,8 +128,8 @@ class PeerNetworks:
             lap: told "segment" when all crops are outlined, then "classify"; or "segment, classify" of one network.
         """
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
-        views = [View(grey, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))) for box in boxes]
-        return self._crop_reader(views, lap)
+        places = [Place(grey, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))) for box in boxes]
+        return self._crop_reader(places, lap)
 
     def facts(self) -> Facts:
         """What they run on."""

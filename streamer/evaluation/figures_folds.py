@@ -72,7 +72,15 @@ def recipe_differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     A setting that a configuration does not know, because it is older, does not count.
     """
     names = dict.fromkeys(name for config in configs for name in config if name not in _FOLD_SETTINGS)
-    return [name for name in names if len({repr(config[name]) for config in configs if name in config}) > 1]
+    return [name for name in names if not _agree([config[name] for config in configs if name in config])]
+
+
+def _agree(values: Sequence[Any]) -> bool:
+    """Whether they are equal, or mappings whose common settings are, at any depth."""
+    if not all(isinstance(value, Mapping) for value in values):
+        return all(value == values[0] for value in values)
+    names = {name for value in values for name in value}
+    return all(_agree([value[name] for value in values if name in value]) for name in names)
 
 
 def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Evaluation:

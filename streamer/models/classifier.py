@@ -14,14 +14,14 @@ from streamer.models.networks import MALIGNANT
 from streamer.settings import ClassificationSettings
 
 
-class Odds:
+class Calibration:
     """Turns the classifier's logits into calibrated probabilities."""
 
     def __init__(self, entry: ModelEntry) -> None:
         """Calibrate as stored with the weights."""
         self._temperature, self._offset = entry.temperature, entry.offset
 
-    def probabilities(self, logits: Sequence[npt.NDArray[np.float32]]) -> list[float]:
+    def __call__(self, logits: Sequence[npt.NDArray[np.float32]]) -> list[float]:
         """P(malignant) of each nodule: its log-odds, the mean over its views, calibrated.
 
         Args:
@@ -36,12 +36,17 @@ class Classifier:
 
     def __init__(self, runner: Runner, entry: ModelEntry, settings: ClassificationSettings) -> None:
         """Use `runner`, which takes crops of the entry's size and gives two logits."""
-        self._runner, self._mirrored, self._odds = runner, settings.mirrored, Odds(entry)
+        self._runner, self._views, self._calibrated = runner, settings.views, Calibration(entry)
         self.preprocessing = entry.preprocessing
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> list[float]:
         """P(malignant) of each crop, shape (n, size, size); where the settings say so, with its mirror image."""
         if len(crops) == 0:
             return []
-        views = [crops, np.ascontiguousarray(crops[:, :, ::-1])] if self._mirrored else [crops]
-        return self._odds.probabilities([self._runner(view) for view in views])
+        views = views_of(crops, self._views)
+        return self._calibrated([self._runner(np.ascontiguousarray(views[:, view])) for view in range(self._views)])
+
+
+def views_of(crops: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    """What is seen of each nodule, shape (n, count, size, size): its crop and, for a count of 2, its mirror image."""
+    return np.stack([crops, crops[:, :, ::-1]][:count], axis=1)

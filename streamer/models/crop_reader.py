@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from streamer.backends import Backend, Runner
 from streamer.geometry import Box, CropWindow, Outline
-from streamer.models.classifier import Classifier, Odds
+from streamer.models.classifier import Calibration, Classifier, views_of
 from streamer.models.joint import MASK, class_logits
-from streamer.models.loading import load_joint, load_runner
+from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
 from streamer.models.manifest import Manifest, ModelEntry, Preprocessing
 from streamer.models.segmenter import Outliner, Segmenter
 from streamer.settings import ClassificationSettings
@@ -25,7 +25,7 @@ Lap = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Place:
     """A nodule's place: a grey frame, shape (height, width), and a box in it."""
 
     grey: Grey
@@ -44,7 +44,7 @@ class Reading:
 class CropReader(Protocol):
     """Reads nodules."""
 
-    def __call__(self, views: Sequence[View], lap: Lap) -> list[Reading]:
+    def __call__(self, places: Sequence[Place], lap: Lap) -> list[Reading]:
         """Read all of them; the result for one does not depend on the others."""
         ...
 
@@ -57,13 +57,13 @@ def load_crop_reader(
     Raises:
         WeightsError: one is missing or damaged.
     """
-    segmenter, classifier = manifest.models["segmenter"], manifest.models["classifier"]
     if manifest.one_encoder:
-        runner = load_joint(folder, manifest, backend, views=2 if settings.mirrored else 1)
-        return JointCropReader(runner, segmenter, classifier, settings)
+        runner = load_joint(folder, manifest, backend, views=settings.views)
+        return JointCropReader(runner, manifest.models["segmenter"], manifest.models["classifier"], settings)
+    segmenter, classifier = (load_runner(folder, role, manifest, backend) for role in JOINT_ROLES)
     return SeparateCropReader(
-        Segmenter(load_runner(folder, "segmenter", manifest, backend), segmenter),
-        Classifier(load_runner(folder, "classifier", manifest, backend), classifier, settings),
+        Segmenter(segmenter, manifest.models["segmenter"]),
+        Classifier(classifier, manifest.models["classifier"], settings),
     )
 
 
@@ -74,14 +74,14 @@ class SeparateCropReader:
         """Read with these two."""
         self._segmenter, self._classifier = segmenter, classifier
 
-    def __call__(self, views: Sequence[View], lap: Lap) -> list[Reading]:
+    def __call__(self, places: Sequence[Place], lap: Lap) -> list[Reading]:
         """See `CropReader`."""
-        windows, crops = _cut(views, self._segmenter.preprocessing)
-        outlines = self._segmenter(crops, windows, _sizes_wh(views))
+        windows, crops = _cut(places, self._segmenter.preprocessing)
+        outlines = self._segmenter(crops, windows, _sizes_wh(places))
         lap("segment")
-        probabilities = self._classifier(_cut(views, self._classifier.preprocessing)[1])
+        probabilities = self._classifier(_cut(places, self._classifier.preprocessing)[1])
         lap("classify")
-        return _readings(views, outlines, probabilities)
+        return _readings(places, outlines, probabilities)
 
 
 class JointCropReader:
@@ -91,39 +91,37 @@ class JointCropReader:
         self, runner: Runner, segmenter: ModelEntry, classifier: ModelEntry, settings: ClassificationSettings
     ) -> None:
         """Read with `runner`, which takes the crop of each nodule, and after it, if so set, its mirror image."""
-        self._runner, self._mirrored = runner, settings.mirrored
+        self._runner, self._views = runner, settings.views
         self._preprocessing = segmenter.preprocessing
-        self._outlines, self._odds = Outliner(segmenter), Odds(classifier)
+        self._outlines, self._calibrated = Outliner(segmenter), Calibration(classifier)
 
-    def __call__(self, views: Sequence[View], lap: Lap) -> list[Reading]:
+    def __call__(self, places: Sequence[Place], lap: Lap) -> list[Reading]:
         """See `CropReader`."""
-        windows, crops = _cut(views, self._preprocessing)
-        if not views:
+        windows, crops = _cut(places, self._preprocessing)
+        if not places:
             lap("segment, classify")
             return []
-        if self._mirrored:
-            crops = np.stack([crops, crops[:, :, ::-1]], axis=1).reshape(-1, *crops.shape[1:])
-        output = self._runner(crops)
-        outlines = self._outlines(output[:, MASK], windows, _sizes_wh(views))
+        output = self._runner(views_of(crops, self._views).reshape(-1, *crops.shape[1:]))
+        outlines = self._outlines(output[:, MASK], windows, _sizes_wh(places))
         logits = class_logits(output)
-        probabilities = self._odds.probabilities([logits[:, number] for number in range(logits.shape[1])])
+        probabilities = self._calibrated([logits[:, number] for number in range(self._views)])
         lap("segment, classify")
-        return _readings(views, outlines, probabilities)
+        return _readings(places, outlines, probabilities)
 
 
-def _cut(views: Sequence[View], preprocessing: Preprocessing) -> tuple[list[CropWindow], Grey]:
+def _cut(places: Sequence[Place], preprocessing: Preprocessing) -> tuple[list[CropWindow], Grey]:
     """A network's window around each nodule and what it shows, shape (n, size, size)."""
     size = preprocessing.size_wh[0]
-    windows = [CropWindow.around(view.box_xyxy, preprocessing.margin) for view in views]
-    if not views:
+    windows = [CropWindow.around(place.box_xyxy, preprocessing.margin) for place in places]
+    if not places:
         return windows, np.zeros((0, size, size), np.uint8)
-    return windows, np.stack([window.crop(view.grey, size) for view, window in zip(views, windows, strict=True)])
+    return windows, np.stack([window.crop(place.grey, size) for place, window in zip(places, windows, strict=True)])
 
 
-def _sizes_wh(views: Sequence[View]) -> list[tuple[int, int]]:
-    return [(view.grey.shape[1], view.grey.shape[0]) for view in views]
+def _sizes_wh(places: Sequence[Place]) -> list[tuple[int, int]]:
+    return [(place.grey.shape[1], place.grey.shape[0]) for place in places]
 
 
-def _readings(views: Sequence[View], outlines: Sequence[Outline], probabilities: Sequence[float]) -> list[Reading]:
-    boxes = [view.box_xyxy for view in views]
+def _readings(places: Sequence[Place], outlines: Sequence[Outline], probabilities: Sequence[float]) -> list[Reading]:
+    boxes = [place.box_xyxy for place in places]
     return [Reading(*found) for found in zip(boxes, outlines, probabilities, strict=True)]

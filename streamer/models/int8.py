@@ -28,7 +28,7 @@ The published networks differ by 0 between AVX512-VNNI and AMX, and by up to 0.0
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Int8Network:
     """The int8 version of a role's network in a weights folder, as backends take it; there must be one.
 
@@ -96,7 +96,7 @@ class Int8Network:
         return summary(runner(probe_image(self._version.preprocessing.size_wh)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JointInt8(Int8Network):
     """Segmenter and classifier as one int8 network that looks at `views` images of each nodule."""
 

@@ -104,7 +104,7 @@ def save_half(tensors: Mapping[str, torch.Tensor], path: Path) -> str:
 def publish(run: Path, weights: Path) -> list[Role]:
     """Take the networks of a training run's folder over into a weights folder, beside those already there.
 
-    Their int8 versions there are dropped: they belong to the weights that are replaced.
+    Their int8 versions there are dropped, and those of networks in the same file: they were made from what is replaced.
 
     Raises:
         WeightsError: the run has no manifest or a file is missing or damaged.

@@ -20,12 +20,14 @@ from streamer.backends.choice import available_cores
 from streamer.backends.openvino_cpu import OpenVinoBackend, save
 from streamer.data.proposals import load_proposer
 from streamer.errors import OutputError
+from streamer.models.classifier import views_of
 from streamer.models.int8 import probe_image, summary
 from streamer.models.loading import JOINT_ROLES, joint_graph, joint_key, network_graph, network_key
 from streamer.models.manifest import ROLES, Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
 from streamer.models.weights import JOINT, int8_files
 from streamer.quantisation.calibration import calibration
 from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
+from streamer.settings import ClassificationSettings
 
 Grey = npt.NDArray[np.uint8]
 
@@ -39,7 +41,7 @@ def quantise(data: Path, weights: Path, *, images: int) -> None:
     Args:
         data: training data: folder in the public layout, or CSV manifest.
         weights: weights folder; it needs a detector where the data do not box every nodule.
-        images: calibration images a network at most.
+        images: calibration images of each role at most.
 
     Raises:
         StreamerError: nncf is not installed.
@@ -62,7 +64,7 @@ def quantise(data: Path, weights: Path, *, images: int) -> None:
     console.print("measure what it costs: `streamer evaluate ... --update-manifest`", markup=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Network:
     """What is quantised as one: a role's network, or segmenter and classifier joined."""
 
@@ -81,7 +83,7 @@ class _Network:
     @property
     def views(self) -> int:
         """Images of which the network makes one output: joined ones also look at a nodule's mirror image."""
-        return 2 if self.joined else 1
+        return ClassificationSettings(mirrored=True).views if self.joined else 1
 
     @property
     def files(self) -> tuple[Path, Path]:
@@ -98,13 +100,14 @@ class _Network:
 
     def inputs(self, images: Grey) -> Grey:
         """What it is called with: images, shape (n, views, height, width), out of (n, height, width)."""
-        return np.stack([images, images[:, :, ::-1]][: self.views], axis=1)
+        return views_of(images, self.views)
 
 
 def _quantise(network: _Network, data: Path, count: int) -> Int8Version:
     backend = OpenVinoBackend(available_cores(), precision="fp32")
+    proposer = load_proposer(network.weights)
     parts = [
-        calibration(role, entry, data, count, load_proposer(network.weights))
+        calibration(role, entry, data, count, proposer)
         for role, entry in zip(network.roles, network.entries, strict=True)
     ]
     inputs = network.inputs(np.concatenate([part.images for part in parts]))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streamer.models.manifest import ARCHITECTURES, Role
+from streamer.models.manifest import ARCHITECTURES, Preprocessing, Role
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=32, multiple_of=32)]
@@ -85,6 +85,18 @@ class TrainingConfig(_Section):
     encoder_from_classifier: bool = False
     """Give the segmenter the encoder of a weights folder's classifier and leave it as it is: what is learned is the
     decoder, and where both networks run they need the encoder once."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels reach the network, in training as in use."""
+        whole = self.role == "detector"
+        return Preprocessing(
+            view="frame" if whole else "crop",
+            size_wh=self.size_wh,
+            mean=self.mean,
+            std=self.std,
+            margin=0.0 if whole else self.margin,
+        )
 
     @model_validator(mode="after")
     def _network_fits_role(self) -> TrainingConfig:

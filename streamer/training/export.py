@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from streamer.data.samples import Sample, describe
-from streamer.models.manifest import ModelEntry, Preprocessing, Training, write_entry
+from streamer.models.manifest import ModelEntry, Training, write_entry
 from streamer.models.networks import CLASSES
 from streamer.models.weights import save_half
 from streamer.training.config import TrainingConfig
@@ -21,8 +21,21 @@ from streamer.training.loop import Run
 _LICENCE = "AGPL-3.0-or-later; trained on public research data (see the model card): research use only"
 
 
-def export(run: Run, config: TrainingConfig, ingredients: Ingredients, built_on: Mapping[str, str]) -> None:
+def export(
+    run: Run,
+    config: TrainingConfig,
+    ingredients: Ingredients,
+    built_on: Mapping[str, str],
+    encoder_from: str | None = None,
+) -> None:
     """Write the best weights and the manifest into the run's folder.
+
+    Args:
+        run: the run.
+        config: its configuration.
+        ingredients: what it learned from.
+        built_on: SHA-256 of the networks it builds on, by role.
+        encoder_from: SHA-256 of the classifier whose encoder the weights hold, unchanged.
 
     Raises:
         OutputError: a file cannot be written.
@@ -33,13 +46,7 @@ def export(run: Run, config: TrainingConfig, ingredients: Ingredients, built_on:
         file=file,
         sha256=digest,
         architecture=config.architecture,
-        preprocessing=Preprocessing(
-            view="frame" if config.role == "detector" else "crop",
-            size_wh=config.size_wh,
-            mean=config.mean,
-            std=config.std,
-            margin=0.0 if config.role == "detector" else config.margin,
-        ),
+        preprocessing=config.preprocessing,
         classes=CLASSES if config.role == "classifier" else ("nodule",),
         operating_point=0.3 if config.role == "detector" else 0.5,
         operating_point_source="the paper's published code" if config.role != "classifier" else "not yet chosen",
@@ -59,7 +66,7 @@ def export(run: Run, config: TrainingConfig, ingredients: Ingredients, built_on:
             built_on=dict(built_on),
         ),
         licence=_LICENCE,
-        encoder_from=built_on["classifier"] if config.encoder_from_classifier else None,
+        encoder_from=encoder_from,
     )
     write_entry(run.folder, config.role, entry)
 

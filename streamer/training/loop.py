@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -187,10 +188,7 @@ class Run:
             checkpoint = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # rubbish can fail anywhere in the reader
             raise DataError(f"{path} is damaged; start again without resuming") from error
-        # A field that came with a later version of streamer counts as its default, one that went does not count.
-        fields = TrainingConfig.model_fields.items()
-        saved = {name: checkpoint["config"].get(name, field.default) for name, field in fields}
-        if saved != self.config.model_dump(mode="json"):
+        if _known_part(checkpoint["config"]) != self.config:
             raise DataError(f"{path} was made with another configuration; use another run folder or do not resume")
         self.network.load_state_dict(checkpoint["network"])
         self.averaged.load_state_dict(checkpoint["averaged"])
@@ -198,6 +196,18 @@ class Run:
         self.schedule.load_state_dict(checkpoint["schedule"])
         epoch, best, best_epoch, seconds = checkpoint["state"]
         self.state = _State(int(epoch), float(best), int(best_epoch), float(seconds))
+
+
+def _known_part(saved: Mapping[str, Any]) -> TrainingConfig | None:
+    """A saved configuration without fields that have gone since; those that came since, at any depth, at their default.
+
+    None where it says what is no longer possible.
+    """
+    known = {name: saved[name] for name in TrainingConfig.model_fields if name in saved}
+    try:
+        return TrainingConfig.model_validate(known)
+    except ValidationError:
+        return None
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ def knew_the_left_out(config: TrainingConfig, weights: Path) -> list[Role]:
 def refuse_known_labels(config: TrainingConfig, weights: Path) -> None:
     """See that a classifier does not start from one that has learned from the labels of the fold it holds out.
 
-    A segmenter may carry such a one on: its encoder may be a classifier's.
+    A segmenter may carry such a one on, where its encoder is or was a classifier's.
 
     Raises:
         DataError: it would, or nobody knows.
@@ -60,16 +61,57 @@ def refuse_known_labels(config: TrainingConfig, weights: Path) -> None:
     if config.role != "classifier" or "tn3k" not in config.sources:
         return
     for role, entry in _networks(config, weights).items():
-        if role == "detector" or (role == "segmenter" and entry.encoder_from is None):
+        if role == "detector" or (role == "segmenter" and _has_its_own_encoder(entry)):
             continue
-        classifier = entry if role == "classifier" else read_manifest(weights).models.get("classifier")
-        known = classifier is not None and (role == "classifier" or classifier.sha256 == entry.encoder_from)
-        learned = classifier.training.config if classifier is not None and known else {}
-        if learned.get("tn3k_val_fold") != config.tn3k_val_fold:
+        teacher = entry if role == "classifier" else read_manifest(weights).models.get("classifier")
+        if teacher is not None and (teacher is entry or teacher.sha256 == entry.encoder_from):
+            learned = teacher.training.config
+            if "tn3k" not in learned.get("sources", {}) or learned.get("tn3k_val_fold") == config.tn3k_val_fold:
+                continue
+        raise DataError(
+            f"the {role} of {weights} has learned from labels of fold {config.tn3k_val_fold} of tn3k, or may have: "
+            "start from a segmenter with an encoder of its own (configs/train-segmenter-first.yaml, --weights)"
+        )
+
+
+def _has_its_own_encoder(segmenter: ModelEntry) -> bool:
+    learned_before = {"segmenter", "classifier", "init"} & set(segmenter.training.built_on)
+    return segmenter.encoder_from is None and not learned_before
+
+
+def refuse_other_crops(config: TrainingConfig, weights: Path) -> None:
+    """See that a segmenter on the classifier's encoder is shown the same crops: else they could never run as one.
+
+    Raises:
+        DataError: it is not.
+        WeightsError: the classifier is missing.
+    """
+    if not config.encoder_from_classifier:
+        return
+    own, other = config.preprocessing, _networks(config, weights)["classifier"].preprocessing
+    for name in ("size_wh", "mean", "std", "margin"):
+        ours, theirs = getattr(own, name), getattr(other, name)
+        if ours != theirs:
             raise DataError(
-                f"the {role} of {weights} has learned from labels of fold {config.tn3k_val_fold} of tn3k, or may have: "
-                "start from a segmenter with an encoder of its own (configs/train-segmenter-first.yaml, --weights)"
+                f"on the classifier's encoder the segmenter must see the classifier's crops: {name} is {ours}, "
+                f"but {theirs} there"
             )
+
+
+def kept_encoder(tensors: Mapping[str, torch.Tensor], config: TrainingConfig, weights: Path) -> str | None:
+    """SHA-256 of the classifier whose encoder a segmenter was to keep, if its tensors are still the same, bit for bit.
+
+    They are not where a run was resumed beside another classifier.
+    """
+    if not config.encoder_from_classifier:
+        return None
+    encoder = _learned(weights, "classifier")
+    same = all(
+        torch.equal(tensor, encoder[name.removeprefix(_ENCODER)])
+        for name, tensor in tensors.items()
+        if name.startswith(_ENCODER) and tensor.is_floating_point()
+    )
+    return read_manifest(weights).models["classifier"].sha256 if same else None
 
 
 def start_from(network: nn.Module, config: TrainingConfig, data: Path, weights: Path) -> int:
@@ -79,19 +121,17 @@ def start_from(network: nn.Module, config: TrainingConfig, data: Path, weights: 
         DataError: the file of tensors is missing.
         WeightsError: the network is missing or damaged.
     """
-    fitted = 0
+    tensors: dict[str, torch.Tensor] = {}
     if config.init is not None:
-        fitted = load_fitting(network, load_file(_tensors(config.init, data)))
+        tensors = load_file(_tensors(config.init, data))
     elif config.start_from_weights:
-        fitted = load_fitting(network, _learned(weights, config.role))
+        tensors = _learned(weights, config.role)
     elif config.encoder_from_segmenter:
         segmenter = _learned(weights, "segmenter")
-        fitted = load_fitting(network, {name.removeprefix(_ENCODER): tensor for name, tensor in segmenter.items()})
+        tensors = {name.removeprefix(_ENCODER): tensor for name, tensor in segmenter.items()}
     if config.encoder_from_classifier:
-        classifier = _learned(weights, "classifier")
-        encoder = load_fitting(network, {_ENCODER + name: tensor for name, tensor in classifier.items()})
-        fitted = max(fitted, encoder)
-    return fitted
+        tensors |= {_ENCODER + name: tensor for name, tensor in _learned(weights, "classifier").items()}
+    return load_fitting(network, tensors)
 
 
 def _learned(weights: Path, role: Role) -> dict[str, torch.Tensor]:

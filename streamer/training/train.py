@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 
 from streamer.errors import DataError
 from streamer.training.classifier import ClassifierTask
@@ -16,7 +17,14 @@ from streamer.training.export import export
 from streamer.training.ingredients import choose_samples, read_ingredients
 from streamer.training.loop import Observer, Run
 from streamer.training.segmenter import SegmenterTask
-from streamer.training.start import built_on, knew_the_left_out, refuse_known_labels, start_from
+from streamer.training.start import (
+    built_on,
+    kept_encoder,
+    knew_the_left_out,
+    refuse_known_labels,
+    refuse_other_crops,
+    start_from,
+)
 
 _TASKS: dict[str, type[DetectorTask] | type[SegmenterTask] | type[ClassifierTask]] = {
     "detector": DetectorTask,
@@ -44,7 +52,7 @@ def train(
         folder: run folder; made where missing.
         device: where to train.
         weights: folder of the networks this one builds on (see the configuration's `boxes_from_detector`,
-            `self_training`, `start_from_weights` and `encoder_from_segmenter`).
+            `self_training`, `start_from_weights`, `encoder_from_segmenter` and `encoder_from_classifier`).
         resume: go on from the folder's checkpoint, if there is one.
         drop_duplicates: leave out held-out images that nearly equal one of an earlier split, instead of refusing them.
         observer: is told every epoch's figures.
@@ -53,13 +61,15 @@ def train(
         The run folder, ready to be used as a weights folder.
 
     Raises:
-        DataError: data are missing or inconsistent.
+        DataError: data are missing or inconsistent, or a network it builds on knows labels that this one holds out or
+            sees other crops.
         WeightsError: a network it builds on is missing or damaged.
         OutputError: the folder cannot be written.
     """
     console = Console()
     foundation = built_on(config, data, weights)
     refuse_known_labels(config, weights)
+    refuse_other_crops(config, weights)
     for role in knew_the_left_out(config, weights):
         console.print(f"warning: the {role} it builds on did not leave out {config.leave_out}", style="yellow")
     ingredients = choose_samples(config, data, console, drop_duplicates=drop_duplicates)
@@ -78,5 +88,6 @@ def train(
     finally:
         if run.state.best_epoch >= 0:  # not an earlier run's weights
             draw_curves(folder / "history.csv", folder)
-            export(run, config, ingredients, foundation)
+            encoder_from = kept_encoder(load_file(run.best_weights), config, weights)
+            export(run, config, ingredients, foundation, encoder_from)
     return folder

@@ -17,6 +17,7 @@ from streamer.benchmark.peer_networks import NetworkKind, PeerNetworks, _EagerRu
 from streamer.errors import SettingsError
 from streamer.settings import Settings
 from tests.command_line import clip_in, overlay_frames
+from tests.random_weights import random_settings, write_joint_weights
 
 FRAMES = 6
 STAGES = {
@@ -71,6 +72,20 @@ def test_networks_alone(own: OwnAnalysis) -> None:
     times = own.networks_ms()
     assert list(times) == ["detector", "segmenter", "classifier"]
     assert min(times.values()) > 0
+
+
+def test_joined_networks(clip: Path, tmp_path: Path) -> None:
+    """Where segmenter and classifier run as one, so they do for us and for peers with our networks."""
+    weights, results = tmp_path / "weights", tmp_path / "results"
+    weights.mkdir()
+    settings = random_settings(write_joint_weights(weights)).with_runtime(device="cpu", threads=1)
+    own = OwnAnalysis(settings)
+    assert list(own.networks_ms()) == ["detector", "segmenter, classifier"]
+    ours = own.analyse(clip, results, never)
+    theirs = Baseline(BaselineName.naive, NetworkKind.compiled, settings).analyse(clip, results, never)
+    assert "segment, classify" in ours.stages_ms
+    assert list(theirs.stages_ms) == ["decode", "detect", "segment, classify", "draw", "encode"]
+    assert agreement(ours.boxes, theirs.boxes).share == 1
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,9 @@ def test_recipes_may_differ_in_seed_and_fold_only() -> None:
     first = {"epochs": 3, "seed": 0, "tn3k_val_fold": 0}
     assert recipe_differences([first, {"epochs": 3, "seed": 1, "tn3k_val_fold": 1, "newer": 5}]) == []
     assert recipe_differences([first, {"epochs": 4, "seed": 0}]) == ["epochs"]
+    old, new, other = ({"sources": {"tn3k": part}} for part in ({"stride": 1}, {"stride": 1, "b": 2}, {"stride": 2}))
+    assert recipe_differences([old, new]) == []
+    assert recipe_differences([old, new, other]) == ["sources"]
 
 
 @pytest.fixture(scope="module")

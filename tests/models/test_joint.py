@@ -14,7 +14,7 @@ from streamer.backends.openvino_cpu import OpenVinoBackend
 from streamer.backends.torch_cpu import TorchCpuBackend
 from streamer.engine import Engine
 from streamer.models.classifier import Classifier
-from streamer.models.crop_reader import JointCropReader, Reading, SeparateCropReader, View, load_crop_reader
+from streamer.models.crop_reader import JointCropReader, Place, Reading, SeparateCropReader, load_crop_reader
 from streamer.models.loading import load_runner
 from streamer.models.manifest import read_manifest, write_entry
 from streamer.models.segmenter import Segmenter
@@ -35,9 +35,9 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return made
 
 
-def views(count: int) -> list[View]:
+def views(count: int) -> list[Place]:
     grey = speckle(3)[..., 0]
-    return [View(grey, (5.0 + 9 * number, 4.0, 60.0 + 7 * number, 50.0)) for number in range(count)]
+    return [Place(grey, (5.0 + 9 * number, 4.0, 60.0 + 7 * number, 50.0)) for number in range(count)]
 
 
 def silent(stage: str) -> None:
@@ -74,7 +74,7 @@ def test_a_mirror_image_counts_as_much(folder: Path, backend: Backend) -> None:
     (view,) = views(1)
     x0, y0, x1, y1 = view.box_xyxy
     width = view.grey.shape[1]
-    mirrored = View(np.ascontiguousarray(view.grey[:, ::-1]), (width - x1, y0, width - x0, y1))
+    mirrored = Place(np.ascontiguousarray(view.grey[:, ::-1]), (width - x1, y0, width - x0, y1))
     (one,), (other,) = reader([view], silent), reader([mirrored], silent)
     assert one.malignancy == pytest.approx(other.malignancy, abs=1e-3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,14 @@ def test_a_wrong_entry_is_named(folder: Path, edit: Edit, named: str) -> None:
 def test_a_missing_role(folder: Path) -> None:
     edit_manifest(folder, lambda data: data["models"].pop("detector"))
     assert complaint(folder).endswith("has no detector")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_engine_needs_all_roles(weights_folder: Path, tmp_path: Path, role: Role) -> None:
+    shutil.copytree(weights_folder, tmp_path / "weights")
+    edit_manifest(tmp_path / "weights", lambda data: data["models"].pop(role))
+    with pytest.raises(WeightsError, match=f"has no {role}$"):
+        Engine(Settings(weights=tmp_path / "weights"))
 
 
 def test_a_missing_file(folder: Path) -> None:

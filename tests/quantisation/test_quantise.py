@@ -88,12 +88,13 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     """One file for both; each alone gets its part of it, and both together look at mirror images, too."""
     monkeypatch.setattr(command, "load_proposer", lambda _: None)  # the tiny data have boxes
     folder = write_joint_weights(tmp_path)
-    for role in JOINT_ROLES:
-        one = read_manifest(folder).models[role]
+    joint = joint_models(folder)
+    for role, one in joint.items():
         training = one.training.model_copy(update={"config": config(role).model_dump(mode="json")})
-        write_entry(folder, role, one.model_copy(update={"training": training}))
-    manifest = read_manifest(folder).model_copy(update={"models": joint_models(folder)})
-    monkeypatch.setattr(command, "read_manifest", lambda _: manifest)  # the detector has a test of its own
+        joint[role] = one.model_copy(update={"training": training})
+    (folder / "manifest.json").unlink()  # the detector has a test of its own
+    for role, one in joint.items():
+        write_entry(folder, role, one)
     left = int8_files(folder, "classifier")[0]  # of an earlier version, which was not joined
     left.parent.mkdir()
     left.touch()
@@ -121,6 +122,12 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     exact = load_runner(folder, "segmenter", manifest, backends["fp32"])(image)
     assert 0 < np.abs(mask - exact).mean() < 0.1 * np.ptp(exact)
     assert [backend.precision for backend in backends.values()] == ["int8", "fp32"]
+
+    int8_files(folder, "joint")[1].write_bytes(b"")
+    backend = OpenVinoBackend(1)
+    assert load_joint(folder, manifest, backend, views=2)(pair).shape == (1, 5, 64, 64)
+    assert backend.precision == "fp32"
+    assert "is damaged: its sha256 differs" in backend.warnings[0]
 
     run = tmp_path / "run"  # a new classifier: the segmenter's int8 version holds the old one
     run.mkdir()

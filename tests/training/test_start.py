@@ -16,7 +16,14 @@ from streamer.models.manifest import read_manifest, write_entry
 from streamer.models.networks import build_detector
 from streamer.models.weights import load_network
 from streamer.training.config import TrainingConfig
-from streamer.training.start import built_on, knew_the_left_out, refuse_known_labels, start_from
+from streamer.training.start import (
+    built_on,
+    kept_encoder,
+    knew_the_left_out,
+    refuse_known_labels,
+    refuse_other_crops,
+    start_from,
+)
 from tests.random_weights import write_joint_weights
 from tests.training.tiny import config
 
@@ -109,3 +116,39 @@ def test_an_encoder_of_an_unknown_classifier(tmp_path: Path) -> None:
     write_entry(folder, "segmenter", entry)
     with pytest.raises(DataError, match="or may have"):
         refuse_known_labels(classifier_of_fold(0, encoder_from_segmenter=True), folder)
+
+
+def test_an_encoder_that_went_on_learning(weights_folder: Path, tmp_path: Path) -> None:
+    """It was another network's once: what that one had seen, nobody knows."""
+    shutil.copytree(weights_folder, tmp_path / "weights")
+    entry = read_manifest(weights_folder).models["segmenter"]
+    training = entry.training.model_copy(update={"built_on": {"segmenter": "0" * 64}})
+    write_entry(tmp_path / "weights", "segmenter", entry.model_copy(update={"training": training}))
+    with pytest.raises(DataError, match="or may have"):
+        refuse_known_labels(classifier_of_fold(0, encoder_from_segmenter=True), tmp_path / "weights")
+
+
+def test_a_classifier_of_other_data_knows_no_labels(weights_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(weights_folder, tmp_path / "weights")
+    entry = read_manifest(weights_folder).models["classifier"]
+    training = entry.training.model_copy(update={"config": {"sources": {"mine": {}}, "tn3k_val_fold": 0}})
+    write_entry(tmp_path / "weights", "classifier", entry.model_copy(update={"training": training}))
+    refuse_known_labels(classifier_of_fold(1, start_from_weights=True), tmp_path / "weights")
+
+
+def test_crops_must_be_the_classifiers(weights_folder: Path) -> None:
+    same = {"mean": 0.3, "std": 0.2, "encoder_from_classifier": True}
+    refuse_other_crops(config("segmenter", **same), weights_folder)
+    with pytest.raises(DataError, match=r"must see the classifier's crops: margin is 0\.5, but 0\.25 there"):
+        refuse_other_crops(config("segmenter", **same, margin=0.5), weights_folder)
+
+
+def test_the_encoder_is_the_classifiers_while_it_is_the_same(weights_folder: Path, tmp_path: Path) -> None:
+    folder = write_joint_weights(tmp_path)
+    manifest = read_manifest(folder)
+    tensors = load_network(folder, "segmenter", manifest).state_dict()
+    settings = config("segmenter", encoder_from_classifier=True)
+    assert kept_encoder(tensors, settings, folder) == manifest.models["classifier"].sha256
+    assert kept_encoder(tensors, config("segmenter"), folder) is None
+    tensors["encoder.features.conv0.weight"][0, 0, 0, 0] += 1
+    assert kept_encoder(tensors, settings, folder) is None

@@ -170,7 +170,7 @@ const play = () => {
   wake();
 };
 
-// Playback follows the clock of the clip and waits where the analysis has not come further.
+// Playback follows the clock of the clip, waits where the analysis has not come further, and makes up for lost time (Pace).
 const advance = (elapsed_s) => {
   const last = timeline.times.length - 1;
   if (last < 0) return;
