@@ -7,7 +7,6 @@ import ipaddress
 import os
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from streamer.app.priority import standing_back
+from streamer.app.private_folder import private_folder
 from streamer.engine import Engine
-from streamer.errors import OutputError, SettingsError
+from streamer.errors import SettingsError
 from streamer.records import Frame
 from streamer.settings import Settings
 
@@ -50,7 +50,7 @@ def running(engine: Engine, *, host: str, port: int, login: Login | None = None)
         OutputError: the temporary folder cannot be written.
     """
     with ExitStack() as stack:
-        root = Path(stack.enter_context(_private_folder()))
+        root = stack.enter_context(private_folder())
         stack.enter_context(_environment(_ENVIRONMENT | {"GRADIO_TEMP_DIR": str(root)}))
         # Gradio reads the environment when it is imported.
         from streamer.app.answers import Answers
@@ -176,17 +176,6 @@ def _free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def _private_folder() -> Iterator[str]:
-    """A temporary folder that only this user can look into, deleted with all it holds."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="streamer-app-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise OutputError(f"cannot write to the temporary folder {tempfile.gettempdir()}: {error.strerror}") from error
-    with folder as path:
-        yield str(Path(path).resolve())
 
 
 @contextmanager

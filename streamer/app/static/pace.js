@@ -1,7 +1,6 @@
 // What a viewer without any delay would show while the analysis runs: each frame as soon as it is analysed, but no faster
 // than the clip's own pace. By it playback sees how far it has fallen behind, and makes up for it.
-const HURRY = 2; // times the clip's pace
-const ON_TIME_S = 0.01; // less than a frame
+const HURRY = 2; // times the clip's pace at most
 
 class Pace {
   constructor() {
@@ -23,9 +22,10 @@ class Pace {
     Object.assign(this, { position, time, due: Math.max(found ?? -Infinity, due) });
   }
 
-  // How much faster than the clip playback is to run now that it has reached `seconds`.
-  rate(seconds, now) {
-    if (!this.following || !Number.isFinite(this.due)) return 1;
-    return this.time + (now - this.due) / 1000 - seconds > ON_TIME_S ? HURRY : 1;
+  // How far playback is to go beyond the `elapsed` seconds that brought it to `seconds`: never further than it is late.
+  makeUp(seconds, elapsed, now) {
+    if (!this.following || !Number.isFinite(this.due)) return 0;
+    const late = this.time + (now - this.due) / 1000 - seconds;
+    return Math.min(Math.max(late, 0), (HURRY - 1) * elapsed);
   }
 }

@@ -179,7 +179,8 @@ const advance = (elapsed_s) => {
     return;
   }
   if (!playing) return;
-  seconds += elapsed_s * (busy() ? pace.rate(seconds, performance.now()) : 1);
+  seconds += elapsed_s;
+  if (busy()) seconds += pace.makeUp(seconds, elapsed_s, performance.now());
   if (seconds >= timeline.span() && !busy() && complete() && shown >= last) {
     if (looping) goTo(0);
     else pause();
