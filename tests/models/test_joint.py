@@ -18,9 +18,11 @@ from streamer.models.crop_reader import JointCropReader, Place, Reading, Separat
 from streamer.models.loading import load_runner
 from streamer.models.manifest import read_manifest, write_entry
 from streamer.models.segmenter import Segmenter
+from streamer.models.weights import load_network, save_half
 from streamer.settings import ClassificationSettings
+from tests.command_line import Cli
 from tests.fakes import frame
-from tests.random_weights import random_settings, write_joint_weights
+from tests.random_weights import entry, random_settings, write_joint_weights
 from tests.test_engine import comparable, speckle
 
 
@@ -100,3 +102,20 @@ def test_what_does_not_belong_together_runs_apart(folder: Path, tmp_path: Path, 
     manifest = read_manifest(tmp_path / "weights")
     reader = load_crop_reader(tmp_path / "weights", manifest, TorchCpuBackend(), ClassificationSettings())
     assert isinstance(reader, SeparateCropReader)
+
+
+def test_a_new_classifier_parts_them_and_says_so(
+    folder: Path, tmp_path: Path, cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, run = tmp_path / "weights", tmp_path / "run"
+    shutil.copytree(folder, weights)
+    run.mkdir()
+    classifier = load_network(folder, "classifier", read_manifest(folder))
+    classifier.get_parameter("classifier.0.weight").data[0, 0] += 1
+    digest = save_half(classifier.state_dict(), run / "classifier.safetensors")
+    write_entry(run, "classifier", entry("classifier", digest))
+    assert cli("publish", run, "--weights", weights) == 0
+    printed = capsys.readouterr().out
+    assert "no longer share an encoder: `streamer train segmenter` joins them again" in printed
+    assert "no int8 version of detector, segmenter, classifier: make it with `streamer quantise`" in printed
+    assert not read_manifest(weights).one_encoder
