@@ -54,7 +54,7 @@ class TrackingSettings(_Section):
     `min_iou` is the least overlap with the predicted box. A track survives
     `max_missed_frames` frames without a detection (a choice, not measured). `scene_cut` is the mean absolute grey
     difference (0 to 255, on a 32x32 thumbnail) between neighbouring frames above which all tracks end: within the 56
-    `cine` sweeps it never exceeds 4.6, between one sweep and the next it is 14 at the median.
+    `cine` sweeps it never exceeds 4.5, between one sweep and the next it is 14 at the median.
     """
 
     min_iou: Probability = 0.2

@@ -29,7 +29,7 @@ class CudaBackend:
         self.device = f"CUDA ({torch.cuda.get_device_name()}, torch {torch.__version__})"
         self.precision = "fp16"
         self.warnings: tuple[str, ...] = ()
-        self.workers = 1
+        self.workers = 3  # one's frames are on the device while another's are prepared and a third's answers are read
         self.batch_frames = _CHUNK
 
     def load(

@@ -52,6 +52,9 @@ def benchmark_engine(
     streams: Annotated[
         str, typer.Option(help="Also try so many live copies of the clip at once; auto: as many as drop no frame.")
     ] = "",
+    processes: Annotated[
+        int, typer.Option(min=0, max=256, help="Processes that share them; 0: 1, beside a GPU 1 for 2 cores.")
+    ] = 0,
     json_file: JsonOption = None,
     report: Annotated[Path | None, typer.Option(help="Markdown page to write, with its plot beside it as PNG.")] = None,
     config: ConfigOption = None,
@@ -76,6 +79,7 @@ def benchmark_engine(
         kinds=kinds,
         needed=Against.all not in (baseline or []),
         streams=_streams(streams),
+        processes=processes,
     )
     raise typer.Exit(run_benchmark(plan, simulate=video is None, json_file=json_file, page=report))
 

@@ -19,7 +19,7 @@ from streamer.assets import weights_dir
 from streamer.backends import Runner
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts, Pass, stop_after
-from streamer.benchmark.streams import StreamsTrial, try_streams
+from streamer.benchmark.streams import Watch, watch_streams
 from streamer.engine import Engine
 from streamer.geometry import Box
 from streamer.models.loading import load_joint, load_runner
@@ -82,9 +82,9 @@ class OwnAnalysis:
             dropped_frames=last_index + 1 - len(boxes),
         )
 
-    def live_streams(self, clip: Path, count: int, seconds: float) -> StreamsTrial:
+    def watch_streams(self, clip: Path, count: int, seconds: float) -> Watch:
         """Analyse `count` live copies of a clip at once; see `streams`."""
-        return try_streams(self._engine, clip, count, seconds)
+        return watch_streams(self._engine, clip, count, seconds)
 
     def networks_ms(self) -> dict[str, float]:
         """Milliseconds of each network alone a frame (detector) or nodule, all of the backend's workers calling it."""

@@ -14,7 +14,7 @@ from streamer.benchmark.clip import write_looped
 from streamer.benchmark.machine import describe_machine, describe_versions
 from streamer.benchmark.peer_networks import NetworkKind
 from streamer.benchmark.result import BenchmarkClip, BenchmarkResult, Machine, StreamsFigures
-from streamer.benchmark.streams import StreamsTrial, largest_held
+from streamer.benchmark.streams import StreamsTrial, judge, largest_held, shares
 from streamer.benchmark.summary import Record, most_held, result_of
 from streamer.benchmark.worker import Entrant, Worker
 from streamer.errors import SettingsError
@@ -48,6 +48,7 @@ class Plan:
         kinds: what runs the baselines' networks.
         needed: whether a baseline that cannot be loaded is an error; else it is left out.
         streams: number of live streams to try, "auto" for as many as are held; None for none.
+        processes: number of processes that share them; 0 for what suits the device.
     """
 
     settings: Settings
@@ -58,6 +59,7 @@ class Plan:
     kinds: Sequence[NetworkKind] = (NetworkKind.torch,)
     needed: bool = True
     streams: int | Literal["auto"] | None = None
+    processes: int = 0
 
     def entrants(self) -> list[Entrant]:
         """The contenders, streamer first."""
@@ -106,7 +108,8 @@ class Course:
                     self._round(workers, clip, f"round {number + 1} of {self.plan.rounds}")
                 for worker in workers:
                     self._records[worker.entrant.name].facts = worker.facts()
-                self._try_streams(workers[0], clip)
+                if self.plan.streams is not None:
+                    self._try_streams(self._more_of(workers[0], stack), clip, self.plan.streams)
             except KeyboardInterrupt:
                 self.interrupted = True
 
@@ -192,17 +195,36 @@ class Course:
             if worker.entrant.baseline is None:
                 self._records[name].networks_ms.append(worker.networks_ms())
 
-    def _try_streams(self, worker: Worker, clip: Path) -> None:
+    def _more_of(self, own: Worker, stack: ExitStack) -> list[Worker]:
+        """As many processes with streamer's networks as are to share the live streams, loaded side by side."""
+        facts, machine = self._records[own.entrant.name].facts, self._machine
+        # All but the networks takes two cores for six streams, and Python uses one at a time (docs/performance.md).
+        on_gpu = facts is not None and facts.device_memory_mb is not None
+        suited = max(1, machine.cores // 2) if on_gpu and machine is not None else 1
+        wanted = self.plan.processes or suited
+        if isinstance(self.plan.streams, int):
+            wanted = min(wanted, self.plan.streams)
+        if wanted > 1:
+            self.tell(f"loading {wanted - 1} more processes", self.plan.measured_s)
+        more = [stack.enter_context(Worker(own.entrant, self.folder)) for _ in range(wanted - 1)]
+        for worker in more:
+            worker.wait_until_loaded()
+        return [own, *more]
+
+    def _try_streams(self, workers: Sequence[Worker], clip: Path, streams: int | Literal["auto"]) -> None:
         def holds(count: int) -> bool:
             self.tell(f"{count} live streams", self.plan.measured_s)
-            trial = worker.live_streams(clip, count, self.plan.seconds)
+            busy = list(zip(workers, shares(count, len(workers)), strict=False))
+            for worker, share in busy:
+                worker.start_streams(clip, share, self.plan.seconds)
+            trial = judge([worker.watched() for worker, _ in busy])
             self._trials.append(trial)
             return trial.held
 
-        if self.plan.streams == "auto":
+        if streams == "auto":
             largest_held(holds)
-        elif self.plan.streams is not None:
-            holds(self.plan.streams)
+        else:
+            holds(streams)
 
 
 def _machine() -> Machine:

@@ -1,14 +1,16 @@
 """How many live streams one engine carries: copies of a clip, each at its own pace, none of them dropping a frame.
 
 A frame is done when it is detected, segmented, classified and tracked; nothing is drawn or encoded, as each consumer
-does that on a machine of its own.
+does that on a machine of its own. Several processes, each with networks of its own, may share the streams: one Python
+process runs Python code on one core at a time, which a fast GPU is not filled by.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +19,7 @@ from streamer.benchmark.times import Times, times_of
 from streamer.engine import Engine
 from streamer.errors import InputError
 from streamer.records import FrameResult
-from streamer.serving import StreamEvent, StreamFigures, serve
+from streamer.serving import StreamEvent, serve
 from streamer.sources import open_live
 
 _WARM_UP_S = 1.0
@@ -31,6 +33,7 @@ class StreamsTrial(BaseModel):
 
     Attributes:
         streams: how many.
+        processes: how many shared them, each with networks of its own.
         frames_per_second: of the slowest stream.
         pace: frames a second that each stream should have.
         dropped_frames: of all streams.
@@ -41,6 +44,7 @@ class StreamsTrial(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     streams: int
+    processes: int = 1
     frames_per_second: float
     pace: float
     dropped_frames: int
@@ -48,7 +52,26 @@ class StreamsTrial(BaseModel):
     held: bool
 
 
-def try_streams(engine: Engine, clip: Path, count: int, seconds: float) -> StreamsTrial:
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What was seen of some streams in one process.
+
+    Attributes:
+        frames: analysed of each stream.
+        dropped_frames: of all of them.
+        elapsed_s: how long they were watched.
+        pace: frames a second that each should have.
+        latencies_ms: of each frame.
+    """
+
+    frames: tuple[int, ...]
+    dropped_frames: int
+    elapsed_s: float
+    pace: float
+    latencies_ms: tuple[float, ...]
+
+
+def watch_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Watch:
     """Analyse `count` live copies of `clip` at once for `seconds`, after a warm-up of a second.
 
     Raises:
@@ -74,31 +97,40 @@ def try_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Strea
                 times.clear()
             time.sleep(seconds)
             after, elapsed_s = serving.figures(), time.perf_counter() - began_s
-            measured = [value for times in latencies for value in times]
+            measured = tuple(value for times in latencies for value in times)
     if failures:
         raise InputError(f"a stream failed: {failures[0]}")
-    return judge(before, after, elapsed_s, pace, measured)
-
-
-def judge(
-    before: tuple[StreamFigures, ...],
-    after: tuple[StreamFigures, ...],
-    elapsed_s: float,
-    pace: float,
-    latencies_ms: list[float],
-) -> StreamsTrial:
-    """What came of the streams between two readings of their figures, `elapsed_s` apart."""
-    done = [last.frames - first.frames for first, last in zip(before, after, strict=True)]
-    dropped = sum(last.dropped_frames - first.dropped_frames for first, last in zip(before, after, strict=True))
-    slowest = min(done) / elapsed_s
-    return StreamsTrial(
-        streams=len(after),
-        frames_per_second=slowest,
+    pairs = list(zip(before, after, strict=True))
+    return Watch(
+        frames=tuple(last.frames - first.frames for first, last in pairs),
+        dropped_frames=sum(last.dropped_frames - first.dropped_frames for first, last in pairs),
+        elapsed_s=elapsed_s,
         pace=pace,
-        dropped_frames=dropped,
-        latency_ms=times_of(latencies_ms) if latencies_ms else None,
-        held=not dropped and min(done) + 1 >= _LEAST_PACE * pace * elapsed_s,
+        latencies_ms=measured,
     )
+
+
+def judge(watches: Sequence[Watch]) -> StreamsTrial:
+    """What came of the streams that were watched at the same time, in one process or several."""
+    paces = [(done / watch.elapsed_s, watch) for watch in watches for done in watch.frames]
+    dropped = sum(watch.dropped_frames for watch in watches)
+    latencies = [value for watch in watches for value in watch.latencies_ms]
+    kept = all(rate + 1 / watch.elapsed_s >= _LEAST_PACE * watch.pace for rate, watch in paces)
+    return StreamsTrial(
+        streams=len(paces),
+        processes=len(watches),
+        frames_per_second=min(rate for rate, _ in paces),
+        pace=watches[0].pace,
+        dropped_frames=dropped,
+        latency_ms=times_of(latencies) if latencies else None,
+        held=not dropped and kept,
+    )
+
+
+def shares(streams: int, processes: int) -> list[int]:
+    """How many streams each process takes, as evenly as it goes; no process without any."""
+    processes = min(streams, processes)
+    return [(streams + number) // processes for number in range(processes)]
 
 
 def largest_held(holds: Callable[[int], bool], most: int = MOST_STREAMS) -> int:

@@ -105,11 +105,12 @@ def _stages(result: BenchmarkResult) -> Table:
 
 def _streams(streams: StreamsFigures) -> Table:
     table = Table(title=f"live streams held: {streams.held}", title_justify="left")
-    for heading in ("streams", "frames/s of the slowest", "dropped", "latency p50 / p95 / p99", "held"):
+    for heading in ("streams", "processes", "frames/s of the slowest", "dropped", "latency p50 / p95 / p99", "held"):
         table.add_column(heading, justify="right")
     for trial in sorted(streams.trials, key=lambda trial: trial.streams):
         table.add_row(
             str(trial.streams),
+            str(trial.processes),
             f"{trial.frames_per_second:.1f} of {trial.pace:g}",
             str(trial.dropped_frames),
             _latency(trial.latency_ms),

@@ -24,7 +24,7 @@ from streamer.benchmark.baselines import Baseline, BaselineName
 from streamer.benchmark.own import OwnAnalysis
 from streamer.benchmark.passes import Contender, Facts, Pass, stop_after
 from streamer.benchmark.peer_networks import NetworkKind
-from streamer.benchmark.streams import StreamsTrial
+from streamer.benchmark.streams import Watch
 from streamer.errors import DeviceError, StreamerError
 from streamer.settings import Settings
 
@@ -108,10 +108,17 @@ class Worker:
                     return answer
         return None
 
-    def live_streams(self, clip: Path, count: int, seconds: float) -> StreamsTrial:
-        """Try live streams on streamer's own worker; see `streams`."""
+    def start_streams(self, clip: Path, count: int, seconds: float) -> None:
+        """Begin to watch live streams on streamer's own worker; `watched` gives what was seen."""
         self._connection.send(("streams", clip, count, seconds))
-        result: StreamsTrial = self._answer(lambda _: None)
+
+    def watched(self) -> Watch:
+        """Wait for the end of what `start_streams` began.
+
+        Raises:
+            StreamerError: what went wrong in the worker.
+        """
+        result: Watch = self._answer(lambda _: None)
         return result
 
     def networks_ms(self) -> dict[str, float]:
@@ -190,7 +197,7 @@ def _do(contender: Contender, request: tuple[Any, ...], connection: Connection, 
         case ("facts",):
             return contender.facts()
         case ("streams", clip, count, seconds) if isinstance(contender, OwnAnalysis):
-            return contender.live_streams(clip, count, seconds)
+            return contender.watch_streams(clip, count, seconds)
     return None  # told to stop when it already had
 
 

@@ -15,7 +15,7 @@ from streamer.benchmark.passes import Facts, Pass
 from streamer.benchmark.peer_networks import NetworkKind
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.rounds import Course, Plan
-from streamer.benchmark.streams import StreamsTrial
+from streamer.benchmark.streams import Watch
 from streamer.benchmark.worker import Entrant
 from streamer.errors import SettingsError
 from streamer.settings import Settings
@@ -33,6 +33,7 @@ class Stage:
         self.interrupt_at: int | None = None
         self.unusable: set[str] = set()
         self.carries = 5
+        self.shares: list[int] = []
 
 
 class ActingWorker:
@@ -71,11 +72,13 @@ class ActingWorker:
     def facts(self) -> Facts:
         return FACTS
 
-    def live_streams(self, clip: Path, count: int, seconds: float) -> StreamsTrial:
-        held = count <= self.stage.carries
-        return StreamsTrial(
-            streams=count, frames_per_second=25, pace=25, dropped_frames=0 if held else 3, latency_ms=None, held=held
-        )
+    def start_streams(self, clip: Path, count: int, seconds: float) -> None:
+        self.count = count
+
+    def watched(self) -> Watch:
+        self.stage.shares.append(self.count)
+        dropped = 0 if self.count <= self.stage.carries else 3
+        return Watch(frames=self.count * (25,), dropped_frames=dropped, elapsed_s=1, pace=25, latencies_ms=())
 
 
 @pytest.fixture
@@ -157,3 +160,23 @@ def test_live_streams(stage: Stage, tmp_path: Path) -> None:
     one = measured(course(tmp_path, streams=6, baselines=[])).streams
     assert one is not None
     assert (one.held, len(one.trials)) == (0, 1)
+
+
+def test_processes_share_live_streams(stage: Stage, tmp_path: Path) -> None:
+    result = measured(course(tmp_path, streams=8, processes=3, baselines=[]))
+    assert result.streams is not None
+    assert (result.streams.held, result.streams.trials[0].processes) == (8, 3)
+    assert stage.shares == [2, 3, 3]
+    assert stage.calls[-3:] == 3 * ["end streamer"]
+
+
+@pytest.mark.parametrize(("device_memory_mb", "processes"), [(None, 1), (900.0, 4)])
+def test_beside_a_gpu_two_cores_a_process_share_live_streams(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device_memory_mb: float | None, processes: int
+) -> None:
+    machine = {"cpu": "a processor", "cores": 8, "system": "a system"}
+    monkeypatch.setattr(rounds, "describe_machine", lambda: machine)
+    monkeypatch.setattr(ActingWorker, "facts", lambda _: replace(FACTS, device_memory_mb=device_memory_mb))
+    result = measured(course(tmp_path, streams=64, baselines=[]))
+    assert result.streams is not None
+    assert result.streams.trials[0].processes == processes
