@@ -82,6 +82,7 @@ def report(
         models=[ModelEntry(**asdict(model)) for model in study.models],
         device=study.device,
         precision=study.precision,
+        warnings=list(study.warnings),
         timing=TimingEntry(
             frames_per_second=round(study.frames_per_second, 2),
             stages_ms={name: StageEntry(**asdict(stage)) for name, stage in study.timing.items()},

@@ -192,6 +192,7 @@ class StudyReport:
         settings: the settings used, as plain data.
         device: device as the user would name it, for example "cpu (OpenVINO)".
         precision: arithmetic, for example "fp32" or "fp16".
+        warnings: what a user should know about how the networks ran, a line each.
         timing: percentiles a stage.
         frames_per_second: frames analysed over wall-clock time, everything included.
         complete: False if any clip broke off or the run was stopped.
@@ -210,3 +211,4 @@ class StudyReport:
     timing: Mapping[str, StageTiming]
     frames_per_second: float
     complete: bool
+    warnings: tuple[str, ...] = ()

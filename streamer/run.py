@@ -164,6 +164,7 @@ class _Run:
             settings=self._engine.settings.model_dump(mode="json"),
             device=self._engine.backend.device,
             precision=self._engine.backend.precision,
+            warnings=self._engine.backend.warnings,
             timing=self._clock.summary(),
             frames_per_second=sum(video.frames for video in self.summaries) / elapsed_s,
             complete=complete and all(video.complete for video in self.summaries),

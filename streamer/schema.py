@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from streamer.errors import InputError
 from streamer.records import Decision
 
-SCHEMA_VERSION = "1.1"  # 1.1 added `reader` and `live`
+SCHEMA_VERSION = "1.2"  # 1.1 added `reader` and `live`, 1.2 `warnings` of a report
 RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -148,6 +148,7 @@ class Report(_Model):
     models: list[ModelEntry]
     device: str
     precision: str
+    warnings: Annotated[list[str], Field(description="what to know about how the networks ran")] = []
     timing: TimingEntry
     settings: dict[str, Any]
 

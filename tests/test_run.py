@@ -56,6 +56,14 @@ def overlay_frames(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+def test_the_report_keeps_what_the_backend_has_to_say(clip: Path, tmp_path: Path) -> None:
+    engine = FakeEngine(settings=settings())
+    engine.backend.warnings = ("fp32 runs instead of int8",)
+    study = run_study([clip], tmp_path / "out", engine=engine.as_engine(), patient="Zoë")
+    assert study.warnings == ("fp32 runs instead of int8",)
+    assert read_report(tmp_path / "out" / "report.json").warnings == ["fp32 runs instead of int8"]
+
+
 def test_everything_is_there_and_agrees(clip: Path, tmp_path: Path) -> None:
     study = run([clip], tmp_path / "out")
     names = ["frames.jsonl", "nodule-001.png", "overlay.mp4", "report.html", "report.json"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,13 +39,15 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_page_is_self_contained(picture: Path) -> None:
-    study = content(study_report(track()), warnings=("the last row is repeated",))
+    summary = replace(study_report(track()), warnings=("fp32 runs instead of int8",))
+    study = content(summary, warnings=("the last row is repeated",))
     page = render_html(study, {1: picture}, timeline_svg(study, {1: [(0.1, 0.2), (0.16, 0.75)]}))
     without_data = re.sub(r'"data:[^"]+"', '""', page)
     assert not _OUTSIDE.search(without_data)
     for needed in ("Malignant", "75.0&nbsp;%", "65.0&nbsp;%", "37.5&nbsp;%", "P-7", "a" * 64, "fp32", "overlay.mp4"):
         assert needed in page
     assert "the last row is repeated" in page
+    assert "fp32 runs instead of int8" in page
     assert "Research use only" in page
     assert "Partial result" not in page
     assert page.count("<img") == page.count("alt=") == 2
