@@ -33,6 +33,8 @@ import openvino  # noqa: E402
 from openvino.frontend import FrontEndManager  # noqa: E402
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
 
+from streamer.backends.openvino_graph import chain_concatenations  # noqa: E402
+
 
 class OpenVinoBackend:
     """Runs networks with OpenVINO on `threads` cores.
@@ -132,8 +134,9 @@ class OpenVinoBackend:
             raise WeightsError(f"OpenVINO {self._release} cannot run {path}: {reason}") from error
 
     def ready(self, model: Any) -> Runner:
-        """Compile an OpenVINO model and run it once."""
+        """Compile an OpenVINO model, whose graph is changed on the way, and run it once."""
         shape = model.input(0).shape
+        chain_concatenations(model)
         runner = _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties), views=shape[0])
         # The first call ever sets up OpenVINO's Python binding; where two threads make it at once, they wait for each
         # other for ever (2026.4: one holds the interpreter's lock, the other that of a static variable).
