@@ -32,7 +32,7 @@ def write_manifest(samples: Iterable[Sample], path: Path) -> None:
         writer.writeheader()
         for sample in samples:
             row = {name: getattr(sample, name) for name in COLUMNS}
-            for name in ("image", "mask"):
+            for name in ("image", "mask", "gland_mask"):
                 row[name] = _relative(row[name], folder)
             row["boxes_xyxy"] = "; ".join(" ".join(f"{v:.10g}" for v in box) for box in sample.boxes_xyxy)
             row["has_nodule"] = {value: text for text, value in _HAS_NODULE.items()}[sample.has_nodule]
@@ -105,6 +105,7 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
         split=split,
         frame=frame,
         mask=mask if boxes else None,
+        gland_mask=folder / row["gland_mask"] if row["gland_mask"] else None,
         label=label,
         boxes_xyxy=boxes,
         has_nodule=has_nodule,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -23,12 +24,13 @@ _SMALLEST_PHANTOM_PX = 150
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A sample with its pixels: grey image and mask, shape (height, width), and boxes, all at the stored scale."""
+    """A sample with its pixels: grey image and masks, shape (height, width), and boxes, all at the stored scale."""
 
     sample: Sample
     grey: Grey
     mask: Grey | None
     boxes_xyxy: tuple[Box, ...]
+    gland: Grey | None = None
 
     @property
     def whole_view(self) -> Box:
@@ -65,22 +67,26 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
 
 
 def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
-    mask = None
-    if sample.mask is not None:
-        mask = read_grey(sample.mask)
-        if mask.shape != grey.shape:
-            raise DataError(
-                f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]} px, its image {grey.shape[1]}x{grey.shape[0]} px"
-            )
+    mask, gland = (_read_mask(path, grey) for path in (sample.mask, sample.gland_mask))
     scale = min(1.0, max_side / max(grey.shape))
     if scale == 1.0:
-        return Picture(sample, grey, mask, sample.boxes_xyxy)
+        return Picture(sample, grey, mask, sample.boxes_xyxy, gland)
     size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
-    small_mask = None if mask is None else np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def small(image: Grey | None) -> Grey | None:
+        return None if image is None else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
     boxes = tuple((x0 * scale, y0 * scale, x1 * scale, y1 * scale) for x0, y0, x1, y1 in sample.boxes_xyxy)
-    return Picture(
-        sample, np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8), small_mask, boxes
-    )
+    return Picture(sample, cast(Grey, small(grey)), small(mask), boxes, small(gland))
+
+
+def _read_mask(path: Path | None, grey: Grey) -> Grey | None:
+    if path is None:
+        return None
+    mask = read_grey(path)
+    if mask.shape != grey.shape:
+        raise DataError(f"{path} is {mask.shape[1]}x{mask.shape[0]} px, its image {grey.shape[1]}x{grey.shape[0]} px")
+    return mask
 
 
 def read_grey(path: Path, *, how: int = cv2.IMREAD_GRAYSCALE) -> Grey:

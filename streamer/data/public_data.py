@@ -112,7 +112,15 @@ def _tn3k(data: Path, val_fold: int) -> Iterator[Sample]:
 def _gland(data: Path) -> Iterator[Sample]:
     for path in sorted((data / "gland" / "images").glob("*.jpg")):
         block = f"gland-block-{int(path.stem.split('-')[1]) // 100}"
-        yield Sample(image=path, has_nodule=False, patient=block, source="gland", split=_split(block), hospital="gland")
+        yield Sample(
+            image=path,
+            gland_mask=data / "gland" / "masks" / f"{path.stem}.png",
+            has_nodule=False,
+            patient=block,
+            source="gland",
+            split=_split(block),
+            hospital="gland",
+        )
 
 
 def _breast(data: Path) -> Iterator[Sample]:

@@ -30,6 +30,7 @@ class Sample:
         image: still image, or clip when `frame` is given.
         frame: frame index in the clip, from 0; None for a still.
         mask: grey image of the same size, 255 inside the nodule; None where there is none.
+        gland_mask: grey image of the same size, 255 inside the thyroid; None where it is not drawn.
         boxes_xyxy: nodule boxes in pixels (half-open); empty where there is no nodule or it is unknown.
         has_nodule: whether a nodule is in view; None if that is unknown.
         label: pathology-derived or reading-derived class; None if unknown.
@@ -49,6 +50,7 @@ class Sample:
     split: Split
     frame: int | None = None
     mask: Path | None = None
+    gland_mask: Path | None = None
     boxes_xyxy: tuple[Box, ...] = ()
     has_nodule: bool | None = None
     label: Label | None = None

@@ -6,6 +6,8 @@ shadow and enhancement always point away from the probe.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -93,18 +95,18 @@ def jittered_window(
 
 
 def place(
-    grey: Grey,
+    layers: Sequence[Grey],
     boxes: npt.NDArray[np.float32],
     cell_wh: tuple[int, int],
     rng: np.random.Generator,
     *,
     scale: float,
     zoom: float = 1.0,
-) -> tuple[Grey, npt.NDArray[np.float32]]:
+) -> tuple[list[Grey], npt.NDArray[np.float32]]:
     """Scale an image about its fit into a cell, put it at a random place there, flip it left-right or not.
 
     Args:
-        grey: image, shape (height, width).
+        layers: the image and what lies upon it and goes the same way, shape (height, width) or (height, width, n).
         boxes: xyxy in the image, shape (n, 4).
         cell_wh: width and height of the cell in pixels.
         rng: source of randomness.
@@ -112,23 +114,25 @@ def place(
         zoom: size about which it changes; above 1 the cell shows a part of the image.
 
     Returns:
-        The cell and the boxes in it, clipped. A box of which less than 40 % remains is dropped.
+        The layers' cells and the boxes in them, clipped. A box of which less than 40 % remains is dropped.
     """
     cell_w, cell_h = cell_wh
-    height, width = grey.shape
+    height, width = layers[0].shape
     factor = zoom * min(cell_w / width, cell_h / height) * float(rng.uniform(1 - scale, 1 + scale))
     new_w, new_h = max(2, round(width * factor)), max(2, round(height * factor))
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    scaled = np.asarray(cv2.resize(grey, (new_w, new_h), interpolation=interpolation), np.uint8)
+    scaled = [np.asarray(cv2.resize(layer, (new_w, new_h), interpolation=interpolation), np.uint8) for layer in layers]
     boxes = boxes * np.array([new_w / width, new_h / height, new_w / width, new_h / height], np.float32)
     if rng.random() < 0.5:
-        scaled = scaled[:, ::-1]
+        scaled = [layer[:, ::-1] for layer in scaled]
         boxes = np.stack([new_w - boxes[:, 2], boxes[:, 1], new_w - boxes[:, 0], boxes[:, 3]], axis=1)
     left, top = _offset(cell_w - new_w, rng), _offset(cell_h - new_h, rng)
-    cell = np.zeros((cell_h, cell_w), np.uint8)
-    target = slice(max(top, 0), min(top + new_h, cell_h)), slice(max(left, 0), min(left + new_w, cell_w))
-    cell[target] = scaled[target[0].start - top : target[0].stop - top, target[1].start - left : target[1].stop - left]
-    return cell, _clip_boxes(boxes + np.array([left, top, left, top], np.float32), cell_w, cell_h)
+    cells = [np.zeros((cell_h, cell_w, *layer.shape[2:]), np.uint8) for layer in layers]
+    rows = slice(max(top, 0), min(top + new_h, cell_h))
+    columns = slice(max(left, 0), min(left + new_w, cell_w))
+    for cell, layer in zip(cells, scaled, strict=True):
+        cell[rows, columns] = layer[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return cells, _clip_boxes(boxes + np.array([left, top, left, top], np.float32), cell_w, cell_h)
 
 
 def _offset(slack: int, rng: np.random.Generator) -> int:

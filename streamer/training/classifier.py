@@ -29,6 +29,7 @@ class ClassifierTask:
         self.train = [picture for picture in train if picture.sample.label in ("benign", "malignant")]
         self.val = [picture for picture in val if picture.sample.label in ("benign", "malignant")]
         self.network: nn.Module = build_classifier()
+        self.training_only = nn.Module()
         self._cross_entropy = nn.CrossEntropyLoss(label_smoothing=0.05)
 
     def steps(self) -> int:

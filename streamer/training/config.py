@@ -69,6 +69,8 @@ class TrainingConfig(_Section):
     tilt_degrees: Annotated[float, Field(ge=0, le=180)] = 15.0
     mosaic: Share = 0.5
     scale: Share = 0.4
+    mask_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the masks that teach the detector beside its boxes (see `mask_supervision`); 0 for none."""
     whole_view: Share = 0.0
     """Share of classifier crops that show the whole image instead of the nodule's box."""
     init: Path | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from streamer.models.networks import GreyInput, build_detector
 from streamer.training.augment import Grey, photometric, place
 from streamer.training.config import TrainingConfig
 from streamer.training.loop import Batch
+from streamer.training.mask_supervision import MaskHead, at_feature_scale, masks_of
 from streamer.training.precision import Forward
 
 LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
@@ -27,6 +29,17 @@ LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
 _VALIDATION_CONFIDENCE = 0.01
 _MOSAIC_ZOOM = 1.7
 """A quarter of the canvas shows a part of its picture, so that nodules stay near their usual size."""
+
+
+_Layers = tuple[list[Grey], npt.NDArray[np.float32]]
+"""An image and, where masks teach, what is known of its pixels; boxes xyxy, shape (n, 4)."""
+
+
+class _Canvas(NamedTuple):
+    grey: Grey
+    boxes: npt.NDArray[np.float32]
+    masks: list[npt.NDArray[np.float32]]
+    """None or one, shape (4, height, width) at the features' scale."""
 
 
 class DetectorTask:
@@ -39,6 +52,7 @@ class DetectorTask:
         self.config, self.train, self.val = config, train, val
         self.network = build_detector(config.architecture)
         self.network.args = LOSS_GAINS  # type: ignore[assignment]  # ultralytics' loss looks its gains up here
+        self.training_only = MaskHead(self.network) if config.mask_weight else nn.Module()
 
     def steps(self) -> int:
         """Batches an epoch."""
@@ -53,9 +67,12 @@ class DetectorTask:
             yield _collate([self._canvas(int(index), size, rng) for index in chosen], self.config)
 
     def loss(self, forward: Forward, batch: Batch) -> torch.Tensor:
-        """Box, class and distribution-focal loss, summed over terms and averaged over the batch."""
+        """Box, class and distribution-focal loss, summed over terms and averaged over the batch; and that of masks."""
         terms, _ = self.network.loss(dict(batch), forward(batch["img"]))  # type: ignore[operator]
-        return terms.sum() / len(batch["img"])  # type: ignore[no-any-return]
+        loss: torch.Tensor = terms.sum() / len(batch["img"])
+        if isinstance(self.training_only, MaskHead):
+            loss = loss + self.config.mask_weight * self.training_only.loss(batch["masks"])
+        return loss
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """AP at IoU 0.5, for all validation pictures and for each source that has nodules."""
@@ -78,22 +95,18 @@ class DetectorTask:
         found = letterbox.boxes_to_source(boxes)
         return ImageBoxes(group=picture.sample.patient, truth_xyxy=truth, boxes_xyxy=found, scores=scores)
 
-    def _canvas(
-        self, index: int, size_wh: tuple[int, int], rng: np.random.Generator
-    ) -> tuple[Grey, npt.NDArray[np.float32]]:
+    def _canvas(self, index: int, size_wh: tuple[int, int], rng: np.random.Generator) -> _Canvas:
         if rng.random() >= self.config.mosaic:
-            canvas, boxes = self._cell(index, size_wh, rng)
+            layers, boxes = self._cell(index, size_wh, rng)
         else:
-            canvas, boxes = self._mosaic(index, size_wh, rng)
-        return photometric(canvas, rng), boxes
+            layers, boxes = self._mosaic(index, size_wh, rng)
+        return _Canvas(photometric(layers[0], rng), boxes, [at_feature_scale(masks) for masks in layers[1:]])
 
-    def _mosaic(
-        self, index: int, size_wh: tuple[int, int], rng: np.random.Generator
-    ) -> tuple[Grey, npt.NDArray[np.float32]]:
+    def _mosaic(self, index: int, size_wh: tuple[int, int], rng: np.random.Generator) -> _Layers:
         """Four pictures about a random centre, each scaled to its own cell."""
         width, height = size_wh
         split_x, split_y = int(rng.uniform(0.35, 0.65) * width), int(rng.uniform(0.35, 0.65) * height)
-        canvas = np.zeros((height, width), np.uint8)
+        canvases: list[Grey] = []
         all_boxes = []
         cells = [
             (0, 0, split_x, split_y),
@@ -103,33 +116,34 @@ class DetectorTask:
         ]
         for number, (x0, y0, x1, y1) in enumerate(cells):
             chosen = index if number == 0 else int(rng.integers(len(self.train)))
-            cell, boxes = self._cell(chosen, (x1 - x0, y1 - y0), rng, zoom=_MOSAIC_ZOOM)
-            canvas[y0:y1, x0:x1] = cell
+            cells_of, boxes = self._cell(chosen, (x1 - x0, y1 - y0), rng, zoom=_MOSAIC_ZOOM)
+            canvases = canvases or [np.zeros((height, width, *cell.shape[2:]), np.uint8) for cell in cells_of]
+            for canvas, cell in zip(canvases, cells_of, strict=True):
+                canvas[y0:y1, x0:x1] = cell
             all_boxes.append(boxes + np.array([x0, y0, x0, y0], np.float32))
-        return canvas, np.concatenate(all_boxes)
+        return canvases, np.concatenate(all_boxes)
 
-    def _cell(
-        self, index: int, size_wh: tuple[int, int], rng: np.random.Generator, zoom: float = 1.0
-    ) -> tuple[Grey, npt.NDArray[np.float32]]:
+    def _cell(self, index: int, size_wh: tuple[int, int], rng: np.random.Generator, zoom: float = 1.0) -> _Layers:
         picture = self.train[index]
         boxes = np.asarray(picture.boxes_xyxy, np.float32).reshape(-1, 4)
-        return place(picture.grey, boxes, size_wh, rng, scale=self.config.scale, zoom=zoom)
+        layers = [picture.grey, masks_of(picture)] if self.config.mask_weight else [picture.grey]
+        return place(layers, boxes, size_wh, rng, scale=self.config.scale, zoom=zoom)
 
 
 def _ap50(images: Sequence[ImageBoxes]) -> float:
     return average_precision(match(images), Resampling(resamples=1)).value
 
 
-def _collate(
-    canvases: Sequence[tuple[Grey, npt.NDArray[np.float32]]], config: TrainingConfig
-) -> Mapping[str, torch.Tensor]:
-    pixels = torch.from_numpy(np.stack([canvas for canvas, _ in canvases])).float().div_(255)
+def _collate(canvases: Sequence[_Canvas], config: TrainingConfig) -> Mapping[str, torch.Tensor]:
+    pixels = torch.from_numpy(np.stack([canvas.grey for canvas in canvases])).float().div_(255)
     image = ((pixels - config.mean) / config.std).unsqueeze(1).expand(-1, 3, -1, -1)
-    height, width = canvases[0][0].shape
-    numbers = np.concatenate([np.full(len(boxes), number, np.float32) for number, (_, boxes) in enumerate(canvases)])
-    xyxy = np.concatenate([boxes for _, boxes in canvases]) / np.array([width, height, width, height], np.float32)
+    height, width = canvases[0].grey.shape
+    numbers = np.concatenate([np.full(len(one.boxes), number, np.float32) for number, one in enumerate(canvases)])
+    xyxy = np.concatenate([canvas.boxes for canvas in canvases]) / np.array([width, height, width, height], np.float32)
     xywh = np.concatenate([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], axis=1)
+    masks = [layer for canvas in canvases for layer in canvas.masks]
     return {
+        **({"masks": torch.from_numpy(np.stack(masks))} if masks else {}),
         "img": image.contiguous(memory_format=torch.channels_last),
         "batch_idx": torch.from_numpy(numbers),
         "cls": torch.zeros(len(numbers), 1),

@@ -33,6 +33,8 @@ class Task(Protocol):
     """What differs between the networks."""
 
     network: nn.Module
+    training_only: nn.Module
+    """What learns along and is not kept: a module without parameters where there is none."""
     target: str
     """Name of the validation figure to be maximised."""
 
@@ -83,7 +85,9 @@ class Run:
         average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
         self.forward = mixed_precision(self.network, device) if config.mixed_precision else self.network
         self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
-        self.optimizer = torch.optim.AdamW(_groups(self.network, config.weight_decay), lr=config.learning_rate)
+        self.training_only = task.training_only.to(device)
+        self.learning = nn.ModuleList([self.network, self.training_only])
+        self.optimizer = torch.optim.AdamW(_groups(self.learning, config.weight_decay), lr=config.learning_rate)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, config.learning_rate, total_steps=config.epochs * task.steps() + 1, pct_start=0.15
         )
@@ -142,7 +146,7 @@ class Run:
                 raise DataError(f"the loss became {loss.item()} in epoch {self.state.epoch}: lower learning_rate")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+            nn.utils.clip_grad_norm_(self.learning.parameters(), 10.0)
             self.optimizer.step()
             self.schedule.step()
             self.averaged.update_parameters(self.network)
@@ -171,6 +175,7 @@ class Run:
             "config": self.config.model_dump(mode="json"),
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
+            "training_only": self.training_only.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": {k: v for k, v in self.schedule.state_dict().items() if not callable(v)},
             "state": [self.state.epoch, self.state.best, self.state.best_epoch, self.state.seconds],
@@ -192,6 +197,7 @@ class Run:
             raise DataError(f"{path} was made with another configuration; use another run folder or do not resume")
         self.network.load_state_dict(checkpoint["network"])
         self.averaged.load_state_dict(checkpoint["averaged"])
+        self.training_only.load_state_dict(checkpoint.get("training_only", {}))
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.schedule.load_state_dict(checkpoint["schedule"])
         epoch, best, best_epoch, seconds = checkpoint["state"]

@@ -29,6 +29,7 @@ class SegmenterTask:
         self.train = [(picture, box) for picture in train if picture.mask is not None for box in picture.boxes_xyxy]
         self.val = [(picture, box) for picture in val if picture.mask is not None for box in picture.boxes_xyxy]
         self.network: nn.Module = build_segmenter()
+        self.training_only = nn.Module()
         if config.encoder_from_classifier:
             self.network.get_submodule("encoder").requires_grad_(False)
         self._dice = DiceLoss("binary", from_logits=True)

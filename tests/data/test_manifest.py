@@ -37,7 +37,16 @@ def test_samples_come_back(tmp_path: Path) -> None:
     box = (1.5, 2.0, 3.0, 4.0)
     samples = [
         sample(image=tmp_path / "Bilder, neu" / "ä.png", patient="Zoë; 1", hospital="A, B", age=0.5, sex="O"),
-        sample(image=tmp_path / "c.mp4", frame=0, has_nodule=False, vendor="v", region="r", age=58, sex="F"),
+        sample(
+            image=tmp_path / "c.mp4",
+            frame=0,
+            has_nodule=False,
+            gland_mask=tmp_path / "g.png",
+            vendor="v",
+            region="r",
+            age=58,
+            sex="F",
+        ),
         sample(image=Path("/elsewhere/d.png"), mask=tmp_path / "m.png", label="malignant", boxes_xyxy=(box,)),
         sample(image=tmp_path / "c.mp4", frame=7, mask=tmp_path / "m.png", boxes_xyxy=(box, (0, 0, 123.456789, 9))),
     ]

@@ -31,9 +31,12 @@ def still(folder: Path, width: int, height: int) -> Sample:
 def test_large_pictures_shrink_with_boxes_and_mask(
     tmp_path: Path, size_wh: tuple[int, int], stored_wh: tuple[int, int]
 ) -> None:
-    (picture,) = load_pictures([still(tmp_path, *size_wh)])
+    sample = still(tmp_path, *size_wh)
+    (picture,) = load_pictures([replace(sample, gland_mask=sample.mask)])
     assert picture.grey.shape[::-1] == stored_wh
     assert picture.mask is not None
+    assert picture.gland is not None
+    np.testing.assert_array_equal(picture.gland, picture.mask)
     rows, columns = np.nonzero(picture.mask > 127)
     found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert picture.boxes_xyxy[0] == pytest.approx(found, abs=1)

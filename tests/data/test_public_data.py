@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.data.pixels import load_pictures
 from streamer.data.public_data import load_public
 from streamer.data.samples import Sample
 from streamer.data.splits import check_splits
@@ -39,6 +40,12 @@ def test_counts(samples: list[Sample]) -> None:
     assert sum(1 for sample in samples if sample.source == "cine" and sample.has_nodule) == 1217
     labels = Counter(sample.label for sample in samples if sample.source == "tn3k")
     assert labels == {"benign": 1646, "malignant": 759}
+    outlined = [sample for sample in samples if sample.gland_mask is not None]
+    assert {sample.source for sample in outlined} == {"gland"}
+    assert len(outlined) == 717
+    (picture,) = load_pictures(outlined[:1])
+    assert picture.gland is not None
+    assert 0.02 < (picture.gland > 127).mean() < 0.9
 
 
 def test_what_is_known_of_place_and_patient(samples: list[Sample]) -> None:
