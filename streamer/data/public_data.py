@@ -133,6 +133,7 @@ def _breast(data: Path) -> Iterator[Sample]:
             mask=mask if lesion else None,
             boxes_xyxy=_boxes_of(mask) if lesion else (),
             has_nodule=lesion,
+            label={"benign": "benign", "malignant": "malignant"}.get(row["label"]),  # type: ignore[arg-type]
             patient=f"breast-{stem}",
             source="breast",
             split=_split(f"breast-{stem}"),
