@@ -27,6 +27,9 @@ _COLOURS = {  # Okabe and Ito 2008; a network has the colour of its stage
     "encode": "#f0e442",
 }  # fmt: skip
 
+_CHARACTERS = 95
+"""Of the smallest lettering, across the plot."""
+
 
 def write_page(result: BenchmarkResult, path: Path) -> None:
     """Write the page, and the plot beside it under the same name as PNG.
@@ -78,11 +81,15 @@ def _draw(result: BenchmarkResult) -> Figure:
 
 
 def _stack(axes: mpl.axes.Axes, row: int, parts: dict[str, float], widest_ms: float) -> None:
-    """One bar; a part is named where its name has room."""
+    """One bar; a part is named where its name has room, else behind the bar where that has."""
     left, total = 0.0, sum(parts.values())
+    unnamed = []
     for name, value in parts.items():
         axes.barh(row, value, left=left, height=0.6, color=_COLOURS.get(name, "#999999"))
-        if value > 0.07 * widest_ms:
+        if value / widest_ms * _CHARACTERS > len(name):
             axes.text(left + value / 2, row, f"{name}\n{value:.1f}", ha="center", va="center", fontsize=7)
+        else:
+            unnamed.append(f"{name} {value:.1f}")
         left += value
-    axes.text(left, row, f" {total:.1f}", va="center")
+    behind = f": {', '.join(unnamed)}" if unnamed and total < widest_ms / 2 else ""
+    axes.text(left, row, f" {total:.1f}{behind}", va="center")
