@@ -40,7 +40,8 @@ def test_counts(samples: list[Sample]) -> None:
     assert sum(1 for sample in samples if sample.source == "cine" and sample.has_nodule) == 1217
     labels = Counter(sample.label for sample in samples if sample.source == "tn3k")
     assert labels == {"benign": 1646, "malignant": 759}
-    assert Counter(sample.label for sample in samples if sample.source == "breast") == {"benign": 437, "malignant": 210, None: 133}
+    lesions = Counter(sample.label for sample in samples if sample.source == "breast")
+    assert lesions == {"benign": 437, "malignant": 210, None: 133}
     outlined = [sample for sample in samples if sample.gland_mask is not None]
     assert {sample.source for sample in outlined} == {"gland"}
     assert len(outlined) == 717
