@@ -53,7 +53,7 @@ def benchmark_engine(
         str, typer.Option(help="Also try so many live copies of the clip at once; auto: as many as drop no frame.")
     ] = "",
     processes: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that share them; 0: 1, beside a GPU 1 for 2 cores.")
+        int, typer.Option(min=0, max=256, help="Processes that share them; 0: 1, beside a GPU 1 a core, 16 at most.")
     ] = 0,
     json_file: JsonOption = None,
     report: Annotated[Path | None, typer.Option(help="Markdown page to write, with its plot beside it as PNG.")] = None,

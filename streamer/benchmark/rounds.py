@@ -28,6 +28,7 @@ PACKAGES = (
 _WARM_UP_SHARE = 0.4
 _LEAST_FRAMES = 10  # looped, however slow a contender is
 _MOST_FRAMES = 20_000  # of the clip: two minutes to write; a pass may then end before its time
+_MOST_PROCESSES = 16  # each with networks and a device context of its own
 _BUSY_LOAD = 0.2
 """Load average a core from which a machine counts as busy: the benchmark itself has not begun then."""
 
@@ -198,9 +199,9 @@ class Course:
     def _more_of(self, own: Worker, stack: ExitStack) -> list[Worker]:
         """As many processes with streamer's networks as are to share the live streams, loaded side by side."""
         facts, machine = self._records[own.entrant.name].facts, self._machine
-        # All but the networks takes two cores for six streams, and Python uses one at a time (docs/performance.md).
+        # Where networks cost nothing, two processes of four streams keep pace on two cores, one of eight does not.
         on_gpu = facts is not None and facts.device_memory_mb is not None
-        suited = max(1, machine.cores // 2) if on_gpu and machine is not None else 1
+        suited = min(machine.cores, _MOST_PROCESSES) if on_gpu and machine is not None else 1
         wanted = self.plan.processes or suited
         if isinstance(self.plan.streams, int):
             wanted = min(wanted, self.plan.streams)

@@ -170,8 +170,8 @@ def test_processes_share_live_streams(stage: Stage, tmp_path: Path) -> None:
     assert stage.calls[-3:] == 3 * ["end streamer"]
 
 
-@pytest.mark.parametrize(("device_memory_mb", "processes"), [(None, 1), (900.0, 4)])
-def test_beside_a_gpu_two_cores_a_process_share_live_streams(
+@pytest.mark.parametrize(("device_memory_mb", "processes"), [(None, 1), (900.0, 8)])
+def test_beside_a_gpu_a_process_a_core_shares_live_streams(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device_memory_mb: float | None, processes: int
 ) -> None:
     machine = {"cpu": "a processor", "cores": 8, "system": "a system"}
