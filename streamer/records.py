@@ -65,7 +65,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nodule(Finding):
-    """A finding that a tracker has given a number, unique in the study and counted from 1."""
+    """A finding that a tracker has joined to those of earlier frames.
+
+    Attributes:
+        track: its number, unique in the study and counted from 1.
+        score: mean of the detector's confidences over the track's frames so far, 0 to 1.
+    """
 
     track: int
 

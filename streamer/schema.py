@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from streamer.errors import InputError
 from streamer.records import Decision
 
-SCHEMA_VERSION = "1.2"  # 1.1 added `reader` and `live`, 1.2 `warnings` of a report
+SCHEMA_VERSION = "1.3"  # 1.1 added `reader` and `live`, 1.2 `warnings` of a report; 1.3: `score` is the track's
 RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -42,7 +42,7 @@ class NoduleLine(_Model):
 
     track: Annotated[int, Field(ge=1, description="number of the nodule, unique in the study")]
     box_xyxy: Annotated[BoxXyxy, Field(description="left, top, right, bottom in source pixels, half-open")]
-    score: Annotated[Probability, Field(description="confidence of the detector")]
+    score: Annotated[Probability, Field(description="mean confidence of the detector over the track so far")]
     malignancy: Annotated[Probability, Field(description="probability of malignancy")]
     contour_xy: Annotated[list[tuple[int, int]], Field(description="outline in source pixels, empty if none was found")]
     long_axis_px: Annotated[Length, Field(description="longest diameter of the outline")]

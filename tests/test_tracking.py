@@ -110,3 +110,22 @@ def test_what_was_measured_is_kept() -> None:
     assert (nodule.box_xyxy, nodule.score, nodule.malignancy) == (HERE, 0.8, 0.6)
     assert (nodule.long_axis_px, nodule.short_axis_px, nodule.area_px) == (20, 16, 320)
     np.testing.assert_array_equal(nodule.contour_xy, found.contour_xy)
+
+
+def test_the_score_is_the_mean_over_the_track_so_far() -> None:
+    frames = [
+        [finding(HERE, score=0.9)],
+        [finding(HERE, score=0.5), finding(THERE, score=0.6)],
+        [],
+        [finding(HERE, score=0.4)],
+    ]
+    tracked = tracker()
+    scores = [{nodule.track: nodule.score for nodule in tracked.update(grey_image(), found)} for found in frames]
+    assert scores == [{1: 0.9}, {1: pytest.approx(0.7), 2: 0.6}, {}, {1: pytest.approx(0.6)}]
+
+
+def test_after_a_scene_cut_the_score_starts_anew() -> None:
+    tracked = tracker()
+    tracked.update(grey_image(), [finding(HERE, score=0.9)])
+    (nodule,) = tracked.update(grey_image(90), [finding(HERE, score=0.5)])
+    assert nodule.score == 0.5
