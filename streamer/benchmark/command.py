@@ -78,7 +78,7 @@ def benchmark_engine(
         baselines=names,
         kinds=kinds,
         needed=Against.all not in (baseline or []),
-        streams=_streams(streams),
+        streams=_streams(streams, processes),
         processes=processes,
     )
     raise typer.Exit(run_benchmark(plan, simulate=video is None, json_file=json_file, page=report))
@@ -112,16 +112,18 @@ def _kinds(chosen: NetworksOf) -> Any:
     return [NetworkKind(chosen.value)]
 
 
-def _streams(text: str) -> int | Literal["auto"] | None:
+def _streams(text: str, processes: int) -> int | Literal["auto"] | None:
     """Number of streams.
 
     Raises:
-        SettingsError: neither a number above 0 nor "auto".
+        SettingsError: neither a number above 0 nor "auto", or processes that have no streams to share.
     """
     from streamer.benchmark.streams import MOST_STREAMS
     from streamer.errors import SettingsError
 
     if not text:
+        if processes:
+            raise SettingsError("--processes needs --streams: name how many live streams they share, or auto")
         return None
     if text == "auto":
         return "auto"

@@ -69,6 +69,7 @@ def test_ctrl_c_saves_what_was_measured(
         (("--json", "nowhere/figures.json"), "there is no folder nowhere"),
         (("--report", "nowhere/page.md"), "there is no folder nowhere"),
         (("--streams", "many"), "--streams takes a number from 1 to 1024, or auto (got 'many')"),
+        (("--processes", "2"), "--processes needs --streams"),
         (("--streams", "0"), "(got '0')"),
         (("--config", "absent.yaml"), "absent.yaml"),
     ],
