@@ -80,10 +80,11 @@ def run(
             )
         )
     from streamer.console import analyse_with_progress
+    from streamer.sources.base import result_name
 
     if not video or source is not None or loop or seconds is not None:
         raise typer.BadParameter("give --video; --source, --loop and --seconds go with --live", param_hint="--video")
-    folder = output or Path("results") / (Path(video[0]).stem or Path(video[0]).resolve().name)
+    folder = output or Path("results") / result_name(Path(video[0]))
     raise typer.Exit(analyse_with_progress(video, folder, settings=settings_of(config, device), patient=patient))
 
 
@@ -155,8 +156,9 @@ def heatmap(
 ) -> None:
     """Show what in one frame raised each nodule's malignancy (Grad-CAM)."""
     from streamer.heat_still import write_heat_still
+    from streamer.sources.base import result_name
 
-    path = output or Path(f"{Path(video).stem or Path(video).resolve().name}-frame-{frame}-heatmap.png")
+    path = output or Path(f"{result_name(Path(video))}-frame-{frame}-heatmap.png")
     for nodule in write_heat_still(video, frame, path, settings_of(config, device)):
         x0, y0, x1, y1 = (round(value) for value in nodule.box_xyxy)
         typer.echo(f"nodule in x {x0} to {x1}, y {y0} to {y1}: malignancy {nodule.malignancy:.2f}")

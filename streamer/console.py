@@ -125,7 +125,7 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
     """Nodules, decision, speed and where the results are."""
     qualifying = [track for track in report.tracks if track.qualifies]
     if qualifying:
-        table = Table(title=f"nodules seen in at least {report.settings['study']['min_track_frames']} frames")  # type: ignore[index]
+        table = Table(title="nodules that count for the patient")
         for heading in ("nodule", "clip", "frames", "max", "median", "key frame", "long x short axis, px"):
             table.add_column(heading, justify="left" if heading == "clip" else "right")
         for track in qualifying:

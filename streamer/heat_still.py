@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -35,8 +36,10 @@ def write_heat_still(video: str | Path, index: int, output: Path, settings: Sett
     """
     if output.suffix.lower() != ".png":
         raise OutputError(f"the heat map is a PNG file: give --output a name that ends in .png, not {output.name}")
-    if output.exists() and output.resolve() == Path(video).resolve():
-        raise OutputError(f"{output} would be replaced by its own heat map; choose another output file")
+    clip = os.path.realpath(video)
+    if clip in (os.path.realpath(output), os.path.realpath(output.parent)):
+        harm = "lie among the stills it is made from" if os.path.isdir(clip) else "be replaced by its own heat map"
+        raise OutputError(f"{output} would {harm}; choose another output file")
     frame = _frame(video, index)  # a wrong path or number should not wait for the networks
     engine = Engine(settings)
     findings = engine.find([frame])[0].findings

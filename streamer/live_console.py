@@ -20,6 +20,7 @@ from streamer.records import FrameResult, VideoSummary
 from streamer.run import Progress, refuse_result, run_live
 from streamer.settings import Settings
 from streamer.sources import Source, open_live
+from streamer.sources.base import result_name
 from streamer.telemetry import LiveClock
 
 _RECENT = 60
@@ -47,7 +48,8 @@ def analyse_live(
     """
     console, messages = Console(), Console(stderr=True)
     with open_live(uri, loop=loop) as probe:  # a wrong address should not wait for the networks
-        folder = output or Path("results") / _folder_name(probe.name)
+        name = probe.name if "://" in probe.name else result_name(Path(uri))
+        folder = output or Path("results") / _folder_name(name)
     refuse_result(Path(uri), folder)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
@@ -134,5 +136,4 @@ class _StatusLine(Progress):
 
 def _folder_name(name: str) -> str:
     """A folder's name out of a source's."""
-    stem = Path(name).stem if "://" not in name else name
-    return "".join(letter if letter.isalnum() or letter in "-_. " else "-" for letter in stem).strip("-. ") or "live"
+    return "".join(letter if letter.isalnum() or letter in "-_. " else "-" for letter in name).strip("-. ") or "live"

@@ -107,13 +107,14 @@ def run_live(
 
 
 def refuse_result(path: Path, output: Path) -> None:
-    """See that a run into `output` does not replace its own input.
+    """See that a run into `output` does not replace its own input, nor puts its pictures among the stills it reads.
 
     Raises:
         OutputError: it would.
     """
     if is_result(path, output):
-        raise OutputError(f"{path} would be replaced by this run's results; choose another output folder")
+        harm = "have the results among its stills" if path.is_dir() else "be replaced by this run's results"
+        raise OutputError(f"{path} would {harm}; choose another output folder")
 
 
 class _Run:

@@ -24,6 +24,7 @@ class Study:
     def __init__(self, settings: Settings) -> None:
         """Start with nothing seen."""
         self._settings = settings
+        self._least = settings.study.min_track_frames
         self._numbers = count(1)
         self._required: dict[str, int] = {}
         self._nodules: dict[int, _Nodule] = {}
@@ -39,6 +40,8 @@ class Study:
 
     def add(self, frame: Frame, nodules: Sequence[Nodule]) -> float | None:
         """Count one frame's nodules, in frame order within each clip; return the patient's running maximum."""
+        if self._required[frame.video] <= frame.index and self._required[frame.video] < self._least:
+            self.end_video(frame.video, frame.index + 1)  # it is longer than it was announced to be
         for nodule in nodules:
             seen = self._nodules.setdefault(nodule.track, _Nodule(frame, nodule))
             seen.add(frame, nodule)
@@ -47,7 +50,7 @@ class Study:
         return self._patient
 
     def end_video(self, name: str, frames: int) -> None:
-        """Close a clip that turned out to have this many frames: an announced number may be a guess."""
+        """Note that a clip turned out to have this many frames: an announced number may be a guess."""
         self._require(name, frames)
         self._patient = self.patient_malignancy()
 
@@ -75,8 +78,7 @@ class Study:
         return max((track.malignancy_max for track in self.tracks() if track.qualifies), default=None)
 
     def _require(self, name: str, frames: int | None) -> None:
-        least = self._settings.study.min_track_frames
-        self._required[name] = min(least, frames) if frames else least
+        self._required[name] = min(self._least, frames) if frames else self._least
 
     def _qualifies(self, seen: _Nodule) -> bool:
         return seen.counts.total() >= self._required[seen.video]
@@ -86,7 +88,8 @@ def decide(patient_malignancy: float | None, threshold: float) -> Decision:
     """The patient's class at an operating point; without a qualifying nodule there is nothing to decide."""
     if patient_malignancy is None:
         return "no nodule"
-    return "malignant" if patient_malignancy >= threshold else "benign"
+    published = round(patient_malignancy, _DECIMALS), round(threshold, _DECIMALS)  # what a reader can compare
+    return "malignant" if published[0] >= published[1] else "benign"
 
 
 class _Nodule:

@@ -83,3 +83,13 @@ def test_input_is_not_overwritten(command: Command, tmp_path: Path, capsys: pyte
     assert command("--video", str(still), "--frame", "0", "--output", str(still)) == 2
     assert "would be replaced" in capsys.readouterr().err
     assert still.read_bytes() == before
+
+
+def test_a_heat_map_does_not_lie_among_the_stills_it_is_made_of(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stills = sorted((tmp_path / "sweep").iterdir())
+    before = stills[1].read_bytes()
+    assert command("--video", str(tmp_path / "sweep"), "--frame", "0", "--output", str(stills[1])) == 2
+    assert "would lie among the stills it is made from" in capsys.readouterr().err
+    assert stills[1].read_bytes() == before

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from streamer.errors import InputError, OutputError
@@ -17,6 +19,7 @@ from streamer.run import STOPPED, Progress, name_clips, run_study
 from streamer.schema import read_frames, read_report
 from streamer.settings import Settings
 from streamer.sources import Source
+from streamer.sources.base import result_name
 from tests.fakes import FakeEngine, finding
 from tests.sources.media import write_clip
 
@@ -166,6 +169,34 @@ def test_a_clip_is_never_replaced_by_its_own_result(tmp_path: Path) -> None:
         run([clip], tmp_path)
     assert clip.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["overlay.mp4"]
+
+
+def test_a_link_to_a_result_is_not_replaced_either(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "overlay.mp4", codec="libx264", frames=6)
+    (tmp_path / "clip.mp4").symlink_to(clip)
+    before = clip.read_bytes()
+    with pytest.raises(OutputError, match="would be replaced"):
+        run([tmp_path / "clip.mp4"], tmp_path)
+    assert clip.read_bytes() == before
+
+
+def test_results_do_not_go_among_the_stills_they_are_made_of(tmp_path: Path) -> None:
+    """Stills may be called what a nodule's picture is called."""
+    stills = [tmp_path / f"nodule-{number:03d}.png" for number in range(1, 9)]
+    for still in stills:
+        cv2.imwrite(str(still), np.full((32, 32), 90, np.uint8))
+    with pytest.raises(OutputError, match="have the results among its stills; choose another output folder"):
+        run([tmp_path], tmp_path)
+    assert sorted(tmp_path.iterdir()) == stills
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("clip.mp4", "clip"), ("1.2.840.113619.2.55.1", "1.2.840.113619.2.55.1"), ("1.2.840.113619.2.55.1/..", "scans")],
+)
+def test_results_are_called_after_the_whole_name_of_a_folder(tmp_path: Path, name: str, expected: str) -> None:
+    (tmp_path / "scans" / "1.2.840.113619.2.55.1").mkdir(parents=True)
+    assert result_name(tmp_path / "scans" / name) == expected
 
 
 def test_progress_is_told(clip: Path, tmp_path: Path) -> None:

@@ -100,6 +100,15 @@ def test_a_wrong_announcement_is_mended_at_the_end(announced: int | None, length
     assert watch(seen, (2, [0.1]), video="b.mp4") == [final]
 
 
+def test_a_clip_longer_than_announced_needs_more_support_at_once() -> None:
+    """A run that is stopped never comes to the clip's end."""
+    seen = study(least=5)
+    seen.start_video("a.mp4", 1)
+    frames = [frame(index, video="a.mp4") for index in range(8)]
+    assert [seen.add(one, [nodule(1, 0.95)] if one.index == 0 else []) for one in frames[:3]] == [0.95, None, None]
+    assert [seen.add(one, [nodule(2, 0.6)]) for one in frames[3:]] == [None] * 4 + [0.6]
+
+
 def test_the_patient_is_the_maximum_over_clips() -> None:
     seen = study(least=2)
     watch(seen, (1, [0.4, 0.4]), video="a.mp4")
@@ -111,7 +120,7 @@ def test_the_patient_is_the_maximum_over_clips() -> None:
 def test_without_a_nodule_there_is_no_probability() -> None:
     seen = study()
     seen.start_video("a.mp4", 3)
-    assert [seen.add(frame(index), []) for index in range(3)] == [None] * 3
+    assert [seen.add(frame(index, video="a.mp4"), []) for index in range(3)] == [None] * 3
     seen.end_video("a.mp4", 3)
     assert seen.tracks() == ()
     assert seen.patient_malignancy() is None
@@ -124,6 +133,9 @@ def test_a_probability_of_zero_is_not_no_nodule() -> None:
     assert decide(seen.patient_malignancy(), 0.5) == "benign"
 
 
-@pytest.mark.parametrize(("malignancy", "decision"), [(0.5, "malignant"), (0.4999, "benign"), (1.0, "malignant")])
+@pytest.mark.parametrize(
+    ("malignancy", "decision"),
+    [(0.5, "malignant"), (0.4999, "benign"), (1.0, "malignant"), (0.49996, "malignant"), (0.49994, "benign")],
+)
 def test_decision_at_the_threshold(malignancy: float, decision: str) -> None:
     assert decide(malignancy, 0.5) == decision

@@ -65,13 +65,16 @@ class Summary:
                 "threshold": self._threshold,
                 "threshold_text": percent(self._threshold),
                 "nodules": len(counted),
-                "suspicious": sum(track.malignancy_max >= self._threshold for track in counted),
+                "suspicious": sum(self._suspicious(track) for track in counted),
                 "frames": top.supporting_frames if top else 0,
                 "top": top.track if top else None,
             },
             "nodules": [self._nodule(track) for track in counted],
             "brief": len(tracks) - len(counted),
         }
+
+    def _suspicious(self, track: Track) -> bool:
+        return decide(track.malignancy_max, self._threshold) == "malignant"
 
     def _nodule(self, track: Track) -> dict[str, Any]:
         key = track.key_nodule
@@ -82,7 +85,7 @@ class Summary:
             "max": track.malignancy_max,
             "max_text": percent(track.malignancy_max),
             "median_text": percent(track.malignancy_median),
-            "suspicious": track.malignancy_max >= self._threshold,
+            "suspicious": self._suspicious(track),
             "frames": track.supporting_frames,
             "key": self._first_positions[track.video] + track.key_frame,
             "key_text": f"frame {track.key_frame}, {clock(track.key_time_s)}",

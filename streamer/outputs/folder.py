@@ -35,8 +35,12 @@ def picture_name(track: int) -> str:
 
 
 def is_result(path: Path, directory: Path) -> bool:
-    """Whether `path` is a file that a run into `directory` may replace."""
-    return path.resolve().parent == directory.resolve() and _OWN_NAMES.fullmatch(path.name) is not None
+    """Whether `path` is `directory` itself, or a file in it, or a link to one, that a run into it may replace."""
+    folder, file = os.path.realpath(directory), os.path.realpath(path)
+    named = os.path.join(os.path.realpath(path.parent), path.name)
+    return file == folder or any(
+        os.path.dirname(one) == folder and _OWN_NAMES.fullmatch(os.path.basename(one)) for one in (file, named)
+    )
 
 
 @contextmanager

@@ -24,6 +24,8 @@ _TICKS_PER_S = 90_000  # the clock of MPEG systems: finer than any frame rate
 _HD_HEIGHT_PX = 720  # from here on players assume BT.709, below it BT.601 (ITU-R BT.709-6, BT.601-7)
 _SMPTE170M = 6  # BT.601's primaries and transfer (ITU-T H.273)
 _BT709 = 1
+_LONGEST_FRAME_S = 6 * 3600.0
+"""FFmpeg writes no frame into an MP4 that lasts 2^31 ticks or more, which is 6.6 hours."""
 _KEY_FRAME_INTERVAL = 60  # a reader steps back and forth: seeking decodes two seconds at most
 
 
@@ -51,13 +53,14 @@ class OverlayVideo:
         self._reformatter = VideoReformatter()
         self._warnings: list[str] = []
         if self._even_wh != size_wh:
-            self._warnings.append(
+            self._warn(
                 f"the overlay video is {self._even_wh[0]}x{self._even_wh[1]}, as H.264 in 4:2:0 has an even size: "
                 "the last column or row is repeated"
             )
         rate = min(max(fps, 1.0), 1000.0) if math.isfinite(fps) else 25.0
         self._held: tuple[int, av.VideoFrame] | None = None
         self._duration = round(_TICKS_PER_S / rate)
+        self._last_s = self._left_out_s = 0.0
         self._bytes = 0
         self._open = True
         with output_errors(path):
@@ -78,7 +81,9 @@ class OverlayVideo:
         """
         with output_errors(self._path):
             frame = self._convert(image)
-            pts = round(time_s * _TICKS_PER_S)
+            self._shorten(time_s - self._last_s)
+            self._last_s = time_s
+            pts = round((time_s - self._left_out_s) * _TICKS_PER_S)
             if self._held is not None:
                 start, held = self._held
                 pts = max(pts, start + 1)  # a player needs rising times
@@ -99,7 +104,9 @@ class OverlayVideo:
         with output_errors(self._path):
             if self._held is not None:
                 start, held = self._held
-                rest = 0 if duration_s is None else round(duration_s * _TICKS_PER_S) - start
+                if duration_s is not None:
+                    self._shorten(duration_s - self._last_s)
+                rest = 0 if duration_s is None else round((duration_s - self._left_out_s) * _TICKS_PER_S) - start
                 self._duration = rest if rest > 0 else self._duration
                 self._encode(start, held)
             self._mux(self._stream.encode(None))
@@ -135,9 +142,7 @@ class OverlayVideo:
         source_wh = image.shape[1], image.shape[0]
         if source_wh != self._size_wh:
             image = Letterbox(source_wh, self._size_wh).apply(image)
-            note = "frames of another size than the first are scaled to fit the overlay video"
-            if note not in self._warnings:
-                self._warnings.append(note)
+            self._warn("frames of another size than the first are scaled to fit the overlay video")
         right, bottom = self._even_wh[0] - self._size_wh[0], self._even_wh[1] - self._size_wh[1]
         if right or bottom:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
@@ -151,6 +156,15 @@ class OverlayVideo:
         )
         frame.time_base = Fraction(1, _TICKS_PER_S)
         return frame
+
+    def _shorten(self, gap_s: float) -> None:
+        if gap_s > _LONGEST_FRAME_S:
+            self._left_out_s += gap_s - _LONGEST_FRAME_S
+            self._warn("the overlay video shortens pauses to six hours")
+
+    def _warn(self, note: str) -> None:
+        if note not in self._warnings:
+            self._warnings.append(note)
 
     def _encode(self, pts: int, frame: av.VideoFrame) -> None:
         frame.pts, frame.duration = pts, self._duration

@@ -55,6 +55,8 @@ def url_address(url: str) -> Address:
         raise InputError("the address is not a valid URL") from None  # the cause would quote it
     if parts.scheme not in _PROTOCOLS:
         raise InputError(f"{parts.scheme} addresses are not read: use {', '.join(_PROTOCOLS)}, a file or a device")
+    if "@" in url and "@" not in parts.netloc:  # a password that holds #, ? or / would be taken for host and port
+        raise InputError("the address is not clear: write #, ? and / in a password as %23, %3F and %2F, @ as %40")
     shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     if _HARMLESS_PATH.fullmatch(parts.path):  # some cameras take the password there, as "user=..&password=.."
         shown += parts.path

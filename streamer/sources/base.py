@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -90,6 +91,12 @@ class Source(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def result_name(path: Path) -> str:
+    """What results of a clip may be called: its file's name without the suffix, or its folder's, dots and all."""
+    whole = Path(os.path.abspath(path))
+    return (whole.name if os.path.isdir(whole) else whole.stem) or "clip"
 
 
 def display_name(path: Path) -> str:

@@ -33,7 +33,8 @@ Listener = Callable[[str], None]
 class LiveStream(OpenedLive["_Connection"]):
     """A live `Source` behind a URL or device. A lost connection is made again, for as long as it takes.
 
-    A picture that arrives damaged is left out. Closing ends the frames at the next packet, after silence within 5 s.
+    A picture that arrives damaged is left out. Closing ends the frames at the next packet, after silence within 5 s,
+    while it is being connected again within 10 s.
 
     Args:
         address: what to open.

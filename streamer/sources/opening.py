@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -81,6 +82,6 @@ def open_live(uri: str | Path, *, loop: bool = False, on_event: Listener = lambd
 def _is_device(path: Path) -> bool:
     """Whether it is, or would be, a device; the names by which udev links to one count too."""
     try:
-        return path.resolve().parent == Path("/dev")
-    except (OSError, ValueError):  # no valid path at all, as `open_source` will tell
+        return os.path.dirname(os.path.realpath(path)) == "/dev"
+    except ValueError:  # no valid path at all, as `open_source` will tell
         return False

@@ -60,6 +60,15 @@ def test_last_frame_lasts_as_long_as_the_one_before(tmp_path: Path) -> None:
     assert decode(tmp_path / "a.mp4")[2] == pytest.approx(0.3, abs=1e-4)
 
 
+def test_a_pause_of_a_night_is_shortened(tmp_path: Path) -> None:
+    """A camera may be off for longer than MP4 lets a frame last."""
+    video = encode(tmp_path / "a.mp4", [grey(9)] * 4, [0, 30_000, 30_001, 60_000], 60_001)
+    _, times_s, duration_s = decode(tmp_path / "a.mp4")
+    assert times_s == pytest.approx([0, 21_600, 21_601, 43_201])
+    assert duration_s == pytest.approx(43_202)
+    assert video.warnings == ("the overlay video shortens pauses to six hours",)
+
+
 def test_single_frame_lasts_one_period(tmp_path: Path) -> None:
     encode(tmp_path / "a.mp4", [grey(9)], [0])
     assert decode(tmp_path / "a.mp4")[2] == pytest.approx(0.04, abs=1e-4)

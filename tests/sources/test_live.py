@@ -157,6 +157,8 @@ def test_no_device() -> None:
         ("file:///etc/passwd", "file addresses are not read: use rtsp"),
         ("concat://user:secret@a", "concat addresses are not read"),
         ("rtsp://user:secret@host:port/", "not a valid URL"),
+        ("rtsp://admin:12#secret@host/live", "write #, [?] and / in a password as %23"),
+        ("rtsp://admin:/secret@host/live", "write #, [?] and / in a password as %23"),
     ],
 )
 def test_addresses_that_are_not_opened(url: str, complaint: str) -> None:
