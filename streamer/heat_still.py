@@ -36,9 +36,9 @@ def write_heat_still(video: str | Path, index: int, output: Path, settings: Sett
     """
     if output.suffix.lower() != ".png":
         raise OutputError(f"the heat map is a PNG file: give --output a name that ends in .png, not {output.name}")
-    clip = os.path.realpath(video)
-    if clip in (os.path.realpath(output), os.path.realpath(output.parent)):
-        harm = "lie among the stills it is made from" if os.path.isdir(clip) else "be replaced by its own heat map"
+    clip = Path(os.path.realpath(video))
+    if clip in (Path(os.path.realpath(output)), Path(os.path.realpath(output.parent))):
+        harm = "lie among the stills it is made from" if clip.is_dir() else "be replaced by its own heat map"
         raise OutputError(f"{output} would {harm}; choose another output file")
     frame = _frame(video, index)  # a wrong path or number should not wait for the networks
     engine = Engine(settings)

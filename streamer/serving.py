@@ -115,6 +115,7 @@ class Serving:
         self.studies = tuple(stream.study for stream in self._streams)
         self._stopping = threading.Lock()
         self._stopped = False
+        self._ended = threading.Event()
         self._crew.__enter__()
         for stream in self._streams:
             stream.start()
@@ -135,15 +136,21 @@ class Serving:
     def stop(self) -> None:
         """End all streams and their threads; results not yet delivered are let go. May be called twice.
 
-        It waits for calls of `on_result` that are under way, except the one it is called from.
+        It waits for calls of `on_result` that are under way, except the one it is called from; a second call, from any
+        other thread, waits for the first.
         """
         with self._stopping:
-            if self._stopped:
-                return
-            self._stopped = True
-        self._crew.__exit__(None, None, None)
-        for stream in self._streams:
-            stream.stop()
+            first, self._stopped = not self._stopped, True
+        if not first:
+            if not any(stream.is_here() for stream in self._streams):
+                self._ended.wait()
+            return
+        try:
+            self._crew.__exit__(None, None, None)
+            for stream in self._streams:
+                stream.stop()
+        finally:
+            self._ended.set()
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +194,10 @@ class _Stream:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
+
+    def is_here(self) -> bool:
+        """Whether the caller runs on one of its threads."""
+        return threading.current_thread() in self._threads
 
     def figures(self) -> StreamFigures:
         return StreamFigures(

@@ -228,6 +228,34 @@ def test_stopped_by_a_consumer_and_once_more() -> None:
     assert {event.stream for event in desk.events} == {0, 1, 2}
 
 
+def test_who_stops_second_waits_for_the_first() -> None:
+    """A consumer stops the serving; its owner, who stops it too, may then close what the threads were reading."""
+    (source,), engine = pushed(1), GatedEngine()
+    shown, go_on = threading.Event(), threading.Event()
+
+    def take(_: int, __: FrameResult) -> None:
+        shown.set()
+        assert go_on.wait(PATIENCE_S)
+        serving.stop()
+
+    serving = serve([source.as_source()], engine.as_engine(), on_result=take)
+    source.push()
+    assert shown.wait(PATIENCE_S)
+    engine.shut()
+    source.push()
+    assert until(partial(engine.has_been_called, 2))
+    go_on.set()
+    assert until(lambda: source.closed)  # the consumer's stop is under way, and waits for the engine
+    owner = threading.Thread(target=serving.stop)
+    owner.start()
+    owner.join(0.2)
+    assert owner.is_alive()
+    engine.open()
+    owner.join(PATIENCE_S)
+    assert not owner.is_alive()
+    assert "analyse" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_stopped_while_nothing_comes() -> None:
     sources = pushed(4)
     serving = start(sources, GatedEngine(), Desk())

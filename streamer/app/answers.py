@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,14 @@ class Answers:
             else (str(upload["name"]), [self._uploaded(still) for still in upload["stills"]])
             for upload in uploads
         ]
-        job = StudyJob(session, self._jobs.root, [], patient[:_LONGEST_PATIENT])
-        for clip in clips:
-            if isinstance(clip, Path):
-                self._jobs.claim(session, [clip])
-                job.add(clip)
-            else:
-                self._jobs.claim(session, clip[1])
-                job.add_stills(*clip)
+        with _prepared(StudyJob(session, self._jobs.root, [], patient[:_LONGEST_PATIENT])) as job:
+            for clip in clips:
+                if isinstance(clip, Path):
+                    self._jobs.claim(session, [clip])
+                    job.add(clip)
+                else:
+                    self._jobs.claim(session, clip[1])
+                    job.add_stills(*clip)
         return self._submit(job)
 
     def demo(self, session: str) -> Answer:
@@ -166,10 +167,11 @@ class Answers:
         live = self._live(session, token)
         self._jobs.stop(live)
         live.finished.wait()
-        if not live.recordings:
+        recordings = live.recordings()
+        if not recordings:
             return {}
-        study = StudyJob(session, self._jobs.root, [])
-        study.take(live.recordings)
+        with _prepared(StudyJob(session, self._jobs.root, [])) as study:
+            study.take(recordings)
         return self._submit(study)
 
     def _submit(self, job: Job) -> Answer:
@@ -194,6 +196,16 @@ class Answers:
         if not isinstance(job, CameraJob):
             raise InputError("this analysis is not of a camera")
         return job
+
+
+@contextmanager
+def _prepared(job: StudyJob) -> Iterator[StudyJob]:
+    """A job that goes away with all it holds if it cannot be made ready: nobody would ever end it."""
+    try:
+        yield job
+    except BaseException:
+        job.discard()
+        raise
 
 
 def _answering(function: Callable[..., Answer]) -> Callable[[Any, gr.Request], Awaitable[Answer]]:

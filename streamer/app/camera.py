@@ -11,13 +11,12 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from streamer.app.camera_clip import CameraClips
 from streamer.app.job import Job
 from streamer.engine import Engine
-from streamer.errors import InputError
-from streamer.outputs.overlay_video import OverlayVideo
+from streamer.errors import InputError, OutputError
 from streamer.pipeline import analyse
 from streamer.records import Frame, Image
-from streamer.settings import OverlaySettings
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.closing import SelfClosing
 from streamer.study import Study
@@ -89,8 +88,8 @@ class CameraJob(Job):
         self._source = CameraSource()
         self._clock = LiveClock()
         self._recording = threading.Lock()
-        self._recorder: tuple[OverlayVideo, float] | None = None
-        self.recordings: list[Path] = []
+        self._ended = False
+        self._clips = CameraClips(self.folder, _FPS)
 
     def put(self, jpeg: bytes, time_s: float) -> None:
         """Take a frame.
@@ -101,41 +100,61 @@ class CameraJob(Job):
 
         Raises:
             InputError: it is not a picture, or too large.
-            OutputError: it cannot be recorded.
+            OutputError: a recording came to its end, as the frame cannot be written; it is shown all the same.
         """
         arrived_s = perf_counter()
         image = _decoded(jpeg)
-        with self._recording:
-            if self._recorder is not None:
-                video, began_s = self._recorder
-                video.add(image, max(0.0, time_s - began_s))
         self._source.put(image, time_s, arrived_s)
+        with self._recording:
+            if self._clips.recording:
+                self._clips.add(image, time_s)
+                if not self._clips.recording:
+                    raise OutputError(self._clips.lost)
 
     def record(self, on: bool, time_s: float) -> None:
         """Begin or end a recording.
 
         Raises:
-            OutputError: it cannot be written.
+            InputError: one is to begin, and the camera has ended.
         """
         with self._recording:
-            if self._recorder is not None:
-                self._recorder[0].close()
-                self._recorder = None
-            if on and not self._stopped.is_set() and self._source.width:
-                path = self.folder / f"camera-{len(self.recordings) + 1}.mp4"
-                size_wh = self._source.width, self._source.height
-                video = OverlayVideo(path, size_wh=size_wh, fps=_FPS, settings=OverlaySettings())
-                self._recorder = video, time_s
-                self.recordings.append(path)
+            if not on:
+                self._clips.end()
+            elif self._ended:
+                raise InputError("the camera has ended; start it again to record")
+            else:
+                self._clips.begin(time_s)
+
+    def recordings(self) -> list[Path]:
+        """What was recorded, once the job has ended.
+
+        Raises:
+            OutputError: nothing was, as it could not be written.
+        """
+        with self._recording:
+            if self._clips.lost and not self._clips.finished:
+                raise OutputError(self._clips.lost)
+            return list(self._clips.finished)
 
     def status(self) -> dict[str, object]:
-        """As of any job, with the frames dropped and whether it is being recorded."""
-        return super().status() | {"dropped": self._clock.dropped_frames, "recording": self._recorder is not None}
+        """As of any job, with the frames dropped, whether it is being recorded, and whether anything was."""
+        return super().status() | {
+            "dropped": self._clock.dropped_frames,
+            "recording": self._clips.recording,
+            "recorded": bool(self._clips.finished),
+        }
 
     def stop(self) -> None:
         """End the stream."""
         super().stop()
         self._source.close()
+        if self.finished.is_set():  # it has not begun, or is over
+            self._end_recording()
+
+    def _end_recording(self) -> None:
+        with self._recording:
+            self._ended = True
+            self._clips.end()
 
     def _analyse(self, engine: Engine) -> None:
         if self.feed is None or self.summary is None:
@@ -152,7 +171,7 @@ class CameraJob(Job):
                     if self._should_stop():
                         break
         finally:
-            self.record(False, 0.0)
+            self._end_recording()
 
 
 def _decoded(jpeg: bytes) -> Image:

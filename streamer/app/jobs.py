@@ -73,9 +73,11 @@ class Jobs:
         with self._lock:
             self._uploads.setdefault(session, set()).update(uploads)
 
-    def end_session(self, session: str) -> None:
-        """Stop the session's job and delete its files and uploads."""
+    def end_session(self, session: str, *, last: Job | None = None) -> None:
+        """Stop the session's job and delete its files and uploads; where `last` is given, only if it is that job."""
         with self._lock:
+            if last is not None and self._by_session.get(session) is not last:
+                return
             job = self._by_session.pop(session, None)
             uploads = self._uploads.pop(session, set())
             others = Counter(path for paths in self._uploads.values() for path in paths)

@@ -80,7 +80,7 @@ def _add_api(jobs: Jobs, answers: Answers) -> None:
         except InputError as error:
             raise gr.Error("the analysis was ended", print_exception=False) from error
         finally:
-            jobs.end_session(session)
+            jobs.end_session(session, last=job)  # a later call of the same client may have taken its place
 
     with gr.Row(visible=False):
         clip = gr.File(type="filepath", label="clip")

@@ -42,6 +42,7 @@ class StudyJob(Job):
         self._notes: dict[int, ReaderEntry] = {}
         self._writing = threading.Lock()
         self._published = False
+        self._listed: list[dict[str, Any]] = []
         self._reporting = False
 
     def add(self, video: Path) -> None:
@@ -52,11 +53,13 @@ class StudyJob(Job):
         """Add stills that are the frames of one clip: linked into a folder of the study, as they lie in one each.
 
         Raises:
-            InputError: there are none.
+            InputError: there are none, or two have one name.
             OutputError: the folder cannot be made.
         """
         if not stills:
             raise InputError(f"{name} holds no stills")
+        if len({still.name for still in stills}) < len(stills):
+            raise InputError(f"two stills of {name} have one name: their order is that of their names")
         folder = self.folder / f"stills-{len(self._videos)}" / (Path(name).name or "stills")
         with output_errors(folder):
             folder.mkdir(parents=True)
@@ -78,7 +81,7 @@ class StudyJob(Job):
 
     def status(self) -> dict[str, Any]:
         """As of any job, with the clips so far, whether only the report is missing, and the files when it is not."""
-        files = self._files() if self.state in ("done", "stopped") else []
+        files = self._listed if self.state in ("done", "stopped") else []
         return super().status() | {"clips": list(self._clips), "files": files, "reporting": self._reporting}
 
     def archive(self) -> Path:
@@ -126,6 +129,7 @@ class StudyJob(Job):
                 self._notes[track] = ReaderEntry(c_tirads=category, note=text.encode("utf-8", "replace").decode())
             if self._published:
                 write_reader_notes(self.results, self._notes)
+                self._list_files()
 
     def _analyse(self, engine: Engine) -> None:
         if self.feed is None or self.summary is None:
@@ -144,6 +148,7 @@ class StudyJob(Job):
             self._published = True
             if self._notes:
                 write_reader_notes(self.results, self._notes)
+            self._list_files()
 
     def _end_clip(self) -> None:
         self._reporting = self._stopped.is_set() or len(self._clips) == len(self._videos)
@@ -151,11 +156,9 @@ class StudyJob(Job):
     def _result_files(self) -> list[Path]:
         return sorted(path for path in self.results.glob("*") if not path.name.startswith("."))
 
-    def _files(self) -> list[dict[str, Any]]:
-        if not self._published:
-            return []
+    def _list_files(self) -> None:
         files = self._result_files()
-        return [{"name": file.name, "path": str(file), "bytes": file.stat().st_size} for file in files]
+        self._listed = [{"name": file.name, "path": str(file), "bytes": file.stat().st_size} for file in files]
 
 
 class _Watch(Progress):

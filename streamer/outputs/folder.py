@@ -36,10 +36,9 @@ def picture_name(track: int) -> str:
 
 def is_result(path: Path, directory: Path) -> bool:
     """Whether `path` is `directory` itself, or a file in it, or a link to one, that a run into it may replace."""
-    folder, file = os.path.realpath(directory), os.path.realpath(path)
-    named = os.path.join(os.path.realpath(path.parent), path.name)
+    folder, file, parent = (Path(os.path.realpath(place)) for place in (directory, path, path.parent))
     return file == folder or any(
-        os.path.dirname(one) == folder and _OWN_NAMES.fullmatch(os.path.basename(one)) for one in (file, named)
+        one.parent == folder and _OWN_NAMES.fullmatch(one.name) for one in (file, parent / path.name)
     )
 
 

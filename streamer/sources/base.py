@@ -95,8 +95,9 @@ class Source(Protocol):
 
 def result_name(path: Path) -> str:
     """What results of a clip may be called: its file's name without the suffix, or its folder's, dots and all."""
-    whole = Path(os.path.abspath(path))
-    return (whole.name if os.path.isdir(whole) else whole.stem) or "clip"
+    named = path if path.name not in ("", "..") else Path(os.path.realpath(path))
+    folder = os.path.isdir(path)  # noqa: PTH112  # False for what is no valid path, where `Path.is_dir` may raise
+    return (named.name if folder else named.stem) or "clip"
 
 
 def display_name(path: Path) -> str:

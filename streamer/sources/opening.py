@@ -82,6 +82,6 @@ def open_live(uri: str | Path, *, loop: bool = False, on_event: Listener = lambd
 def _is_device(path: Path) -> bool:
     """Whether it is, or would be, a device; the names by which udev links to one count too."""
     try:
-        return os.path.dirname(os.path.realpath(path)) == "/dev"
+        return Path(os.path.realpath(path)).parent == Path("/dev")
     except ValueError:  # no valid path at all, as `open_source` will tell
         return False

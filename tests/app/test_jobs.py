@@ -98,6 +98,27 @@ def test_new_job_takes_the_place_of_the_last(jobs: Jobs, clip: Path) -> None:
     assert [folder.name for folder in jobs.root.iterdir()] == [second.token]
 
 
+def test_a_session_that_has_begun_another_job_does_not_end_with_its_last(jobs: Jobs, clip: Path) -> None:
+    """Two calls of the API by one client: the first, replaced, must not take the second with it."""
+    first, second = submit(jobs, "a", clip), submit(jobs, "a", clip)
+    jobs.end_session("a", last=first)
+    assert jobs.find(second.token, "a") is second
+    assert second.finished.wait(20)
+    assert second.state == "done"
+    jobs.end_session("a", last=second)
+    assert not second.folder.exists()
+
+
+def test_stills_of_one_name_are_refused(jobs: Jobs, tmp_path: Path) -> None:
+    stills = [tmp_path / folder / "0001.png" for folder in "ab"]
+    for still in stills:
+        still.parent.mkdir()
+        still.touch()
+    job = StudyJob("a", jobs.root, [])
+    with pytest.raises(InputError, match="two stills of scan have one name"):
+        job.add_stills("scan", stills)
+
+
 def test_panels_say_what_the_report_says(jobs: Jobs, clip: Path) -> None:
     job = submit(jobs, "a", clip, clip)
     assert job.finished.wait(30)

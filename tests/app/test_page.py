@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from streamer.app import camera
 from streamer.app.jobs import Jobs
 from streamer.overlay import track_colour
 from tests.app.conftest import CAMERA_FRAMES, App, NewPage
@@ -296,3 +297,43 @@ def test_camera_is_shown_live_and_its_recording_analysed(app: App, new_page: New
     assert report["videos"][0]["name"] == "camera-1.mp4"
     assert report["videos"][0]["frames"] > 5
     assert report["complete"] is True
+
+
+def test_a_camera_that_is_lost_leaves_its_recording(
+    app: App, new_page: NewPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera, "_LOST_S", 1.0)
+    page = new_page()
+    record(page)
+    page.evaluate("document.querySelector('[data-id=camera-video]').srcObject.getTracks().forEach(one => one.stop())")
+    page.wait_for_selector(ENDED)
+    report = json.loads(page.request.get(app.url + page.get_attribute("a[download='report.json']", "href")).text())
+    assert report["videos"][0]["name"] == "camera-1.mp4"
+
+
+def test_a_recording_is_not_lost_unasked(new_page: NewPage) -> None:
+    page = new_page()
+    record(page)
+    asked: list[str] = []
+
+    def refuse(dialog: Any) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
+    page.click("#tab-clips")
+    page.click("[data-id=demo]")
+    assert wait_until(lambda: len(asked) == 1)
+    assert "recorded has not been analysed" in asked[0]
+    assert page.get_attribute("[data-id=camera-record]", "aria-pressed") == "true"
+
+
+def record(page: Any) -> None:
+    """Start the camera and a recording, and wait until some of it is there."""
+    page.click("#tab-camera")
+    page.click("[data-id=camera-start]")
+    page.wait_for_function("document.querySelector('[data-id=frame]').dataset.position > 3")
+    page.click("[data-id=camera-record]")
+    page.wait_for_selector("[data-id=camera-record][aria-pressed=true]")
+    first = frame_shown(page)
+    assert wait_until(lambda: frame_shown(page) != first)

@@ -1,7 +1,7 @@
 // Tells the server that the page is being closed, so that it frees all at once; a lost connection it notices by itself.
-// What is left with notes that nobody has downloaded is lost: the browser then asks first.
-const sayGoodbyeAs = (session, hasNotesAtRisk) => {
-  window.addEventListener("beforeunload", (event) => { if (hasNotesAtRisk()) event.preventDefault(); });
+// Notes that nobody has downloaded and recordings that nobody has analysed are lost then: the browser asks first.
+const sayGoodbyeAs = (session, atRisk) => {
+  window.addEventListener("beforeunload", (event) => { if (atRisk()) event.preventDefault(); });
   window.addEventListener("pagehide", () => {
     const { id } = window.gradio_config.components.find(({ props }) => props.elem_id === "streamer");
     const body = JSON.stringify({ data: [], component_id: id, fn_name: "leave", session_hash: session });

@@ -1,7 +1,7 @@
 // What is to be analysed: clips that are chosen or dropped, the demo clip, or a camera.
 class Input {
-  constructor(find, ask, uploadFile, follow, say, mayLoseNotes) {
-    Object.assign(this, { find, ask, uploadFile, follow, say, mayLoseNotes, clips: [], job: null });
+  constructor(find, ask, uploadFile, follow, say, mayLose) {
+    Object.assign(this, { find, ask, uploadFile, follow, say, mayLose, clips: [], job: null });
     this.camera = new Camera(find("camera-video"), ask);
     this.connectTabs();
     this.connectClips();
@@ -77,12 +77,12 @@ class Input {
       event.target.value = "";
     });
     this.find("demo").addEventListener("click", () => this.try(async () => {
-      if (!this.mayLoseNotes()) return;
+      if (!this.mayLose()) return;
       this.say("Preparing the demo clip", "note");
       this.follow(await this.ask("demo"), false);
     }));
     this.find("analyse").addEventListener("click", () => this.try(async () => {
-      if (!this.mayLoseNotes()) return;
+      if (!this.mayLose()) return;
       const paths = this.clips.map((clip) => clip.path);
       this.follow(await this.ask("start", paths, this.find("patient").value), false);
     }));
@@ -172,7 +172,7 @@ class Input {
   connectCamera() {
     const token = () => this.job.token;
     this.find("camera-start").addEventListener("click", () => this.try(async () => {
-      if (!this.mayLoseNotes()) return;
+      if (!this.mayLose()) return;
       await this.camera.open(this.find("devices").value);
       const job = await this.ask("camera");
       this.follow(job, true);
@@ -187,8 +187,15 @@ class Input {
     }));
     this.find("camera-stop").addEventListener("click", () => this.try(async () => {
       this.camera.close();
-      const recorded = await this.ask("recorded", token());
-      if (recorded.token) this.follow(recorded, false);
+      await this.takeRecording(this.job);
     }));
+  }
+
+  // Analyse what was recorded, however the camera came to its end.
+  async takeRecording(job) {
+    if (job.taken) return;
+    job.taken = true;
+    const recorded = await this.ask("recorded", job.token);
+    if (recorded.token) this.follow(recorded, false);
   }
 }

@@ -49,7 +49,10 @@ const say = (text, kind = "note") => {
 
 const mayLoseNotes = () => !panels.notesAtRisk ||
   confirm("Your notes on this study have not been downloaded, and are lost with it. Start another one?");
-const input = new Input(find, ask, upload, (answer, live) => follow(answer.token, live), say, mayLoseNotes);
+const recordingAtRisk = () => Boolean(job?.live && (job.recording || job.recorded));
+const mayLose = () => mayLoseNotes() && (!recordingAtRisk() ||
+  confirm("What the camera has recorded has not been analysed, and is lost. Start another one?"));
+const input = new Input(find, ask, upload, (answer, live) => follow(answer.token, live), say, mayLose);
 input.show("empty", false);
 
 const follow = async (token, live) => {
@@ -141,6 +144,7 @@ const finish = () => {
     job.clips.flatMap(({ warnings = [] }) => warnings).map((warning) => `; ${warning}`).join("");
   if (job.files) panels.showResults(job.files, line);
   if (job.live || job.state === "failed") playing = false;
+  if (job.live && job.state !== "failed") input.try(() => input.takeRecording(job));
 };
 find("to-results").addEventListener("click", (event) => {
   event.preventDefault(); // the address stays as it is
@@ -298,7 +302,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 ask("welcome").then(({ session, device, c_tirads, notice }) => {
-  sayGoodbyeAs(session, () => panels.notesAtRisk);
+  sayGoodbyeAs(session, () => panels.notesAtRisk || recordingAtRisk());
   find("device").textContent = device;
   find("notice").title = notice;
   panels.categories = c_tirads;
