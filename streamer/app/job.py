@@ -7,6 +7,7 @@ import secrets
 import shutil
 import threading
 import time
+import traceback
 from collections import deque
 from pathlib import Path
 from typing import Any, Literal
@@ -68,8 +69,10 @@ class Job:
             self.state = "stopped"
         except StreamerError as error:
             self._fail(" ".join(str(error).split()))
-        except Exception:
-            _LOG.exception("an analysis failed")
+        except Exception as error:
+            # Where and what kind, not its words: they may hold the name of an upload, and that a patient's.
+            places = "".join(traceback.format_tb(error.__traceback__))
+            _LOG.error("an analysis failed: %s\n%s", type(error).__name__, places)
             self._fail("the analysis failed; the server's log says why")
         finally:
             if self._discarded.is_set():

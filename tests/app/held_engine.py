@@ -16,6 +16,7 @@ WIDTH, HEIGHT, FPS = 320, 240, 25
 BOX = (200.0, 150.0, 260.0, 200.0)
 KEY_FRAME = 20
 NEVER = 1 << 30
+CRASH = "Doe^Jane.mp4 is at fault"
 _BITS = 8
 _BAND = slice(104, 120)  # where no overlay is drawn: above the nodule's label, below the panel
 _DARK, _BRIGHT = 40, 120  # close enough for no two numbers to look like a scene cut
@@ -56,7 +57,7 @@ class HeldEngine(FakeEngine):
         with self._moved:
             self._moved.wait_for(lambda: frames[-1].index < self._held_from, timeout=30)
         if frames[-1].index >= self.fails_at:
-            raise ZeroDivisionError
+            raise ZeroDivisionError(CRASH)
         return super().find(frames)
 
 

@@ -10,7 +10,7 @@ import pytest
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
 from streamer.errors import InputError
-from tests.app.held_engine import KEY_FRAME, HeldEngine
+from tests.app.held_engine import CRASH, KEY_FRAME, HeldEngine
 
 
 @pytest.fixture
@@ -79,7 +79,9 @@ def test_job_is_found_only_by_its_own_session_and_name(jobs: Jobs, clip: Path) -
             jobs.find(token, session)
 
 
-def test_crash_frees_worker_and_files(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:
+def test_crash_frees_worker_and_files(
+    jobs: Jobs, engine: HeldEngine, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     engine.fails_at = 5
     jobs_that_crash = [submit(jobs, str(number), clip) for number in range(3)]
     for job in jobs_that_crash:
@@ -87,6 +89,9 @@ def test_crash_frees_worker_and_files(jobs: Jobs, engine: HeldEngine, clip: Path
         assert job.state == "failed"
         assert job.error
         assert not job.folder.exists()
+    assert "held_engine.py" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert CRASH not in caplog.text
 
 
 def test_new_job_takes_the_place_of_the_last(jobs: Jobs, clip: Path) -> None:
