@@ -80,11 +80,16 @@ def run(
             )
         )
     from streamer.console import analyse_with_progress
+    from streamer.run import refuse_other_patient
     from streamer.sources.base import result_name
 
     if not video or source is not None or loop or seconds is not None:
         raise typer.BadParameter("give --video; --source, --loop and --seconds go with --live", param_hint="--video")
+    if not all(video):
+        raise typer.BadParameter("a path is empty", param_hint="--video")
     folder = output or Path("results") / result_name(Path(video[0]))
+    if output is None:
+        refuse_other_patient(folder, patient)
     raise typer.Exit(analyse_with_progress(video, folder, settings=settings_of(config, device), patient=patient))
 
 

@@ -70,7 +70,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Also write the figures to RUN/tensorboard (needs that package).")
     ] = False,
 ) -> None:
-    """Train one network; the run folder can then be used as a weights folder."""
+    """Train one network; its run folder can be evaluated, and published into a weights folder."""
     from streamer.training.command import train_network
 
     train_network(
@@ -154,14 +154,18 @@ def publish(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `streamer train`.")],
     weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
 ) -> None:
-    """Take a trained network over into a weights folder."""
+    """Take a trained network over into a weights folder, and write its card anew."""
     from streamer.assets import weights_dir
+    from streamer.evaluation.card import write_card
     from streamer.models.manifest import MANIFEST, read_manifest
     from streamer.models.weights import publish as take_over
 
     folder = weights or weights_dir()
     was_one = (folder / MANIFEST).is_file() and read_manifest(folder).one_encoder
-    typer.echo(f"{', '.join(take_over(run_folder, folder))} -> {folder}")
+    roles = take_over(run_folder, folder)
+    for role in roles:
+        write_card(folder, role)
+    typer.echo(f"{', '.join(roles)} -> {folder}; figures: streamer evaluate {roles[0]} --update-manifest")
     now = read_manifest(folder)
     if was_one and not now.one_encoder:
         typer.echo("segmenter and classifier no longer share an encoder: `streamer train segmenter` joins them again")

@@ -140,6 +140,8 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
                 f"{key.long_axis_px:.0f} x {key.short_axis_px:.0f}",
             )
         console.print(table)
+    if brief := len(report.tracks) - len(qualifying):
+        console.print(f"{brief} brief finding{'' if brief == 1 else 's'} did not last long enough to count")
     probability = (
         ""
         if report.patient_malignancy is None

@@ -17,7 +17,7 @@ from rich.text import Text
 from streamer.console import print_summary, stop_on_signal
 from streamer.engine import Engine
 from streamer.records import FrameResult, VideoSummary
-from streamer.run import Progress, refuse_result, run_live
+from streamer.run import Progress, refuse_other_patient, refuse_result, run_live
 from streamer.settings import Settings
 from streamer.sources import Source, open_live
 from streamer.sources.base import result_name
@@ -51,6 +51,8 @@ def analyse_live(
         name = probe.name if "://" in probe.name else result_name(Path(uri))
         folder = output or Path("results") / _folder_name(name)
     refuse_result(Path(uri), folder)
+    if output is None:
+        refuse_other_patient(folder, patient)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
     line = _StatusLine(messages)

@@ -36,9 +36,13 @@ def settings_of(config: Path | None, device: Device | None) -> Any:
         SettingsError: the file is missing or wrong.
     """
     from streamer.assets import configs_dir
+    from streamer.errors import SettingsError
     from streamer.settings import load_settings
 
-    if config is not None and str(config) in PRESETS and not config.exists():
-        config = configs_dir() / f"{config}.yaml"
+    if config is not None and not config.exists():
+        if str(config) in PRESETS:
+            config = configs_dir() / f"{config}.yaml"
+        elif not config.suffix:
+            raise SettingsError(f"there is no configuration file {config}, and no such preset: {', '.join(PRESETS)}")
     settings = load_settings(config)
     return settings if device is None else settings.with_runtime(device=device.value)

@@ -11,16 +11,22 @@ from itertools import count
 from pathlib import Path
 
 from streamer.engine import Engine
-from streamer.errors import OutputError
+from streamer.errors import InputError, OutputError
 from streamer.outputs import StudyWriter, is_result
+from streamer.outputs.folder import REPORT_JSON
 from streamer.pipeline import analyse
 from streamer.records import FrameResult, StudyReport, VideoSummary
+from streamer.schema import read_report
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
 from streamer.study import Study, decide
 from streamer.telemetry import LiveClock, StageClock
 
 STOPPED = "stopped before the end of the clip"
+UNRELATED = (
+    "most pictures do not follow one another, so that no nodule is seen long enough to count; "
+    "give single stills one by one, not as a folder"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,20 @@ def refuse_result(path: Path, output: Path) -> None:
         raise OutputError(f"{path} would {harm}; choose another output folder")
 
 
+def refuse_other_patient(output: Path, patient: str) -> None:
+    """See that a folder that nobody chose does not hold another patient's results.
+
+    Raises:
+        OutputError: it does.
+    """
+    try:
+        before = read_report(output / REPORT_JSON).patient
+    except InputError:  # none, or not one of ours
+        return
+    if before != patient:
+        raise OutputError(f"{output} holds another patient's results: choose a folder with --output")
+
+
 class _Run:
     """A study on its way from sources to a folder of results."""
 
@@ -145,7 +165,8 @@ class _Run:
                     break
         # A source that was stopped, or whose last frames were dropped, has been read further than it was analysed.
         duration_s = end_s if stopped or source.live else source.duration_s
-        summary = _summary(source, frames, duration_s, stopped=stopped, live=live)
+        warnings = (UNRELATED,) if self._study.is_unrelated(source.name) else ()
+        summary = _summary(source, frames, duration_s, warnings, stopped=stopped, live=live)
         self.writer.end_video(summary.duration_s)
         self._progress.end_video(summary)
         self.summaries.append(summary)
@@ -185,7 +206,9 @@ def name_clips(videos: Sequence[str | Path]) -> list[Clip]:
     return list(taken.values())
 
 
-def _summary(source: Source, frames: int, duration_s: float, *, stopped: bool, live: LiveClock) -> VideoSummary:
+def _summary(
+    source: Source, frames: int, duration_s: float, warnings: tuple[str, ...], *, stopped: bool, live: LiveClock
+) -> VideoSummary:
     arrived = frames + live.dropped_frames
     rate = arrived / duration_s if duration_s > 0 and arrived > 1 else source.fps
     return VideoSummary(
@@ -196,7 +219,7 @@ def _summary(source: Source, frames: int, duration_s: float, *, stopped: bool, l
         fps=rate,
         duration_s=duration_s,
         complete=source.complete and not stopped,
-        warnings=(*source.warnings, *((STOPPED,) if stopped else ())),
+        warnings=(*source.warnings, *warnings, *((STOPPED,) if stopped else ())),
         live=live.summary(),
     )
 

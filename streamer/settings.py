@@ -141,7 +141,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         SettingsError: the file is missing, unreadable or not a mapping.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe loader's heir
     except OSError as error:
         raise SettingsError(f"cannot read the configuration file {path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that does not exist
@@ -162,13 +162,37 @@ def validated(model: type[ModelT], data: object, origin: str) -> ModelT:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise SettingsError(_describe(error, origin)) from error
+        raise SettingsError(_describe(error, model, origin)) from error
 
 
-def _describe(error: ValidationError, origin: str) -> str:
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, where YAML's own would take the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(problem=f"{twice} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _describe(error: ValidationError, model: type[BaseModel], origin: str) -> str:
     """The first problem of a pydantic error as one line: setting, complaint, value, and where it stands."""
     problem = error.errors()[0]
     if not problem["loc"]:  # about several settings together
         return f"{origin}: {problem['msg']}"
     name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(_known(model, problem["loc"][:-1]))
+        return f"{origin}: there is no setting '{name}'" + (f"; known there: {known}" if known else "")
     return f"{origin}: setting '{name}': {problem['msg']} (got {problem['input']!r})"
+
+
+def _known(model: type[BaseModel], section: tuple[int | str, ...]) -> list[str]:
+    """Names of the settings in a section of `model`, given by the names that lead to it."""
+    for part in section:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

@@ -27,6 +27,7 @@ class Study:
         self._least = settings.study.min_track_frames
         self._numbers = count(1)
         self._required: dict[str, int] = {}
+        self._unrelated: set[str] = set()
         self._nodules: dict[int, _Nodule] = {}
         self._patient: float | None = None
 
@@ -49,10 +50,22 @@ class Study:
                 self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
         return self._patient
 
-    def end_video(self, name: str, frames: int) -> None:
-        """Note that a clip turned out to have this many frames: an announced number may be a guess."""
+    def end_video(self, name: str, frames: int, *, cuts: int = 0) -> None:
+        """Note that a clip turned out to have this many frames: an announced number may be a guess.
+
+        Args:
+            name: the clip.
+            frames: how many there were.
+            cuts: how often the picture was another from one to the next.
+        """
         self._require(name, frames)
+        if cuts > frames / 2:
+            self._unrelated.add(name)
         self._patient = self.patient_malignancy()
+
+    def is_unrelated(self, name: str) -> bool:
+        """Whether most pictures of a clip do not follow one another; then nothing in it is seen for long."""
+        return name in self._unrelated
 
     def tracks(self) -> tuple[Track, ...]:
         """Every nodule seen so far, by track number."""

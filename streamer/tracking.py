@@ -22,7 +22,11 @@ _THUMBNAIL = (32, 32)
 
 
 class NoduleTracker:
-    """Follows the nodules of one clip. Belongs to that clip alone."""
+    """Follows the nodules of one clip. Belongs to that clip alone.
+
+    Attributes:
+        cuts: how often the picture was another from one frame to the next.
+    """
 
     def __init__(self, settings: TrackingSettings, numbers: Iterator[int]) -> None:
         """Start without tracks.
@@ -31,6 +35,7 @@ class NoduleTracker:
             settings: overlap, patience and scene cut.
             numbers: where track numbers come from; shared by the clips of a study, so that they are unique in it.
         """
+        self.cuts = 0
         self._settings, self._numbers = settings, numbers
         self._tracker = self._new_tracker()
         self._confidences: defaultdict[int, _RunningMean] = defaultdict(_RunningMean)
@@ -48,6 +53,7 @@ class NoduleTracker:
             skipped: frames of a live source that were dropped since the last one.
         """
         if self._is_cut(image, skipped):
+            self.cuts += 1
             self._tracker = self._new_tracker()
             self._confidences.clear()
         tracked = self._tracker.update(_as_detections(findings))

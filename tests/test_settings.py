@@ -95,6 +95,16 @@ def test_a_missing_file_or_a_folder(tmp_path: Path, name: str) -> None:
         read_yaml(tmp_path / name)
 
 
+def test_a_wrong_name_is_answered_with_the_right_ones(tmp_path: Path) -> None:
+    message = complaint(tmp_path / "a.yaml", "detection: {conf: 0.3}")
+    assert "there is no setting 'detection.conf'; known there: confidence, nms_iou, max_nodules" in message
+    assert "there is no setting 'detect'; known there: detection, " in complaint(tmp_path / "b.yaml", "detect: 1")
+
+
+def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    assert "conf stands twice" in complaint(tmp_path / "a.yaml", "detection:\n  conf: 0.3\n  conf: 0.4")
+
+
 def test_runtime_can_be_changed_and_is_checked() -> None:
     changed = Settings(weights=Path("w")).with_runtime(device="cpu", threads=3)
     assert (changed.runtime.device, changed.runtime.threads, changed.weights) == ("cpu", 3, Path("w"))

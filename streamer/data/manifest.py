@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -59,6 +59,7 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
             missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
             if missing:
                 raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_REQUIRED)}")
+            _refuse_slips(path, reader.fieldnames or ())
             for line, read in enumerate(reader, start=2):
                 row = {name: read.get(name) or "" for name in COLUMNS}  # a short row leaves fields None
                 sample = _parse(row, path, line)
@@ -66,6 +67,8 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
                 unsplit[sample.source] += not row["split"]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read the data manifest {path}: {error}") from error
+    if not by_source:
+        raise DataError(f"{path} has a header and no rows")
     splits = {}
     for source, samples in by_source.items():
         if unsplit[source] not in (0, len(samples)):
@@ -80,6 +83,29 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
     samples = [sample for part in by_source.values() for sample in part]
     check_splits(samples)
     return Dataset(samples, splits)
+
+
+def manifest_sources(path: Path) -> list[str]:
+    """The sources that a manifest names, in the order of their first rows; none if it is no manifest.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return list(dict.fromkeys(row.get("source") or "" for row in csv.DictReader(stream)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read the data manifest {path}: {error}") from error
+
+
+def _refuse_slips(path: Path, columns: Sequence[str]) -> None:
+    """A column that is nearly called what an absent one is called would be left out without a word."""
+    for absent in set(COLUMNS) - set(columns):
+        for column in columns:
+            if column and absent.startswith(column.strip().casefold()):
+                raise DataError(
+                    f"{path} has a column {column!r}: call it {absent!r}, or something else if it is another"
+                )
 
 
 def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:

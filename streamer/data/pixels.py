@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.data.grey import read_grey
 from streamer.data.samples import Sample
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
@@ -48,7 +49,7 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
     """Read every sample; images whose longer side exceeds `max_side` are shrunk (area interpolation), boxes with them.
 
     Raises:
-        DataError: an image, a mask or a clip frame is missing or unreadable.
+        DataError: an image, a mask or a clip frame is missing or unreadable, or a box lies outside its image.
     """
     frames: dict[Path, list[Grey]] = {}
     pictures = []
@@ -67,6 +68,7 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
 
 
 def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
+    _refuse_outside(sample, grey)
     mask, gland = (_read_mask(path, grey) for path in (sample.mask, sample.gland_mask))
     scale = min(1.0, max_side / max(grey.shape))
     if scale == 1.0:
@@ -80,6 +82,15 @@ def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
     return Picture(sample, cast(Grey, small(grey)), small(mask), boxes, small(gland))
 
 
+def _refuse_outside(sample: Sample, grey: Grey) -> None:
+    height, width = grey.shape
+    for box in sample.boxes_xyxy:
+        if box[0] < -1 or box[1] < -1 or box[2] > width + 1 or box[3] > height + 1:
+            raise DataError(
+                f"the box {' '.join(f'{v:g}' for v in box)} lies outside {sample.image}, {width}x{height} px"
+            )
+
+
 def _read_mask(path: Path | None, grey: Grey) -> Grey | None:
     if path is None:
         return None
@@ -87,18 +98,6 @@ def _read_mask(path: Path | None, grey: Grey) -> Grey | None:
     if mask.shape != grey.shape:
         raise DataError(f"{path} is {mask.shape[1]}x{mask.shape[0]} px, its image {grey.shape[1]}x{grey.shape[0]} px")
     return mask
-
-
-def read_grey(path: Path, *, how: int = cv2.IMREAD_GRAYSCALE) -> Grey:
-    """A grey image, shape (height, width); `how` is OpenCV's reading mode.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    pixels = cv2.imread(str(path), how)
-    if pixels is None:
-        raise DataError(f"cannot read the image {path}")
-    return np.asarray(pixels, np.uint8)
 
 
 def read_clip(path: Path) -> list[Grey]:

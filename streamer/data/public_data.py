@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamer.data.regions import boxes_of_mask
-from streamer.data.samples import Sample, Split
+from streamer.data.samples import SPLITS, Sample, Split
 from streamer.data.splits import held_out
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
@@ -34,7 +34,7 @@ def load_public(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
     """
     try:
         samples = [*_cine(data), *_ddti(data), *_tn3k(data, tn3k_val_fold), *_gland(data), *_breast(data)]
-    except (KeyError, ValueError, csv.Error) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, OSError, csv.Error) as error:  # a row may be short
         raise DataError(f"a table below {data} is not in the public layout: {type(error).__name__} {error}") from error
     if not samples:
         raise DataError(f"{data} holds none of cine/, ddti/, tn3k/, gland/, breast/")
@@ -70,7 +70,7 @@ def _cine(data: Path) -> Iterator[Sample]:
             has_nodule=has_nodule,
             patient=f"cine-{row['group']}",
             source="cine",
-            split="val" if row["split"] == "val" else "train",
+            split=_named_split(row["split"]),
             hospital="cine",
             vendor=layouts[row["clip"]],
         )
@@ -101,7 +101,7 @@ def _tn3k(data: Path, val_fold: int) -> Iterator[Sample]:
         yield Sample(
             image=data / "tn3k" / "images" / row["image"],
             has_nodule=True,
-            label="malignant" if row["label"] == "malignant" else "benign",
+            label={"benign": "benign", "malignant": "malignant"}.get(row["label"]),  # type: ignore[arg-type]
             patient=f"tn3k-block-{row['block']}",
             source="tn3k",
             split="val" if int(row["fold"]) == val_fold else "train",
@@ -139,6 +139,13 @@ def _breast(data: Path) -> Iterator[Sample]:
             split=_split(f"breast-{stem}"),
             hospital="breast",
         )
+
+
+def _named_split(name: str) -> Split:
+    for split in SPLITS:
+        if split == name:
+            return split
+    raise DataError(f"a cine split is one of {', '.join(SPLITS)}, not {name!r}")
 
 
 def _boxes_of(mask: Path) -> tuple[Box, ...]:

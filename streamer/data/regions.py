@@ -7,9 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamer.data.grey import read_grey
 from streamer.errors import DataError
 from streamer.geometry import Box
 
+_WHITE = 127
+_SHADE, _MOST_SHADES = 30, 0.2  # a mask that was saved as JPEG has some at its edges
 MIN_REGION_PX = 30
 """Smaller connected regions are slips of the drawing hand: DDTI's outlines leave specks of a few pixels."""
 
@@ -18,12 +21,14 @@ def boxes_of_mask(mask: Path) -> tuple[Box, ...]:
     """One box (half-open, pixels) a connected region of at least `MIN_REGION_PX` pixels above 127; none if it is empty.
 
     Raises:
-        DataError: the mask cannot be read.
+        DataError: the file cannot be read, or is no mask: a picture, or coded in other numbers.
     """
-    pixels = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE)
-    if pixels is None:
-        raise DataError(f"cannot read the mask {mask}")
-    _, _, regions, _ = cv2.connectedComponentsWithStats((pixels > 127).astype(np.uint8))
+    pixels = read_grey(mask)
+    if 0 < pixels.max() <= _WHITE and len(np.unique(pixels)) == 2:
+        raise DataError(f"the mask {mask} says {pixels.max()} where it should say 255, for inside a nodule")
+    if np.mean((pixels > _SHADE) & (pixels < 255 - _SHADE)) > _MOST_SHADES:
+        raise DataError(f"{mask} looks like a picture, not like a mask: 255 is inside a nodule, 0 outside")
+    _, _, regions, _ = cv2.connectedComponentsWithStats((pixels > _WHITE).astype(np.uint8))
     return tuple(
         (float(x), float(y), float(x + w), float(y + h)) for x, y, w, h, area in regions[1:] if area >= MIN_REGION_PX
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.backends.choice import available_cores
-from streamer.data.pixels import Grey, read_clip, read_grey
+from streamer.data.grey import read_grey
+from streamer.data.pixels import Grey, read_clip
 from streamer.data.samples import Sample
 from streamer.errors import DataError
 
@@ -76,6 +77,35 @@ def find_twins(*ranks: Sequence[Sample]) -> list[Twin]:
             likeness = vectors[first : min(first + _ROWS, end)] @ vectors[:start].T
             twins += [Twin(samples[held], samples[seen]) for held, seen in _confirmed(likeness, first, thumbnails)]
     return twins
+
+
+def joined_patients(samples: Sequence[Sample]) -> tuple[list[Sample], list[Twin]]:
+    """Samples in which patients who share nearly the same image are one, called after the first of them.
+
+    One picture under two case numbers is one patient twice: resampled as two, it would make intervals too narrow.
+
+    Returns:
+        The samples, and the pairs that joined patients.
+
+    Raises:
+        DataError: an image or clip cannot be read.
+    """
+    compared = list(_thinned(samples))
+    thumbnails = _thumbnails(compared)
+    vectors = _unit_vectors(thumbnails)
+    patients = np.array([sample.patient for sample in compared])
+    name = {sample.patient: sample.patient for sample in samples}
+    twins = []
+    for first in range(0, len(compared), _ROWS):
+        rows = slice(first, min(first + _ROWS, len(compared)))
+        likeness = vectors[rows] @ vectors[: rows.stop].T
+        likeness[patients[rows, None] == patients[None, : rows.stop]] = -1
+        likeness[np.arange(rows.start, rows.stop)[:, None] <= np.arange(rows.stop)[None]] = -1  # each pair once
+        for later, earlier in _confirmed(likeness, first, thumbnails):
+            twins.append(Twin(compared[later], compared[earlier]))
+            old, new = name[compared[later].patient], name[compared[earlier].patient]
+            name = {patient: new if called == old else called for patient, called in name.items()}
+    return [replace(sample, patient=name[sample.patient]) for sample in samples], twins
 
 
 def without_twins(samples: Iterable[Sample], twins: Iterable[Twin]) -> list[Sample]:

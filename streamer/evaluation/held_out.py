@@ -15,7 +15,7 @@ from rich.console import Console
 from streamer.data.dataset import load_dataset
 from streamer.data.pixels import Picture, load_pictures
 from streamer.data.samples import SPLITS, Sample, Split
-from streamer.data.twins import find_twins, without_twins
+from streamer.data.twins import find_twins, joined_patients, without_twins
 from streamer.errors import DataError
 from streamer.models.manifest import ModelEntry
 
@@ -80,7 +80,8 @@ class HeldOut:
     def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
         """The samples that are wanted, without those that nearly equal an image seen in training.
 
-        How many were left out is printed: they are known by heart, so no figure may count them.
+        How many were left out is printed: they are known by heart, so no figure may count them. Patients who share
+        nearly the same image count as one.
 
         Raises:
             DataError: there is none; `what` names what is missing.
@@ -93,7 +94,12 @@ class HeldOut:
             chosen = without_twins(chosen, twins)
         if not chosen:
             raise DataError(f"{self._data} holds no {what} in the split {self._split!r}")
-        return chosen
+        joined, twins = joined_patients(chosen)
+        if twins:
+            fewer = len({sample.patient for sample in chosen}) - len({sample.patient for sample in joined})
+            line = f"{fewer} patients share nearly the same image with another and count as one with it; {twins[0]}"
+            Console().print(line, markup=False, highlight=False, soft_wrap=True)
+        return joined
 
 
 def _names_fold(config: Mapping[str, Any]) -> bool:

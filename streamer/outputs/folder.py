@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -52,7 +53,8 @@ def output_errors(path: Path) -> Iterator[None]:
         reason = error.strerror or type(error).__name__
         if not isinstance(error, OSError):
             raise OutputError(f"cannot encode {name}: {reason}") from error
-        raise OutputError(f"cannot write {name}: {reason}; free some space or choose another output folder") from error
+        remedy = "free some space or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose"
+        raise OutputError(f"cannot write {name}: {reason}; {remedy} another output folder") from error
 
 
 class OutputFolder:

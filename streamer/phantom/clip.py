@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -27,7 +28,8 @@ def write_clip(path: Path, frames: Iterable[PhantomFrame], fps: int = 30) -> Non
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"cannot write {path}: {reason}; choose a writable folder with space") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _encode(path: Path, frames: Iterable[PhantomFrame], fps: int) -> int:

@@ -64,7 +64,9 @@ def calibration(role: Role, entry: ModelEntry, data: Path, count: int, proposer:
 def _training_samples(config: TrainingConfig, data: Path) -> list[Sample]:
     return [
         sample
-        for sample in load_dataset(data, tn3k_val_fold=config.tn3k_val_fold).samples
+        for sample in load_dataset(
+            data, tn3k_val_fold=config.tn3k_val_fold, split_seed=config.split_seed, left_out=config.leave_out
+        ).samples
         if sample.source in config.sources
         and sample.split == "train"
         and (config.role == "detector" or sample.has_nodule is not False)

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from streamer.assets import configs_dir, weights_dir
 from streamer.backends.choice import available_cores
+from streamer.data.manifest import manifest_sources
 from streamer.errors import DeviceError, SettingsError
 from streamer.settings import read_yaml, validated
-from streamer.training.config import TrainingConfig
+from streamer.training.config import Ingredient, TrainingConfig
 from streamer.training.tensorboard import tensorboard_log
 from streamer.training.train import train
 
@@ -41,6 +42,8 @@ def train_network(
     path = config or configs_dir() / f"train-{role}.yaml"
     given = {} if leave_out is None else {"leave_out": leave_out}
     settings = validated(TrainingConfig, {**read_yaml(path), **given}, str(path))
+    if config is None:
+        settings = _with_own_sources(settings, data)
     if settings.role != role:
         raise SettingsError(f"{path} configures the {settings.role}, not the {role}")
     cuda = torch.cuda.is_available()
@@ -59,4 +62,15 @@ def train_network(
             drop_duplicates=drop_duplicates,
             observer=observer,
         )
-    Console().print(f"weights: {folder}; try them with a configuration that says 'weights: {folder}'")
+    Console().print(
+        f"weights: {folder}; measure them: streamer evaluate {role} --weights {folder} --data {data}", soft_wrap=True
+    )
+
+
+def _with_own_sources(settings: TrainingConfig, data: Path) -> TrainingConfig:
+    """The configuration of the published weights, taking all of a manifest that names none of their sources."""
+    own = manifest_sources(data) if data.is_file() else []
+    if not own or set(own) & set(settings.sources):
+        return settings
+    Console().print(f"sources: {', '.join(own)}, all of {data.name}", markup=False, highlight=False)
+    return settings.model_copy(update={"sources": {source: Ingredient() for source in own}})

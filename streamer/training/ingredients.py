@@ -68,7 +68,11 @@ def choose_samples(
         console.print(f"warning: {warning}", markup=False, style="yellow")
     if not train or not val:
         names = ", ".join(config.sources)
-        raise DataError(f"{data} has {len(train)} training and {len(val)} validation images of {names}")
+        there = ", ".join(dataset.splits) or "none"
+        raise DataError(
+            f"{data} has {len(train)} training and {len(val)} validation images of {names}; its sources are {there}: "
+            "list those to learn from under `sources` in the configuration"
+        )
     return Ingredients(train, val, splits)
 
 

@@ -108,7 +108,7 @@ def test_masks_that_contradict(tmp_path: Path) -> None:
         ("a,s,p,,,none.png", r"line 2: the mask .*none\.png is empty"),
         ("a,s,p,,,one.png,,no", "line 2: has_nodule is no, but there is a box or mask"),
         ("a,s,p,,,,1 2 3 4,no", "line 2: has_nodule is no, but there is a box or mask"),
-        ("a,s,p,,,absent.png", r"cannot read the mask .*absent\.png"),
+        ("a,s,p,,,absent.png", r"cannot read the image .*absent\.png"),
     ]:
         with pytest.raises(DataError, match=message):
             read(tmp_path, HEADER + row + "\n")
