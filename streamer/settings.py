@@ -65,7 +65,7 @@ class TrackingSettings(_Section):
 class StudySettings(_Section):
     """How a patient is summed up.
 
-    Only tracks seen in at least `min_track_frames` frames count for the patient, so that no single bad frame decides;
+    Only tracks seen in at least `min_track_frames` frames count for the patient, so that no box that flares up decides;
     in a still, and in a clip shorter than that, every frame must support the nodule. `threshold` replaces the operating
     point stored with the classifier's weights.
     """

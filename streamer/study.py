@@ -18,7 +18,7 @@ class Study:
     """Sums up what is seen of one patient.
 
     The patient's probability is the maximum over all nodules (Radiology 2023;307(5):e221157), here only over those
-    whose track lasted `study.min_track_frames` frames: one bad frame must not decide.
+    whose track lasted `study.min_track_frames` frames: a box that flares up must not decide.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -236,3 +236,22 @@ def test_the_demo_simulates_and_analyses(cli: Cli, tmp_path: Path, monkeypatch: 
     report = read_report(tmp_path / "demo" / "report.json")
     assert (report.patient, report.complete) == ("phantom", True)
     assert overlay_frames(tmp_path / "demo" / "overlay.mp4") == overlay_frames(tmp_path / "demo" / "phantom.mp4")
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_folder_that_nobody_chose_is_not_taken_from_another_patient(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip_in(tmp_path, "IM_0001.mp4")
+    assert cli("run", "--video", "IM_0001.mp4", "--patient", "A") == 0
+    assert cli("run", "--video", "IM_0001.mp4", "--patient", "A") == 0
+    before = (tmp_path / "results" / "IM_0001" / "report.json").read_bytes()
+    assert cli("run", "--video", "IM_0001.mp4", "--patient", "B") == 2
+    assert "IM_0001 holds another patient's results: choose a folder with --output" in capsys.readouterr().err
+    assert (tmp_path / "results" / "IM_0001" / "report.json").read_bytes() == before
+    assert cli("run", "--video", "IM_0001.mp4", "--patient", "B", "--output", "b") == 0
+
+
+def test_an_empty_path_is_refused(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("run", "--video", "") == 2
+    assert "a path is empty" in capsys.readouterr().err

@@ -12,10 +12,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
+from streamer.console import print_summary
 from streamer.errors import InputError, OutputError
 from streamer.records import Finding, FrameResult, StudyReport, VideoSummary
-from streamer.run import STOPPED, Progress, name_clips, run_study
+from streamer.run import STOPPED, UNRELATED, Progress, name_clips, run_study
 from streamer.schema import read_frames, read_report
 from streamer.settings import Settings
 from streamer.sources import Source
@@ -188,6 +190,18 @@ def test_results_do_not_go_among_the_stills_they_are_made_of(tmp_path: Path) -> 
     with pytest.raises(OutputError, match="have the results among its stills; choose another output folder"):
         run([tmp_path], tmp_path)
     assert sorted(tmp_path.iterdir()) == stills
+
+
+def test_stills_that_do_not_follow_one_another_are_no_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stills").mkdir()
+    for number, level in enumerate((40, 200, 90, 250, 10, 160)):
+        cv2.imwrite(str(tmp_path / "stills" / f"{number}.png"), np.full((64, 64), level, np.uint8))
+    engine = FakeEngine(lambda _: (finding(malignancy=0.9),), settings=Settings())
+    report = run_study([tmp_path / "stills"], tmp_path / "out", engine=engine.as_engine())
+    assert UNRELATED in report.videos[0].warnings
+    assert report.decision == "no nodule"
+    print_summary(Console(), report, tmp_path / "out")
+    assert "6 brief findings did not last long enough to count" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

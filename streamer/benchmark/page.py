@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.table import memory_text, notes
+from streamer.models.manifest import write_whole
 from streamer.outputs.folder import output_errors
 
 BY_HAND = "<!-- by hand from here on: the benchmark keeps what follows -->"
@@ -55,7 +56,7 @@ def write_page(result: BenchmarkResult, path: Path) -> None:
             date=datetime.now(UTC).date().isoformat(),
             memory_text=memory_text,
         )
-        path.write_text(f"{text.rstrip()}\n\n{BY_HAND}\n\n{by_hand}", encoding="utf-8")
+        write_whole(path, f"{text.rstrip()}\n\n{BY_HAND}\n\n{by_hand}".encode())  # what was written by hand is in it
     with output_errors(plot):
         _draw(result).savefig(plot, dpi=120, metadata={"Software": None})
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ COLUMNS = tuple(field.name for field in fields(Sample))
 _REQUIRED = ("image", "source", "patient")
 _HAS_NODULE = {"": None, "yes": True, "no": False}
 _OLDEST_YEARS = 130
+_TELLING = 4  # letters: fewer may begin many words
 
 
 def write_manifest(samples: Iterable[Sample], path: Path) -> None:
@@ -53,6 +55,7 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
     """
     by_source: dict[str, list[Sample]] = defaultdict(list)
     unsplit: dict[str, int] = defaultdict(int)
+    seen: set[tuple[Path, int | None]] = set()
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
@@ -60,9 +63,13 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
             if missing:
                 raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_REQUIRED)}")
             _refuse_slips(path, reader.fieldnames or ())
-            for line, read in enumerate(reader, start=2):
+            for read in reader:
+                line = reader.line_num
                 row = {name: read.get(name) or "" for name in COLUMNS}  # a short row leaves fields None
                 sample = _parse(row, path, line)
+                if (sample.image, sample.frame) in seen:
+                    raise DataError(f"{path}, line {line}: this image stands there already; put its boxes in one row")
+                seen.add((sample.image, sample.frame))
                 by_source[sample.source].append(sample)
                 unsplit[sample.source] += not row["split"]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -70,6 +77,7 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
     if not by_source:
         raise DataError(f"{path} has a header and no rows")
     splits = {}
+    placed = {sample.patient: sample.split for name, part in by_source.items() if not unsplit[name] for sample in part}
     for source, samples in by_source.items():
         if unsplit[source] not in (0, len(samples)):
             raise DataError(
@@ -78,7 +86,9 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
             )
         splits[source] = "as given"
         if unsplit[source]:
-            by_source[source] = split_patients(samples, split_seed)
+            parted = split_patients(samples, split_seed)
+            # A patient whom another source has placed already stays there.
+            by_source[source] = [replace(one, split=placed.setdefault(one.patient, one.split)) for one in parted]
             splits[source] = f"7:2:1 by patient, seed {split_seed}"
     samples = [sample for part in by_source.values() for sample in part]
     check_splits(samples)
@@ -102,7 +112,8 @@ def _refuse_slips(path: Path, columns: Sequence[str]) -> None:
     """A column that is nearly called what an absent one is called would be left out without a word."""
     for absent in set(COLUMNS) - set(columns):
         for column in columns:
-            if column and absent.startswith(column.strip().casefold()):
+            name = column.strip().casefold()
+            if name == absent or (len(name) >= _TELLING and absent.startswith(name)):
                 raise DataError(
                     f"{path} has a column {column!r}: call it {absent!r}, or something else if it is another"
                 )
@@ -158,7 +169,7 @@ def _nodules(answer: str, boxes: tuple[Box, ...], mask: Path | None) -> tuple[bo
 
 def _parse_box(text: str) -> Box:
     values = [float(value) for value in text.split()]
-    if len(values) != 4 or not (values[0] < values[2] and values[1] < values[3]):
+    if len(values) != 4 or not all(map(isfinite, values)) or not (values[0] < values[2] and values[1] < values[3]):
         raise ValueError(f"a box is 'left top right bottom', got {text.strip()!r}")
     return values[0], values[1], values[2], values[3]
 

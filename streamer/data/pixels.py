@@ -70,6 +70,8 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
 def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
     _refuse_outside(sample, grey)
     mask, gland = (_read_mask(path, grey) for path in (sample.mask, sample.gland_mask))
+    if mask is not None and sample.boxes_xyxy and mask.max() <= 127:
+        raise DataError(f"the mask {sample.mask} is empty, but there is a box: 255 is inside a nodule")
     scale = min(1.0, max_side / max(grey.shape))
     if scale == 1.0:
         return Picture(sample, grey, mask, sample.boxes_xyxy, gland)

@@ -32,6 +32,8 @@ def predict_folds(benches: Sequence[Bench]) -> list[Fold]:
     Raises:
         DataError: two runs held out the same image, or a run none.
     """
+    if len({bench.weights.resolve() for bench in benches}) < len(benches):
+        raise DataError("a run is given twice: give each fold once")
     owner: dict[tuple[Path, int | None], str] = {}
     for bench in benches:  # before any network runs
         for sample in bench.labelled(external=False):

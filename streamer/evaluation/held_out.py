@@ -14,7 +14,8 @@ from rich.console import Console
 
 from streamer.data.dataset import load_dataset
 from streamer.data.pixels import Picture, load_pictures
-from streamer.data.samples import SPLITS, Sample, Split
+from streamer.data.samples import SPLITS, Dataset, Sample, Split
+from streamer.data.splits import leave_out
 from streamer.data.twins import find_twins, joined_patients, without_twins
 from streamer.errors import DataError
 from streamer.models.manifest import ModelEntry
@@ -52,12 +53,10 @@ class HeldOut:
         self.sources_trained_on = frozenset(source for config in configs for source in config.get("sources", ()))
         self._data, self._split = data, split
         left_out = _agreed(configs, "leave_out", None)
-        samples = load_dataset(
-            data, tn3k_val_fold=self._fold, split_seed=_agreed(configs, "split_seed", 0), left_out=left_out
-        ).samples
-        if left_out is not None:  # a source that is left out whole is external, whatever the configuration lists
-            learned = {sample.source for sample in samples if sample.split == "train"}
-            self.sources_trained_on &= learned
+        samples = load_dataset(data, tn3k_val_fold=self._fold, split_seed=_agreed(configs, "split_seed", 0)).samples
+        if left_out is not None:
+            samples, whole = _centre_apart(samples, left_out, self.sources_trained_on)
+            self.sources_trained_on -= whole
         self.samples = [
             sample
             for sample in samples
@@ -100,6 +99,21 @@ class HeldOut:
             line = f"{fewer} patients share nearly the same image with another and count as one with it; {twins[0]}"
             Console().print(line, markup=False, highlight=False, soft_wrap=True)
         return joined
+
+
+def _centre_apart(samples: Sequence[Sample], centre: str, trained_on: frozenset[str]) -> tuple[list[Sample], set[str]]:
+    """Samples in the splits of a training that left a centre out; other data need not have that centre.
+
+    Returns:
+        The samples, and the sources of which that centre is all: the training has seen nothing of them.
+    """
+    kind, _, name = centre.partition("=")
+    known = [sample for sample in samples if sample.source in trained_on]
+    if not any(getattr(sample, kind) == name for sample in known):
+        return list(samples), set()
+    whole = {sample.source for sample in known} - {sample.source for sample in known if getattr(sample, kind) != name}
+    apart = leave_out(Dataset(known, {}), centre).samples
+    return [*apart, *(sample for sample in samples if sample.source not in trained_on)], whole
 
 
 def _names_fold(config: Mapping[str, Any]) -> bool:

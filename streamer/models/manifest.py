@@ -96,7 +96,7 @@ class Int8Version(_Entry):
         joined_with: checksums of the weights of other networks that are in the same file.
     """
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^(\w[\w-]*/)*\w[\w.-]*$")]
     xml_sha256: str
     bin_sha256: str
     weights_sha256: str
@@ -119,7 +119,7 @@ class ModelEntry(_Entry):
     a segmenter has, bit for bit.
     """
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
     sha256: str
     architecture: str
     preprocessing: Preprocessing

@@ -117,8 +117,9 @@ def publish(run: Path, weights: Path) -> list[Role]:
             weights.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the weights folder {weights}: {error.strerror}") from error
-        write_whole(weights / entry.file, (run / entry.file).read_bytes())
-        write_entry(weights, role, entry.model_copy(update={"int8": None}))
+        file = f"{role}.safetensors"  # whatever the run calls it: another name could be another network's
+        write_whole(weights / file, (run / entry.file).read_bytes())
+        write_entry(weights, role, entry.model_copy(update={"file": file, "int8": None}))
         _drop_int8_with(role, weights)
     return list(manifest.models)
 

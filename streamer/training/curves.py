@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from streamer.errors import OutputError
+
 
 def draw_curves(history: Path, folder: Path) -> None:
-    """Plot every column of `history.csv` against the epoch: the loss above, the validation figures below."""
-    with history.open(newline="", encoding="utf-8") as stream:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+    """Plot every column of `history.csv` against the epoch: the loss above, the validation figures below.
+
+    Raises:
+        OutputError: the history is not there, or the picture cannot be written.
+    """
+    try:
+        with history.open(newline="", encoding="utf-8") as stream:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+        _plot(rows).savefig(folder / "curves.png", dpi=120)
+    except OSError as error:
+        raise OutputError(f"cannot write the curves to {folder}: {error.strerror}") from error
+
+
+def _plot(rows: Sequence[Mapping[str, float]]) -> Figure:
     epochs = [row["epoch"] + 1 for row in rows]
     figure = Figure(figsize=(7, 6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -25,4 +39,4 @@ def draw_curves(history: Path, folder: Path) -> None:
     bottom.set_ylabel("validation figure")
     bottom.set_xlabel("epoch")
     bottom.legend()
-    figure.savefig(folder / "curves.png", dpi=120)
+    return figure

@@ -6,12 +6,13 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from streamer.data.samples import Sample, describe
-from streamer.models.manifest import ModelEntry, Training, write_entry
+from streamer.models.manifest import MANIFEST, ModelEntry, Role, Training, read_manifest, write_entry
 from streamer.models.networks import CLASSES
 from streamer.models.weights import save_half
 from streamer.training.config import TrainingConfig
@@ -53,7 +54,7 @@ def export(
         training=Training(
             config=config.model_dump(mode="json"),
             data=_data_summary(ingredients.train, config),
-            data_sha256=_data_digest(ingredients.train),
+            data_sha256=data_digest(ingredients.train),
             hours=round(run.state.seconds / 3600, 2),
             epochs=run.state.epoch,
             hardware=f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
@@ -71,6 +72,14 @@ def export(
     write_entry(run.folder, config.role, entry)
 
 
+def is_exported(folder: Path, role: Role) -> bool:
+    """Whether a run folder has a manifest that names the network, and its weights."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    entry = read_manifest(folder).models.get(role)
+    return entry is not None and (folder / entry.file).is_file()
+
+
 def _data_summary(samples: list[Sample], config: TrainingConfig) -> dict[str, str]:
     summary = {}
     for source in config.sources:
@@ -80,7 +89,7 @@ def _data_summary(samples: list[Sample], config: TrainingConfig) -> dict[str, st
     return summary
 
 
-def _data_digest(samples: list[Sample]) -> str:
+def data_digest(samples: list[Sample]) -> str:
     """sha256 over every training sample's name, frame, boxes and label: the same data give the same digest."""
     lines = [f"{s.source} {s.image.name} {s.frame} {s.boxes_xyxy} {s.label}" for s in samples]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

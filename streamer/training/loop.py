@@ -60,7 +60,11 @@ class _State:
 
 
 class Run:
-    """One training run in its own folder: `checkpoint.pt`, `best.safetensors`, `history.csv`."""
+    """One training run in its own folder: `checkpoint.pt`, `best.safetensors`, `history.csv`.
+
+    Attributes:
+        progressed: whether an epoch was finished, here and not before a resumption.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,8 @@ class Run:
         folder: Path,
         device: torch.device,
         observer: Observer | None = None,
+        *,
+        origin: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare the run; nothing is written yet.
 
@@ -78,7 +84,10 @@ class Run:
             folder: the run's folder, made where missing.
             device: where to train.
             observer: is told every epoch's figures.
+            origin: checksums of what it learns from and builds on, which a resumed run must share.
         """
+        self.origin = dict(origin or {})
+        self.progressed = False
         self.task, self.config, self.folder, self.device = task, config, folder, device
         self.observer = observer
         self.network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -105,7 +114,7 @@ class Run:
             The best validation figure.
 
         Raises:
-            DataError: `resume` finds a checkpoint of another configuration, or the loss is no longer finite.
+            DataError: `resume` finds a checkpoint of another configuration or origin, or the loss is no longer finite.
             OutputError: the folder cannot be written.
         """
         try:
@@ -162,17 +171,19 @@ class Run:
 
     def _keep(self, loss: float, figures: dict[str, float]) -> None:
         if figures[self.task.target] > self.state.best:
-            self.state.best, self.state.best_epoch = figures[self.task.target], self.state.epoch
             tensors = {
                 name: tensor.detach().cpu().contiguous() for name, tensor in self.averaged.module.state_dict().items()
             }
             _replace(self.best_weights, lambda path: save_file(tensors, path))
+            self.state.best, self.state.best_epoch = figures[self.task.target], self.state.epoch
         row = {"epoch": float(self.state.epoch), "seconds": self.state.seconds, "loss": loss, **figures}
         history = _read_history(self.folder / "history.csv")[: self.state.epoch]
         self.state.epoch += 1
+        self.progressed = True
         _replace(self.folder / "history.csv", lambda path: _write_history(path, [*history, row]))
         checkpoint = {
             "config": self.config.model_dump(mode="json"),
+            "origin": self.origin,
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "training_only": self.training_only.state_dict(),
@@ -195,6 +206,10 @@ class Run:
             raise DataError(f"{path} is damaged; start again without resuming") from error
         if _known_part(checkpoint["config"]) != self.config:
             raise DataError(f"{path} was made with another configuration; use another run folder or do not resume")
+        if checkpoint.get("origin", self.origin) != self.origin:
+            raise DataError(
+                f"{path} was made from other data, or builds on other networks; use another run folder or do not resume"
+            )
         self.network.load_state_dict(checkpoint["network"])
         self.averaged.load_state_dict(checkpoint["averaged"])
         self.training_only.load_state_dict(checkpoint.get("training_only", {}))

@@ -13,7 +13,7 @@ from streamer.training.classifier import ClassifierTask
 from streamer.training.config import TrainingConfig
 from streamer.training.curves import draw_curves
 from streamer.training.detector import DetectorTask
-from streamer.training.export import export
+from streamer.training.export import data_digest, export, is_exported
 from streamer.training.ingredients import choose_samples, read_ingredients
 from streamer.training.loop import Observer, Run
 from streamer.training.segmenter import SegmenterTask
@@ -79,14 +79,16 @@ def train(
     console.print(f"{start_from(task.network, config, data, weights)} tensors taken over")
     if task.steps() == 0:
         raise DataError(f"{data} has fewer usable training images than a batch of {config.batch}")
-    run = Run(task, config, folder, device, observer)
+    origin = {"data": data_digest(ingredients.train), **foundation}
+    run = Run(task, config, folder, device, observer, origin=origin)
     try:
         run.fit(resume=resume)
     except KeyboardInterrupt:
         console.print(f"stopped; {folder} keeps the last finished epoch: go on with --resume")
         raise
     finally:
-        if run.state.best_epoch >= 0:  # not an earlier run's weights
+        # Not an earlier run's weights; and what was exported before may have been measured since.
+        if run.state.best_epoch >= 0 and (run.progressed or not is_exported(folder, config.role)):
             draw_curves(folder / "history.csv", folder)
             encoder_from = kept_encoder(load_file(run.best_weights), config, weights)
             export(run, config, ingredients, foundation, encoder_from)

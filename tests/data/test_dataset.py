@@ -18,7 +18,8 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 def test_a_manifest_with_a_centre_left_out(tmp_path: Path) -> None:
-    samples = [sample(patient="1", hospital="A"), sample(patient="2", hospital="B"), sample(patient="3", split="val")]
+    fields = [{"hospital": "A"}, {"hospital": "B"}, {"split": "val"}]
+    samples = [sample(image=tmp_path / f"{n}.png", patient=str(n), **one) for n, one in enumerate(fields, start=1)]
     write_manifest(samples, tmp_path / "data.csv")
     dataset = load_dataset(tmp_path / "data.csv", left_out="hospital=B")
     assert {item.patient: item.split for item in dataset.samples} == {"1": "train", "2": "test", "3": "val"}

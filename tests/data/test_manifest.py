@@ -104,10 +104,14 @@ def test_a_mask_gives_the_boxes_that_are_not_given(tmp_path: Path) -> None:
 def test_masks_that_contradict(tmp_path: Path) -> None:
     write_mask(tmp_path / "one.png", (10, 10, 50, 40))
     write_mask(tmp_path / "none.png")
+    cv2.imwrite(str(tmp_path / "coded.png"), np.eye(60, dtype=np.uint8))
+    cv2.imwrite(str(tmp_path / "photo.png"), np.tile(np.arange(200, dtype=np.uint8), (60, 1)))
     for row, message in [
         ("a,s,p,,,none.png", r"line 2: the mask .*none\.png is empty"),
         ("a,s,p,,,one.png,,no", "line 2: has_nodule is no, but there is a box or mask"),
         ("a,s,p,,,,1 2 3 4,no", "line 2: has_nodule is no, but there is a box or mask"),
+        ("a,s,p,,,coded.png", r"coded\.png says 1 where it should say 255"),
+        ("a,s,p,,,photo.png", r"photo\.png looks like a picture"),
         ("a,s,p,,,absent.png", r"cannot read the image .*absent\.png"),
     ]:
         with pytest.raises(DataError, match=message):
@@ -127,11 +131,30 @@ def test_a_source_without_splits_is_split_by_patient(tmp_path: Path) -> None:
     assert {item.split for item in dataset.samples if item.source == "u"} == {"test"}
 
 
+def test_a_patient_of_two_sources_is_in_one_split(tmp_path: Path) -> None:
+    rows = [f"{source}{number},{source},p{number}," for source in "st" for number in range(20)]
+    given = [f"u{number},u,p{number},test" for number in range(3)]
+    (tmp_path / "data.csv").write_text("\n".join(["image,source,patient,split", *rows, *given]))
+    samples = read_manifest(tmp_path / "data.csv").samples  # which refuses a patient in two
+    assert {item.split for item in samples if item.patient in ("p0", "p1", "p2")} == {"test"}
+    assert {item.split for item in samples} == {"train", "val", "test"}
+
+
+def test_a_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 4: patient is empty"):
+        read(tmp_path, "image,source,patient\na,s,p\n\nb,s,\n")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "lacks the column 'image'"),
         ("image,source\na,b\n", "lacks the column 'patient'"),
+        ("image,source,patient\n", "has a header and no rows"),
+        ("image,source,patient,boxes\na,s,p,\n", "has a column 'boxes': call it 'boxes_xyxy'"),
+        ("image,source,patient,Split\na,s,p,val\n", "has a column 'Split': call it 'split'"),
+        (HEADER + "a,s,p,train,,,1 2 inf 4\n", "line 2: a box is"),
+        (HEADER + "a,s,p,train\na,s,p,train\n", "line 3: this image stands there already"),
         (HEADER + "a,s,p,train\n" + "a,s,p,dev\n", "line 3: split must be one of train, val, test or empty, got 'dev'"),
         (HEADER + "a,s,p\nb,s,q,train\n", "1 of 2 rows of the source 's' have no split"),
         (HEADER + "a,s,,train\n", "line 2: patient is empty"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ import pytest
 
 from streamer.data.public_data import load_public
 from streamer.data.samples import Sample
-from streamer.data.twins import find_twins, refuse_twins, without_twins
+from streamer.data.twins import find_twins, joined_patients, refuse_twins, without_twins
 from streamer.errors import DataError
 from streamer.phantom import random_scene, simulate, write_clip
 from tests.data.made_up import sample
@@ -104,3 +105,12 @@ def test_real_twins_and_real_look_alikes(data_dir: Path) -> None:
     held = ["ddti-233_2.jpg", "ddti-551_1.jpg", "tn3k-1764.jpg", "ddti-583_2.jpg", "cine-065.mp4"]
     found = find_twins([samples[name] for name in seen], [samples[name] for name in held])
     assert [(twin.held.image.name, twin.seen.image.name) for twin in found] == list(zip(held, seen, strict=True))[:3]
+
+
+def test_patients_who_share_a_picture_are_one(tmp_path: Path) -> None:
+    """Also over a third patient, and with all their other pictures."""
+    images = [saved(tmp_path, f"{number}.png", view(seed)) for number, seed in enumerate((1, 2, 3, 2, 4, 4))]
+    patients = ["a", "b", "c", "a", "d", "d"]
+    found, twins = joined_patients([replace(one, patient=who) for one, who in zip(images, patients, strict=True)])
+    assert [one.patient for one in found] == ["b", "b", "c", "b", "d", "d"]
+    assert [(twin.held.image.name, twin.seen.image.name) for twin in twins] == [("3.png", "1.png")]

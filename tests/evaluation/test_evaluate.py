@@ -119,6 +119,9 @@ def test_splits_are_those_of_the_training(data: Path, weights: Path, tmp_path: P
     trained = entry.model_copy(update={"training": entry.training.model_copy(update={"config": config})})
     held = HeldOut(tmp_path / "data.csv", [trained], "test")
     assert [sample.patient for sample in held.samples] == ["still-3"]
+    elsewhere = [replace(sample, hospital="C", split="val") for sample in samples]
+    write_manifest(elsewhere, tmp_path / "elsewhere.csv")  # data need not hold the centre that was left out
+    assert len(HeldOut(tmp_path / "elsewhere.csv", [trained], "val").samples) == len(elsewhere)
     with pytest.raises(DataError, match="different leave_out: evaluate them one at a time"):
         HeldOut(tmp_path / "data.csv", [trained, entry], "test")
 

@@ -163,6 +163,12 @@ def test_an_image_that_two_runs_held_out_is_refused(
         evaluate_folds("classifier", runs, stills, tmp_path / "folds", weights=published, settings=SETTINGS)
 
 
+def test_a_run_given_twice_is_refused(stills: Path, published: Path, weights_folder: Path, tmp_path: Path) -> None:
+    runs = [run_folder(tmp_path, weights_folder, 0)] * 2
+    with pytest.raises(DataError, match="a run is given twice"):
+        evaluate_folds("classifier", runs, stills, tmp_path / "folds", weights=published, settings=SETTINGS)
+
+
 def test_another_recipe_is_not_stored(stills: Path, published: Path, weights_folder: Path, tmp_path: Path) -> None:
     runs = [run_folder(tmp_path, weights_folder, number) for number in (0, 1)]
     entry = read_manifest(published).models["classifier"]

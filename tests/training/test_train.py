@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+import streamer.training.command
+import streamer.training.loop
 from streamer.errors import DataError, OutputError, SettingsError, WeightsError
-from streamer.models.manifest import ROLES, Role, read_manifest
+from streamer.models.manifest import ROLES, Role, read_manifest, write_entry
 from streamer.models.weights import load_network
 from streamer.settings import validated
 from streamer.training.command import train_network
@@ -145,6 +148,46 @@ def test_a_new_run_that_is_interrupted_at_once_claims_no_weights(
 def test_another_configuration_is_not_resumed(data: Path, finished: Path) -> None:
     with pytest.raises(DataError, match="was made with another configuration"):
         fit(config("detector"), data, finished, resume=True)
+
+
+def test_other_data_are_not_resumed(finished: Path, tmp_path: Path) -> None:
+    more = write_data(tmp_path, train=9)
+    with pytest.raises(DataError, match="was made from other data, or builds on other networks"):
+        fit(config("detector", epochs=1), more, finished, resume=True)
+
+
+def test_resuming_what_is_finished_keeps_what_was_measured(data: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    entry = read_manifest(run).models["detector"].model_copy(update={"operating_point": 0.37})
+    write_entry(run, "detector", entry)
+    fit(config("detector", epochs=1), data, run, resume=True)
+    assert read_manifest(run).models["detector"] == entry
+
+
+def test_weights_that_cannot_be_kept_claim_nothing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(config("detector", epochs=1), data, tmp_path)
+    before = read_manifest(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(streamer.training.loop, "save_file", full)
+    with pytest.raises(OutputError, match="No space left"):
+        fit(config("detector", epochs=1, seed=9), data, tmp_path)
+    assert read_manifest(tmp_path) == before
+
+
+def test_a_manifests_own_sources_are_taken(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[TrainingConfig] = []
+    monkeypatch.setattr(streamer.training.command, "train", lambda settings, *_, **__: taken.append(settings))
+    train_network(
+        "detector", data, config=None, folder=tmp_path / "run", weights=None, device="cpu", threads=1, resume=False
+    )
+    assert list(taken[0].sources) == ["tiny"]
+    assert "sources: tiny, all of data.csv" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_an_earlier_version_is_resumed(data: Path, finished: Path, tmp_path: Path) -> None:
