@@ -46,20 +46,6 @@ class Figure:
     clusters: int
     method: str
 
-    def text(self, observations: str, clusters: str | None = None, *, digits: int = 3) -> str:
-        """The figure as a line of text, for example `0.873 (0.851-0.893), n = 468 frames of 10 groups`.
-
-        Args:
-            observations: plural of what `count` counts.
-            clusters: plural of what `clusters` counts; None leaves it out.
-            digits: decimal places.
-        """
-        size = f"n = {self.count} {observations}" + (f" of {self.clusters} {clusters}" if clusters else "")
-        if isnan(self.value):
-            return f"not defined, {size}"
-        bounds = "no interval" if isnan(self.low) else f"{self.low:.{digits}f}-{self.high:.{digits}f}"
-        return f"{self.value:.{digits}f} ({bounds}), {size}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resampling:

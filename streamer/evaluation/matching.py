@@ -12,7 +12,6 @@ from supervision import box_iou_batch
 from streamer.errors import DataError
 
 Floats = npt.NDArray[np.float64]
-NO_BOXES: Floats = np.zeros((0, 4))
 UNMATCHED = -1
 
 

@@ -5,8 +5,6 @@ Their means with intervals come from `figure.mean_figure`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from math import nan
 
 import numpy as np
@@ -17,30 +15,6 @@ from streamer.errors import DataError
 
 Mask = npt.NDArray[np.bool_] | npt.NDArray[np.uint8]
 """A mask, shape (height, width); anything but 0 is nodule."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskScores:
-    """Scores of each image, in the order given.
-
-    Attributes:
-        dice: 0 to 1, shape (n,).
-        hd95_px: in pixels, shape (n,); NaN where exactly one of the two masks is empty.
-    """
-
-    dice: npt.NDArray[np.float64]
-    hd95_px: npt.NDArray[np.float64]
-
-
-def score_masks(pairs: Iterable[tuple[Mask, Mask]]) -> MaskScores:
-    """Score (truth, prediction) pairs one at a time, so that a generator need not hold them all.
-
-    Raises:
-        DataError: the two masks of a pair differ in shape.
-    """
-    scores = [(dice(truth, prediction), hd95(truth, prediction)) for truth, prediction in pairs]
-    table = np.array(scores, np.float64).reshape(-1, 2)
-    return MaskScores(dice=table[:, 0], hd95_px=table[:, 1])
 
 
 def dice(truth: Mask, prediction: Mask) -> float:

@@ -24,7 +24,7 @@ from streamer.evaluation.detection import (
     sensitivity_at,
 )
 from streamer.evaluation.figure import Resampling
-from streamer.evaluation.matching import NO_BOXES, UNMATCHED, ImageBoxes, Matches, match, taken_truths
+from streamer.evaluation.matching import UNMATCHED, ImageBoxes, Matches, match, taken_truths
 
 Rows = list[tuple[int, int, int, int, float]]
 
@@ -222,7 +222,7 @@ def test_wrong_input_is_named() -> None:
     with pytest.raises(DataError, match="least overlap"):
         match([image([], [], [])], iou=0.0)
     with pytest.raises(DataError, match="shape"):
-        ImageBoxes(group="a", truth_xyxy=np.zeros(0), boxes_xyxy=NO_BOXES, scores=np.zeros(0))
+        ImageBoxes(group="a", truth_xyxy=np.zeros(0), boxes_xyxy=np.zeros((0, 4)), scores=np.zeros(0))
     with pytest.raises(DataError, match="inside out"):
         image([[5, 5, 1, 1]], [], [])
     with pytest.raises(DataError, match="one finite number a detection"):

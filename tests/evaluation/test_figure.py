@@ -8,20 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import DataError
-from streamer.evaluation.figure import Figure, Resampling, bootstrap, mean_figure, proportion
+from streamer.evaluation.figure import Resampling, bootstrap, mean_figure, proportion
 
 
-def test_text_names_value_interval_and_sizes() -> None:
-    figure = Figure(value=0.8734, low=0.851, high=0.8929, count=468, clusters=10, method="DeLong")
-    assert figure.text("frames", "groups") == "0.873 (0.851-0.893), n = 468 frames of 10 groups"
-    assert figure.text("frames", digits=2) == "0.87 (0.85-0.89), n = 468 frames"
-
-
-def test_text_does_not_invent_what_is_undefined() -> None:
-    undefined = Figure(value=nan, low=nan, high=nan, count=0, clusters=0, method="no observation")
-    assert undefined.text("frames") == "not defined, n = 0 frames"
+def test_one_group_has_no_interval() -> None:
     single = mean_figure([0.5, 0.7], ["a", "a"])
-    assert single.text("frames", "patients") == "0.600 (no interval), n = 2 frames of 1 patients"
+    assert single.value == 0.6
+    assert isnan(single.low)
     assert single.method == "no interval: one patient"
 
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
 from streamer.errors import DataError
-from streamer.evaluation.segmentation import dice, hd95, score_masks
+from streamer.evaluation.segmentation import dice, hd95
 
 Mask = npt.NDArray[np.bool_]
 pair = st.tuples(arrays(np.bool_, (9, 12)), arrays(np.bool_, (9, 12)))
@@ -76,14 +76,6 @@ def test_hd95_agrees_with_all_distances(masks: tuple[Mask, Mask]) -> None:
     distance = cdist(outline_points(first), outline_points(second))
     expected = max(np.percentile(distance.min(axis=1), 95), np.percentile(distance.min(axis=0), 95))
     assert hd95(first, second) == pytest.approx(expected)
-
-
-def test_score_masks_keeps_order_and_takes_a_generator() -> None:
-    masks = [square(10, 10, 20), square(20, 10, 20)]
-    scores = score_masks((masks[0], mask) for mask in masks)
-    assert scores.dice.tolist() == [1.0, 0.5]
-    assert scores.hd95_px.tolist() == [0.0, 10.0]
-    assert score_masks([]).dice.shape == (0,)
 
 
 def test_masks_of_different_size_are_refused() -> None:
