@@ -40,7 +40,7 @@ def quantise(data: Path, weights: Path, *, images: int) -> None:
 
     Args:
         data: training data: folder in the public layout, or CSV manifest.
-        weights: weights folder; it needs a detector where the data do not box every nodule.
+        weights: weights folder; with a detector, which boxes nodules where the data do not.
         images: calibration images of each role at most.
 
     Raises:
