@@ -184,7 +184,8 @@ def _describe(error: ValidationError, model: type[BaseModel], origin: str) -> st
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = ", ".join(_known(model, problem["loc"][:-1]))
-        return f"{origin}: there is no setting '{name}'" + (f"; known there: {known}" if known else "")
+        wrong = f"{origin}: there is no setting '{name}' (got {problem['input']!r})"
+        return wrong + (f"; known there: {known}" if known else "")
     return f"{origin}: setting '{name}': {problem['msg']} (got {problem['input']!r})"
 
 
