@@ -53,15 +53,16 @@ def evaluate(
         DeviceError: the device cannot be used.
         OutputError: the results cannot be written.
     """
-    folder, bench = EvaluationFolder(output), Bench(data, weights, split, settings or Settings())
-    evaluation = evaluate_subject(subject, bench, choosing=update)
-    if update:
-        for role in ROLES:
-            if role == subject:
-                with contextlib.suppress(DeviceError):  # no int8 on this processor: what was measured last stands
-                    note_int8_cost(role, data, weights, split)
-        update_manifest(weights, evaluation)
-    folder.write(evaluation, {str(role): entry for role, entry in read_manifest(weights).models.items()})
+    with EvaluationFolder(output) as folder:
+        bench = Bench(data, weights, split, settings or Settings())
+        evaluation = evaluate_subject(subject, bench, choosing=update)
+        if update:
+            for role in ROLES:
+                if role == subject:
+                    with contextlib.suppress(DeviceError):  # no int8 on this processor: what was measured last stands
+                        note_int8_cost(role, data, weights, split)
+            update_manifest(weights, evaluation)
+        folder.write(evaluation, {str(role): entry for role, entry in read_manifest(weights).models.items()})
     _print_summary(evaluation, output)
     return evaluation
 
@@ -96,10 +97,10 @@ def evaluate_matrix(
     role = next((role for role in ROLES if role == subject), None)
     if role is None:
         raise DataError(f"runs are compared by network ({', '.join(ROLES)}), not by {subject}")
-    folder = EvaluationFolder(output)
-    benches = [Bench(data, run, split, settings or Settings(), detector_from=weights) for run in runs]
-    evaluation = compare(role, benches)
-    folder.write(evaluation, {str(bench.weights): bench.entry(role) for bench in benches})
+    with EvaluationFolder(output) as folder:
+        benches = [Bench(data, run, split, settings or Settings(), detector_from=weights) for run in runs]
+        evaluation = compare(role, benches)
+        folder.write(evaluation, {str(bench.weights): bench.entry(role) for bench in benches})
     _print_summary(evaluation, output)
     return evaluation
 
@@ -134,21 +135,21 @@ def evaluate_folds(
     """
     if subject != "classifier":
         raise DataError(f"only the classifier is evaluated out of fold, not the {subject}")
-    folder = EvaluationFolder(output)
-    benches = [fold_bench(data, run, settings or Settings(), detector_from=weights) for run in runs]
-    entries = {str(bench.weights): bench.entry("classifier") for bench in benches}
-    published = [Bench(data, weights, "val", settings or Settings()).entry("classifier")] if update else []
-    differences = recipe_differences([entry.training.config for entry in (*entries.values(), *published)])
-    if update and differences:
-        raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")
-    folds = predict_folds(benches)
-    notes = coverage(data, folds)
-    if differences:
-        notes.append(f"The runs are not of one recipe: they differ in {', '.join(differences)}.")
-    evaluation = evaluate_out_of_fold(folds, notes)
-    if update:
-        update_manifest(weights, evaluation)
-    folder.write(evaluation, entries)
+    with EvaluationFolder(output) as folder:
+        benches = [fold_bench(data, run, settings or Settings(), detector_from=weights) for run in runs]
+        entries = {str(bench.weights): bench.entry("classifier") for bench in benches}
+        published = [Bench(data, weights, "val", settings or Settings()).entry("classifier")] if update else []
+        differences = recipe_differences([entry.training.config for entry in (*entries.values(), *published)])
+        if update and differences:
+            raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")
+        folds = predict_folds(benches)
+        notes = coverage(data, folds)
+        if differences:
+            notes.append(f"The runs are not of one recipe: they differ in {', '.join(differences)}.")
+        evaluation = evaluate_out_of_fold(folds, notes)
+        if update:
+            update_manifest(weights, evaluation)
+        folder.write(evaluation, entries)
     _print_summary(evaluation, output)
     return evaluation
 

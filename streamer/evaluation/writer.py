@@ -6,7 +6,10 @@ import base64
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
@@ -24,20 +27,32 @@ _SVG_SALT = "streamer"  # matplotlib names parts of an SVG at random unless told
 
 
 class EvaluationFolder:
-    """Where an evaluation is written; made and tried out before the work begins.
+    """Where an evaluation is written; made and tried out before the work begins. A context manager.
+
+    Left with an error, a folder that was made in vain goes away.
 
     Raises:
         OutputError: it cannot be made or written to.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self._made = folder, not folder.exists()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another --output") from error
         self._write("metrics.json.partial", b"")
         (folder / "metrics.json.partial").unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and self._made:
+            with suppress(OSError):  # not empty
+                self.folder.rmdir()
 
     def write(self, evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> None:
         """Write all files; each appears only once it is finished.

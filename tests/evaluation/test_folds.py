@@ -167,6 +167,7 @@ def test_a_run_given_twice_is_refused(stills: Path, published: Path, weights_fol
     runs = [run_folder(tmp_path, weights_folder, 0)] * 2
     with pytest.raises(DataError, match="a run is given twice"):
         evaluate_folds("classifier", runs, stills, tmp_path / "folds", weights=published, settings=SETTINGS)
+    assert not (tmp_path / "folds").exists()  # made in vain
 
 
 def test_another_recipe_is_not_stored(stills: Path, published: Path, weights_folder: Path, tmp_path: Path) -> None:
