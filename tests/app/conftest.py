@@ -14,6 +14,7 @@ import av
 import cv2
 import pytest
 
+from streamer.app.jobs import Jobs
 from tests.app.held_engine import FPS, HeldEngine, numbered
 
 _FLAGS = (
@@ -54,6 +55,21 @@ class App:
     def job_folders(self) -> list[Path]:
         """Folders of the jobs that are there."""
         return list((self.root / "jobs").iterdir())
+
+
+@pytest.fixture
+def engine() -> HeldEngine:
+    """An engine that can be held."""
+    return HeldEngine()
+
+
+@pytest.fixture
+def jobs(engine: HeldEngine, tmp_path: Path) -> Iterator[Jobs]:
+    """Jobs on it, ended after the test."""
+    jobs = Jobs(engine.as_engine(), tmp_path)
+    yield jobs
+    engine.release()
+    jobs.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """What is recorded of a camera is kept, however the recording or the camera ends."""
 
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -12,19 +11,6 @@ from streamer.app.jobs import Jobs
 from streamer.errors import InputError, OutputError
 from streamer.sources import open_source
 from tests.app.held_engine import HeldEngine, numbered
-
-
-@pytest.fixture
-def engine() -> HeldEngine:
-    return HeldEngine()
-
-
-@pytest.fixture
-def jobs(engine: HeldEngine, tmp_path: Path) -> Iterator[Jobs]:
-    jobs = Jobs(engine.as_engine(), tmp_path)
-    yield jobs
-    engine.release()
-    jobs.close()
 
 
 class Film:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,19 +11,6 @@ from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
 from streamer.errors import InputError
 from tests.app.held_engine import CRASH, KEY_FRAME, HeldEngine
-
-
-@pytest.fixture
-def engine() -> HeldEngine:
-    return HeldEngine()
-
-
-@pytest.fixture
-def jobs(engine: HeldEngine, tmp_path: Path) -> Iterator[Jobs]:
-    jobs = Jobs(engine.as_engine(), tmp_path)
-    yield jobs
-    engine.release()
-    jobs.close()
 
 
 def submit(jobs: Jobs, session: str, *clips: Path) -> StudyJob:
