@@ -42,7 +42,8 @@ class Study:
     def add(self, frame: Frame, nodules: Sequence[Nodule]) -> float | None:
         """Count one frame's nodules, in frame order within each clip; return the patient's running maximum."""
         if self._required[frame.video] <= frame.index and self._required[frame.video] < self._least:
-            self.end_video(frame.video, frame.index + 1)  # it is longer than it was announced to be
+            self._require(frame.video, frame.index + 1)  # it is longer than it was announced to be
+            self._patient = self.patient_malignancy()
         for nodule in nodules:
             seen = self._nodules.setdefault(nodule.track, _Nodule(frame, nodule))
             seen.add(frame, nodule)
@@ -51,7 +52,7 @@ class Study:
         return self._patient
 
     def end_video(self, name: str, frames: int, *, cuts: int = 0) -> None:
-        """Note that a clip turned out to have this many frames: an announced number may be a guess.
+        """Close a clip that turned out to have this many frames: an announced number may be a guess.
 
         Args:
             name: the clip.

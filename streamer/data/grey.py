@@ -25,5 +25,5 @@ def read_grey(path: Path, *, how: int = cv2.IMREAD_GRAYSCALE) -> npt.NDArray[np.
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise DataError(f"cannot read the image {path}; a clip needs the number of a frame beside it")
+        raise DataError(f"cannot read the image {path}: it is damaged, or none (of a clip, name the frame)")
     return np.asarray(pixels, np.uint8)

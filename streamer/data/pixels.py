@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.data.grey import read_grey
+from streamer.data.regions import WHITE
 from streamer.data.samples import Sample
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
@@ -70,7 +71,7 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
 def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
     _refuse_outside(sample, grey)
     mask, gland = (_read_mask(path, grey) for path in (sample.mask, sample.gland_mask))
-    if mask is not None and sample.boxes_xyxy and mask.max() <= 127:
+    if mask is not None and sample.boxes_xyxy and mask.max() <= WHITE:
         raise DataError(f"the mask {sample.mask} is empty, but there is a box: 255 is inside a nodule")
     scale = min(1.0, max_side / max(grey.shape))
     if scale == 1.0:

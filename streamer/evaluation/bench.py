@@ -14,7 +14,7 @@ from streamer.console import track_frames
 from streamer.data.proposals import load_proposer
 from streamer.data.samples import Sample, Split
 from streamer.engine import Engine
-from streamer.errors import DataError, WeightsError
+from streamer.errors import WeightsError
 from streamer.evaluation.calibration import AS_IT_IS
 from streamer.evaluation.held_out import HeldOut, in_order, read_pictures
 from streamer.evaluation.measure_classifier import ClassifiedView, classify, is_labelled
@@ -151,7 +151,7 @@ class Bench:
         """The classifier's heat maps on images with masks that no network of the folder was trained on."""
         held = self.held_out("classifier")
         others = [self.held_out(role) for role in self.manifest.models]
-        unseen = set.intersection(*(_unseen(other) for other in others))
+        unseen = set.intersection(*({_place(sample) for sample in other.unknown(_is_outlined)} for other in others))
         outlined = [sample for sample in held.samples if _is_outlined(sample) and _place(sample) in unseen]
         if not outlined:
             return []
@@ -201,13 +201,6 @@ def _one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _unseen(held: HeldOut) -> set[tuple[Path, int | None]]:
-    try:
-        return {_place(sample) for sample in held.select(_is_outlined, "image with a nodule's mask and box")}
-    except DataError:  # there is none
-        return set()
 
 
 def _place(sample: Sample) -> tuple[Path, int | None]:

@@ -76,6 +76,15 @@ class HeldOut:
             return "all, external"
         return f"{self._split}, fold {self._fold} of 5" if source == "tn3k" else self._split
 
+    def unknown(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
+        """As `select`, with every patient as the data name them; perhaps none."""
+        chosen = [sample for sample in self.samples if wanted(sample)]
+        twins = find_twins(self._seen, chosen)
+        if twins:
+            first = f"{len(twins)} images nearly equal one seen in training and are left out; {twins[0]}"
+            Console().print(first, markup=False, highlight=False, soft_wrap=True)
+        return without_twins(chosen, twins)
+
     def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
         """The samples that are wanted, without those that nearly equal an image seen in training.
 
@@ -85,12 +94,7 @@ class HeldOut:
         Raises:
             DataError: there is none; `what` names what is missing.
         """
-        chosen = [sample for sample in self.samples if wanted(sample)]
-        twins = find_twins(self._seen, chosen)
-        if twins:
-            first = f"{len(twins)} images nearly equal one seen in training and are left out; {twins[0]}"
-            Console().print(first, markup=False, highlight=False, soft_wrap=True)
-            chosen = without_twins(chosen, twins)
+        chosen = self.unknown(wanted)
         if not chosen:
             raise DataError(f"{self._data} holds no {what} in the split {self._split!r}")
         joined, twins = joined_patients(chosen)
