@@ -19,7 +19,7 @@ MIN_REGION_PX = 30
 
 
 def boxes_of_mask(mask: Path) -> tuple[Box, ...]:
-    """One box (half-open, pixels) a connected region of `MIN_REGION_PX` pixels or more above `WHITE`; none if it is empty.
+    """One box (half-open, pixels) a connected region of `MIN_REGION_PX` or more pixels above `WHITE`; none if empty.
 
     Raises:
         DataError: the file cannot be read, or is no mask: a picture, or coded in other numbers.
