@@ -33,7 +33,11 @@ class FrameFindings:
 
 
 class Engine:
-    """Detector, segmenter and classifier, loaded once and shared by all clips and threads."""
+    """Detector, segmenter and classifier, loaded once and shared by all clips and threads.
+
+    Attributes:
+        runners: the networks by role; one that does the work of two under both names.
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
         """Load weights and make them ready on the chosen backend.
@@ -50,6 +54,7 @@ class Engine:
         detector = load_runner(folder, "detector", self.manifest, self.backend)
         self._detector = Detector(detector, self.manifest.models["detector"], self.settings.detection)
         self._crop_reader = load_crop_reader(folder, self.manifest, self.backend, self.settings.classification)
+        self.runners = {"detector": detector, **self._crop_reader.runners}
         self.heat_maps = classifier_heat_maps(folder, self.manifest, self.settings.classification)
 
     @property

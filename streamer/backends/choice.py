@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import cv2
 import torch
+from joblib import cpu_count
 
 from streamer.backends.base import Backend
 from streamer.errors import DeviceError
@@ -21,20 +20,32 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
         DeviceError: CUDA is asked for and there is none, OpenVINO is asked to use it, or int8 is asked for and the
             backend or the processor has none.
     """
-    cuda = torch.cuda.is_available()
-    if settings.device == "cuda" and not cuda:
-        raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
     if settings.device == "cuda" and settings.backend == "openvino":
         raise DeviceError("backend 'openvino' runs on the CPU only: use --device cpu, or backend torch")
-    on_cuda = cuda and settings.device != "cpu" and settings.backend != "openvino"
+    wanted = settings.device != "cpu" and settings.backend != "openvino"
+    there = wanted and torch.cuda.is_available()
+    if settings.device == "cuda" and not there:
+        raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
+    fault = cuda_fault() if there else None
+    if settings.device == "cuda" and fault is not None:
+        raise DeviceError(f"torch cannot use the CUDA device ({fault}): use --device cpu")
+    on_cuda = there and fault is None
     if settings.precision == "int8" and (on_cuda or settings.backend == "torch"):
         raise DeviceError("int8 runs on OpenVINO only: use --device cpu with backend openvino, or precision auto")
     cv2.setNumThreads(1)  # its pool would fight with the networks' threads for the cores
+    threads = settings.threads or available_cores()
     if on_cuda:
         from streamer.backends.torch_cuda import CudaBackend
 
-        return CudaBackend()
-    threads = settings.threads or available_cores()
+        torch.set_num_threads(threads)
+        return CudaBackend("fp32" if settings.precision == "fp32" else "auto")
+    backend = _on_cpu(settings, threads)
+    if fault is not None:
+        backend.warnings += (f"torch cannot use the CUDA device ({fault}); the CPU runs instead",)
+    return backend
+
+
+def _on_cpu(settings: RuntimeSettings, threads: int) -> Backend:
     if settings.backend == "torch":
         from streamer.backends.torch_cpu import TorchCpuBackend
 
@@ -48,6 +59,19 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
     return OpenVinoBackend(threads, precision=settings.precision)
 
 
+def cuda_fault() -> str | None:
+    """Why the CUDA device that torch names cannot compute, in a line; None if it can.
+
+    It may be full or in use by another program, or older than this build of torch has kernels for.
+    """
+    try:
+        torch.zeros(1, device="cuda").add_(1).item()
+    except RuntimeError as error:
+        return str(error).strip().partition("\n")[0]
+    return None
+
+
 def available_cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores this process may use: those it is bound to, and no more than its container is given time on."""
+    cores: int = cpu_count()
+    return cores

@@ -12,23 +12,23 @@ import torch
 from streamer.errors import DeviceError
 
 Run = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""Runs a network on exactly as many images, shape (n, height, width), as it was prepared for."""
+"""Runs a network on at most as many images, shape (n, height, width), as it was prepared for."""
 
 
 class ChunkedRunner:
-    """A `Runner` that always calls the network with the same number of images, the last ones black where it must.
+    """A `Runner` that calls the network, prepared for a number of images, with at most as many at a time.
 
-    Kernels are chosen by shape: so an image's result does not depend on how many came with it. When memory runs out the
-    number is halved, once and for all. Calls from several threads wait for one another.
+    When memory runs out the number is halved, once and for all. Calls from several threads wait for one another.
 
     Args:
-        prepare: makes the network ready for a number of images, and lets go of what it prepared before.
+        prepare: makes the network ready for a number of images. However few of them a call has, it computes that many:
+            kernels are chosen by shape, and an image's result must not depend on how many came with it.
         size_wh: width and height of an image in pixels.
         most: number of images to begin with: `views` times a power of two.
         views: images of which the network makes one output.
 
     Raises:
-        DeviceError: here or when called: there is not even memory for one output.
+        DeviceError: here or when called: there is not even memory for one output, or the device fails.
     """
 
     def __init__(self, prepare: Callable[[int], Run], size_wh: tuple[int, int], *, most: int, views: int = 1) -> None:
@@ -59,12 +59,12 @@ class ChunkedRunner:
         try:
             if self._run is None:
                 self._run = self._prepare(self._images)
-            return np.concatenate([self._chunk(self._run, grey, start) for start in range(0, len(grey), self._images)])
+            starts = range(0, len(grey), self._images)
+            return np.concatenate([self._run(grey[start : start + self._images]) for start in starts])
         except torch.OutOfMemoryError:
             return None
-
-    def _chunk(self, run: Run, grey: npt.NDArray[np.uint8], start: int) -> npt.NDArray[np.float32]:
-        images = grey[start : start + self._images]
-        padded = np.zeros((self._images, self._size_wh[1], self._size_wh[0]), np.uint8)
-        padded[: len(images)] = images
-        return run(padded)[: len(images) // self._views]
+        except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise DeviceError(
+                f"the device failed ({reason}): use --device cpu, or see whether its driver is well"
+            ) from error

@@ -190,11 +190,14 @@ def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where converted networks are kept: below $STREAMER_CACHE, else $XDG_CACHE_HOME, else ~/.cache."""
+    """Where converted networks are kept: $STREAMER_CACHE, else in $XDG_CACHE_HOME, ~/.cache or the temporary folder."""
     own = os.environ.get("STREAMER_CACHE")
     if own:
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamer"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamer"
+    except RuntimeError:  # a user without a name or a home, as in a container
+        return Path(tempfile.gettempdir()) / f"streamer-cache-{os.getuid()}"
 
 
 def _convert(graph: nn.Module, shape: tuple[int, int, int]) -> Any:

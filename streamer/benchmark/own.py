@@ -15,15 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from streamer.assets import weights_dir
 from streamer.backends import Runner
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts, Pass, stop_after
 from streamer.benchmark.streams import Watch, watch_streams
 from streamer.engine import Engine
 from streamer.geometry import Box
-from streamer.models.loading import load_joint, load_runner
-from streamer.models.manifest import ROLES, Role
+from streamer.models.manifest import Role
 from streamer.outputs import StudyWriter
 from streamer.pipeline import analyse
 from streamer.records import Frame
@@ -88,25 +86,16 @@ class OwnAnalysis:
 
     def networks_ms(self) -> dict[str, float]:
         """Milliseconds of each network alone a frame (detector) or nodule, all of the backend's workers calling it."""
-        folder = self._engine.settings.weights or weights_dir()
-        manifest, backend = self._engine.manifest, self._engine.backend
-        views = self._engine.settings.classification.views
-        times: dict[str, float] = {}
-        for role in ("detector",) if manifest.one_encoder else ROLES:
-            times[role] = self._time_alone(load_runner(folder, role, manifest, backend), role)
-        if manifest.one_encoder:
-            joint = load_joint(folder, manifest, backend, views=views)
-            times["segmenter, classifier"] = self._time_alone(joint, "segmenter", views)
-        else:
-            times["classifier"] *= views
-        return times
+        return {roles: self._time_alone(runner, roles) for roles, runner in self._engine.runners.items()}
 
-    def _time_alone(self, runner: Runner, role: Role, views: int = 1) -> float:
-        """Wall-clock milliseconds an output of a network, all workers calling it with micro-batches."""
-        backend, (width, height) = self._engine.backend, self._engine.manifest.models[role].preprocessing.size_wh
-        shape = backend.batch_frames * views, height, width
+    def _time_alone(self, runner: Runner, roles: str) -> float:
+        """Wall-clock milliseconds a frame or nodule of a network, all workers calling it with micro-batches."""
+        engine, role = self._engine, cast(Role, roles.partition(", ")[0])
+        views = engine.settings.classification.views if "classifier" in roles else 1
+        width, height = engine.manifest.models[role].preprocessing.size_wh
+        shape = engine.backend.batch_frames * views, height, width
         images = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
-        return views * _time_an_image(runner, images, backend.workers)
+        return views * _time_an_image(runner, images, engine.backend.workers)
 
     def facts(self) -> Facts:
         """See `Contender`."""

@@ -21,6 +21,7 @@ from streamer.assets import weights_dir
 from streamer.backends import Backend, Runner, choose_backend
 from streamer.backends.choice import available_cores
 from streamer.backends.openvino_cpu import OpenVinoBackend
+from streamer.backends.torch_cuda import CudaBackend
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts
 from streamer.models.classifier import Classifier
@@ -131,12 +132,18 @@ class PeerNetworks:
         places = [Place(grey, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))) for box in boxes]
         return self._crop_reader(places, lap)
 
+    @property
+    def _torch_precision(self) -> str:
+        """What torch computes float32 networks with, as a user finds it."""
+        rounded = self._torch_device.type == "cuda" and torch.backends.cudnn.allow_tf32
+        return "fp32, convolutions tf32" if rounded else "fp32"
+
     def facts(self) -> Facts:
         """What they run on."""
         torch_kind = self._kind is not NetworkKind.compiled
         return Facts(
             device=f"torch {torch.__version__} on {self._torch_device.type}" if torch_kind else self._backend.device,
-            precision="fp32" if torch_kind else self._backend.precision,
+            precision=self._torch_precision if torch_kind else self._backend.precision,
             threads=torch.get_num_threads(),
             host_memory_mb=peak_host_memory_mb(),
             device_memory_mb=peak_device_memory_mb(),
@@ -150,9 +157,15 @@ def _enlarged(entry: ModelEntry) -> ModelEntry:
 
 
 def _unshared(backend: Backend, settings: RuntimeSettings) -> Backend:
-    """The backend for one caller at a time: on OpenVINO one stream on all cores, where ours has one a core."""
+    """The backend for one caller with one frame at a time.
+
+    On OpenVINO that is one stream on all cores, where ours has one a core; on CUDA a network for one frame or nodule,
+    where ours computes a micro-batch however few there are.
+    """
     if isinstance(backend, OpenVinoBackend):
         return OpenVinoBackend(settings.threads or available_cores(), settings.precision, streams=1)
+    if isinstance(backend, CudaBackend):
+        return CudaBackend("fp32" if settings.precision == "fp32" else "auto", chunk=1)
     return backend
 
 

@@ -17,7 +17,7 @@ from streamer.benchmark.result import BenchmarkClip, BenchmarkResult, Machine, S
 from streamer.benchmark.streams import StreamsTrial, judge, largest_held, shares
 from streamer.benchmark.summary import Record, most_held, result_of
 from streamer.benchmark.worker import Entrant, Worker
-from streamer.errors import SettingsError
+from streamer.errors import SettingsError, StreamerError
 from streamer.settings import Settings
 from streamer.sources import open_source
 
@@ -110,7 +110,7 @@ class Course:
                 for worker in workers:
                     self._records[worker.entrant.name].facts = worker.facts()
                 if self.plan.streams is not None:
-                    self._try_streams(self._more_of(workers[0], stack), clip, self.plan.streams)
+                    self._try_live(workers[0], stack, clip, self.plan.streams)
             except KeyboardInterrupt:
                 self.interrupted = True
 
@@ -176,8 +176,8 @@ class Course:
         )
         return clip
 
-    def _round(self, workers: Sequence[Worker], clip: Path, title: str) -> None:
-        for worker in workers:
+    def _round(self, workers: list[Worker], clip: Path, title: str) -> None:
+        for worker in tuple(workers):
             name = worker.entrant.name
             done_s = self.plan.seconds * sum(len(record.passes) for record in self._records.values())
             try:
@@ -192,9 +192,22 @@ class Course:
                     self._records[name].passes.append(done_so_far)
                     self._records[name].facts = worker.facts()
                 raise
+            except StreamerError as error:
+                if worker.entrant.baseline is None:
+                    raise
+                self.left_out.append(f"{name} from {title} on: {error}")
+                workers.remove(worker)
+                continue
             self._records[name].passes.append(done)
             if worker.entrant.baseline is None:
                 self._records[name].networks_ms.append(worker.networks_ms())
+
+    def _try_live(self, own: Worker, stack: ExitStack, clip: Path, streams: int | Literal["auto"]) -> None:
+        """Try live streams; where that fails, what was measured before is kept."""
+        try:
+            self._try_streams(self._more_of(own, stack), clip, streams)
+        except StreamerError as error:
+            self.left_out.append(f"live streams beyond those in the table: {error}")
 
     def _more_of(self, own: Worker, stack: ExitStack) -> list[Worker]:
         """As many processes with streamer's networks as are to share the live streams, loaded side by side."""

@@ -36,7 +36,7 @@ class Classifier:
 
     def __init__(self, runner: Runner, entry: ModelEntry, settings: ClassificationSettings) -> None:
         """Use `runner`, which takes crops of the entry's size and gives two logits."""
-        self._runner, self._views, self._calibrated = runner, settings.views, Calibration(entry)
+        self.runner, self._views, self._calibrated = runner, settings.views, Calibration(entry)
         self.preprocessing = entry.preprocessing
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> list[float]:
@@ -44,7 +44,7 @@ class Classifier:
         if len(crops) == 0:
             return []
         views = views_of(crops, self._views)
-        return self._calibrated([self._runner(np.ascontiguousarray(views[:, view])) for view in range(self._views)])
+        return self._calibrated([self.runner(np.ascontiguousarray(views[:, view])) for view in range(self._views)])
 
 
 def views_of(crops: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:

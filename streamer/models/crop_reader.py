@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,7 +42,13 @@ class Reading:
 
 
 class CropReader(Protocol):
-    """Reads nodules."""
+    """Reads nodules.
+
+    Attributes:
+        runners: its networks by role; one that does the work of two under both names.
+    """
+
+    runners: Mapping[str, Runner]
 
     def __call__(self, places: Sequence[Place], lap: Lap) -> list[Reading]:
         """Read all of them; the result for one does not depend on the others."""
@@ -73,6 +79,7 @@ class SeparateCropReader:
     def __init__(self, segmenter: Segmenter, classifier: Classifier) -> None:
         """Read with these two."""
         self._segmenter, self._classifier = segmenter, classifier
+        self.runners: Mapping[str, Runner] = {"segmenter": segmenter.runner, "classifier": classifier.runner}
 
     def __call__(self, places: Sequence[Place], lap: Lap) -> list[Reading]:
         """See `CropReader`."""
@@ -92,6 +99,7 @@ class JointCropReader:
     ) -> None:
         """Read with `runner`, which takes the crop of each nodule, and after it, if so set, its mirror image."""
         self._runner, self._views = runner, settings.views
+        self.runners: Mapping[str, Runner] = {", ".join(JOINT_ROLES): runner}
         self._preprocessing = segmenter.preprocessing
         self._outlines, self._calibrated = Outliner(segmenter), Calibration(classifier)
 

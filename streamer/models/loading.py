@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+import hashlib
+from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 
 from streamer.backends import Backend, Runner
+from streamer.models import joint, networks
 from streamer.models.detector import Detector
 from streamer.models.int8 import Int8Network, JointInt8
 from streamer.models.joint import JointNetwork
@@ -15,6 +18,7 @@ from streamer.models.segmenter import Segmenter
 from streamer.models.weights import checked_weights, load_network
 from streamer.settings import DetectionSettings
 
+_LIBRARIES = ("segmentation-models-pytorch", "torch", "torchvision", "ultralytics")
 JOINT_ROLES: tuple[Role, ...] = ("segmenter", "classifier")
 """What runs as one network where `Manifest.one_encoder` holds."""
 
@@ -44,8 +48,8 @@ def network_graph(folder: Path, role: Role, manifest: Manifest) -> GreyInput:
 
 
 def network_key(entry: ModelEntry) -> str:
-    """Changes whenever a network's weights or their preprocessing change."""
-    return f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()}"
+    """Changes whenever a network's weights, their preprocessing or the code that makes it change."""
+    return f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()} {_code()}"
 
 
 def load_joint(folder: Path, manifest: Manifest, backend: Backend, *, views: int) -> Runner:
@@ -81,9 +85,17 @@ def joint_graph(folder: Path, manifest: Manifest, views: int) -> GreyInput:
 
 
 def joint_key(manifest: Manifest) -> str:
-    """Changes whenever one of the two networks or their preprocessing changes."""
+    """Changes whenever one of the two networks, their preprocessing or the code that makes them changes."""
     entries = [manifest.models[role] for role in JOINT_ROLES]
-    return f"joint {' '.join(entry.sha256 for entry in entries)} {entries[0].preprocessing.model_dump_json()}"
+    return f"joint {' '.join(entry.sha256 for entry in entries)} {entries[0].preprocessing.model_dump_json()} {_code()}"
+
+
+@cache
+def _code() -> str:
+    """What turns weights into a network: our modules, and the libraries that have the architectures."""
+    ours = b"".join(Path(module.__file__).read_bytes() for module in (joint, networks) if module.__file__)
+    libraries = (f"{name} {version(name)}" for name in _LIBRARIES)
+    return f"{hashlib.sha256(ours).hexdigest()} {' '.join(libraries)}"
 
 
 def load_detector(folder: Path, backend: Backend, settings: DetectionSettings) -> Detector:

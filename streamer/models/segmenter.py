@@ -36,11 +36,11 @@ class Segmenter:
 
     def __init__(self, runner: Runner, entry: ModelEntry) -> None:
         """Use `runner`, which takes crops of the entry's size and gives one logit a pixel."""
-        self._runner, self._outlines = runner, Outliner(entry)
+        self.runner, self._outlines = runner, Outliner(entry)
         self.preprocessing = entry.preprocessing
 
     def __call__(
         self, crops: npt.NDArray[np.uint8], windows: Sequence[CropWindow], sizes_wh: Sequence[tuple[int, int]]
     ) -> list[Outline]:
         """Outlines of all crops, shape (n, size, size), cut from `windows` of frames of `sizes_wh`."""
-        return self._outlines(self._runner(crops), windows, sizes_wh)
+        return self._outlines(self.runner(crops), windows, sizes_wh)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
@@ -57,9 +55,42 @@ def test_threads_are_those_asked_for() -> None:
         torch.set_num_threads(before)
 
 
-def test_cores_where_the_system_tells_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert available_cores() == 7
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert available_cores() == 1
+class _Broken:
+    """A device that torch names and cannot use: full, or older than this build has kernels for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def zeros(*_: object, **__: object) -> None:
+            raise torch.AcceleratorError("CUDA error: no kernel image is available for execution on the device\nHint")
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch, "zeros", zeros)
+
+
+def test_the_cpu_steps_in_for_a_cuda_device_that_cannot_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        _Broken(patched)
+        chosen = choose_backend(settings())
+        with pytest.raises(
+            DeviceError, match=r"cannot use the CUDA device \(CUDA error: no kernel image .*device\): use"
+        ):
+            choose_backend(settings(device="cuda"))
+    assert chosen.device.startswith("CPU (OpenVINO")
+    assert "the CPU runs instead" in chosen.warnings[0]
+    assert "Hint" not in chosen.warnings[0]
+
+
+@pytest.mark.parametrize(("precision", "runs"), [("auto", "fp16"), ("fp32", "fp32")])
+def test_a_precision_that_is_asked_for_runs_on_cuda_too(
+    monkeypatch: pytest.MonkeyPatch, precision: str, runs: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("streamer.backends.choice.cuda_fault", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_num_threads()
+    try:
+        chosen = choose_backend(settings(precision=precision))
+    finally:
+        torch.set_num_threads(before)
+    assert chosen.precision == runs
+    assert torch.backends.cudnn.allow_tf32 is (runs == "fp16")

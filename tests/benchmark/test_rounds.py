@@ -17,7 +17,7 @@ from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.rounds import Course, Plan
 from streamer.benchmark.streams import Watch
 from streamer.benchmark.worker import Entrant
-from streamer.errors import SettingsError
+from streamer.errors import DeviceError, SettingsError
 from streamer.settings import Settings
 from streamer.sources import open_source
 from tests.benchmark.results import FACTS, done_pass
@@ -33,6 +33,8 @@ class Stage:
         self.interrupt_at: int | None = None
         self.unusable: set[str] = set()
         self.carries = 5
+        self.fails_at: int | None = None
+        self.breaks_above = 100
         self.shares: list[int] = []
 
 
@@ -61,6 +63,8 @@ class ActingWorker:
         tick(seconds)
         if len(self.stage.calls) == self.stage.interrupt_at:
             raise KeyboardInterrupt
+        if len(self.stage.calls) == self.stage.fails_at:
+            raise DeviceError("the device's memory is full")
         return done_pass(100 if self.entrant.baseline is None else 20, 1.0)
 
     def break_off(self) -> Pass | None:
@@ -77,6 +81,8 @@ class ActingWorker:
 
     def watched(self) -> Watch:
         self.stage.shares.append(self.count)
+        if self.count > self.stage.breaks_above:
+            raise DeviceError("the device's memory is full")
         dropped = 0 if self.count <= self.stage.carries else 3
         return Watch(frames=self.count * (25,), dropped_frames=dropped, elapsed_s=1, pace=25, latencies_ms=())
 
@@ -180,3 +186,27 @@ def test_beside_a_gpu_a_process_a_core_shares_live_streams(
     result = measured(course(tmp_path, streams=64, baselines=[]))
     assert result.streams is not None
     assert result.streams.trials[0].processes == processes
+
+
+def test_a_baseline_that_fails_on_the_way_keeps_its_rounds(stage: Stage, tmp_path: Path) -> None:
+    stage.fails_at = 8  # naive's second round
+    run = course(tmp_path)
+    result = measured(run)
+    assert {name: len(one.frames_per_second_of_rounds) for name, one in result.baselines.items()} == {
+        "naive": 1, "supervision": 2,
+    }  # fmt: skip
+    assert run.left_out == ["naive from round 2 of 2 on: the device's memory is full"]
+    stage.calls.clear()
+    stage.fails_at = 4  # streamer's first round: there is nothing to say without it
+    with pytest.raises(DeviceError):
+        course(tmp_path).run()
+
+
+def test_live_streams_that_fail_cost_nothing_else(stage: Stage, tmp_path: Path) -> None:
+    stage.breaks_above = 2
+    run = course(tmp_path, streams="auto", baselines=[])
+    result = measured(run)
+    assert len(result.frames_per_second_of_rounds) == 2
+    assert result.streams is not None
+    assert (result.streams.held, [trial.streams for trial in result.streams.trials]) == (2, [1, 2])
+    assert run.left_out == ["live streams beyond those in the table: the device's memory is full"]
