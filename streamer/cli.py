@@ -12,8 +12,10 @@ from rich.console import Console
 from streamer.benchmark.command import benchmark
 from streamer.cli_models import evaluate, publish, quantise, train
 from streamer.errors import OutputError, StreamerError
-from streamer.options import ConfigOption, DeviceOption, settings_of
+from streamer.options import ConfigOption, DeviceOption, a_number, settings_of
 from streamer.version import __version__
+
+_LONGEST_S = 4_000_000  # 46 days: no system's timers end earlier
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,9 +59,14 @@ def run(
         ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="With --live: repeat the clip until the end.")] = False,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="With --live: end after this time.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=_LONGEST_S, callback=a_number, help="With --live: end after this time.")
+    ] = None,
     patient: Annotated[str, typer.Option(help="Identifier shown in the report.")] = "",
-    output: Annotated[Path | None, typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP; of a live run a new one each time."),
+    ] = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:

@@ -16,10 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.engine import Engine
+from streamer.errors import InputError
 from streamer.records import FrameResult, StudyReport, VideoSummary
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
+from streamer.study import decimals_apart
 
 Item = TypeVar("Item")
 
@@ -40,14 +42,25 @@ def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Sett
         open_source(video).close()  # a wrong path should not wait for the networks
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
-    for warning in engine.backend.warnings:
-        messages.print(Text(f"warning: {warning}", style="yellow"))
+    print_warnings(messages, engine)
     with stop_on_signal() as stop, _Bars(messages) as progress:
-        report = run_study(
-            videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
-        )
+        try:
+            report = run_study(
+                videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
+            )
+        except InputError as error:
+            if not stop:
+                raise
+            messages.print(Text(f"stopped: {error}"))
+            return INTERRUPTED
     print_summary(console, report, output)
     return INTERRUPTED if stop else 0
+
+
+def print_warnings(messages: Console, engine: Engine) -> None:
+    """What a user should know about how the networks run."""
+    for warning in engine.backend.warnings:
+        messages.print(Text(f"warning: {warning}", style="yellow"))
 
 
 def track_frames(frames: Iterable[Item], total: int, description: str) -> Iterator[Item]:
@@ -142,11 +155,10 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
         console.print(table)
     if brief := len(report.tracks) - len(qualifying):
         console.print(f"{brief} brief finding{'' if brief == 1 else 's'} did not last long enough to count")
-    probability = (
-        ""
-        if report.patient_malignancy is None
-        else f" (maximum {report.patient_malignancy:.2f}, threshold {report.threshold:.2f})"
-    )
+    probability = ""
+    if report.patient_malignancy is not None:
+        decimals = decimals_apart(report.patient_malignancy, report.threshold, least=2)
+        probability = f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {report.threshold:.{decimals}f})"
     frames = sum(video.frames for video in report.videos)
     partial = "" if report.complete else ", [yellow]incomplete[/]"
     console.print(f"patient: [bold]{report.decision}[/]{probability}{partial}; research use only", highlight=False)

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from statistics import median
 
@@ -14,10 +15,11 @@ from rich import progress as bars
 from rich.console import Console
 from rich.text import Text
 
-from streamer.console import print_summary, stop_on_signal
+from streamer.console import print_summary, print_warnings, stop_on_signal
 from streamer.engine import Engine
+from streamer.outputs.folder import REPORT_JSON
 from streamer.records import FrameResult, VideoSummary
-from streamer.run import Progress, refuse_other_patient, refuse_result, run_live
+from streamer.run import Progress, refuse_result, run_live
 from streamer.settings import Settings
 from streamer.sources import Source, open_live
 from streamer.sources.base import result_name
@@ -34,7 +36,8 @@ def analyse_live(
 
     Args:
         uri: as for `open_live`.
-        output: folder of the results; below `results` by the source's name if None.
+        output: folder of the results; if None below `results` by the source's name, a new one each time: what a camera
+            shows does not come again.
         settings: how.
         patient: identifier shown in the report.
         loop: repeat a recording.
@@ -49,12 +52,11 @@ def analyse_live(
     console, messages = Console(), Console(stderr=True)
     with open_live(uri, loop=loop) as probe:  # a wrong address should not wait for the networks
         name = probe.name if "://" in probe.name else result_name(Path(uri))
-        folder = output or Path("results") / _folder_name(name)
+        folder = output or _unused(Path("results") / _folder_name(name))
     refuse_result(Path(uri), folder)
-    if output is None:
-        refuse_other_patient(folder, patient)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
+    print_warnings(messages, engine)
     line = _StatusLine(messages)
     with (
         open_live(uri, loop=loop, on_event=line.event) as source,
@@ -134,6 +136,12 @@ class _StatusLine(Progress):
 
     def _warn(self, message: str) -> None:
         self._console.print(Text(f"warning: {message}", style="yellow"))
+
+
+def _unused(folder: Path) -> Path:
+    """That folder, or one numbered on, in which there are no results."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(free for free in chain([folder], numbered) if not (free / REPORT_JSON).exists())
 
 
 def _folder_name(name: str) -> str:

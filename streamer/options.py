@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,17 @@ ConfigOption = Annotated[
 DeviceOption = Annotated[
     Device | None, typer.Option("--device", help="Where to run; default: the configuration's, else auto.")
 ]
+
+
+def a_number(value: float | None) -> float | None:
+    """A callback for options: "nan" is a float below and above no bound.
+
+    Raises:
+        BadParameter: it is that.
+    """
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is not a number")
+    return value
 
 
 def settings_of(config: Path | None, device: Device | None) -> Any:

@@ -48,8 +48,10 @@ def track_colour(track: int) -> Colour:
     return PALETTE[(track - 1) % len(PALETTE)]
 
 
-def percent(probability: float) -> str:
-    """A probability, 0 to 1, as whole percent; never "0 %" or "100 %", which would claim certainty."""
+def percent(probability: float, decimals: int = 0) -> str:
+    """A probability, 0 to 1, in percent; never "0 %" or "100 %", which would claim certainty."""
+    if decimals:
+        return f"{100 * probability:.{decimals}f} %"
     whole = round(100 * probability)
     if whole < 1:
         return "<1 %"

@@ -75,4 +75,4 @@ def follow(findings: Iterator[FrameFindings], source: Source, study: Study) -> I
             timing_ms={"decode": frame.decode_ms, **found.timing_ms, "track": (ended - started) * 1000},
             latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
         )
-    study.end_video(source.name, frames, cuts=tracker.cuts)
+    study.end_video(source.name, frames, cuts=tracker.cuts, whole=source.complete and not source.live)

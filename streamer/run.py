@@ -70,7 +70,8 @@ def run_study(
         should_stop: asked after each frame; once True, what was done so far is written as a partial result.
 
     Raises:
-        InputError: a clip cannot be read (all are opened before the first is analysed).
+        InputError: a clip cannot be read (all are opened before the first is analysed; of one that is gone when its
+            turn comes, the results of those before it are written first), or not one frame was analysed.
         OutputError: the results cannot be written.
     """
     clips = name_clips(videos)
@@ -78,13 +79,24 @@ def run_study(
         refuse_result(clip.path, output)
         open_source(clip.path, name=clip.name).close()
     run = _Run(output, engine, patient, progress or Progress(), videos=len(clips))
+    gone: InputError | None = None
     with run.writer:
         for clip in clips:
             if should_stop():
                 break
-            with open_source(clip.path, name=clip.name) as source:
+            try:
+                opened = open_source(clip.path, name=clip.name)
+            except InputError as error:
+                gone = error
+                break
+            with opened as source:
                 run.add(source, should_stop)
-        return run.finish(complete=len(run.summaries) == len(clips))
+        if gone is not None and not run.frames:
+            raise gone
+        report = run.finish(not_analysed=[clip.name for clip in clips[len(run.summaries) :]])
+    if gone is not None:
+        raise InputError(f"{gone}; {output} holds what was analysed before") from gone
+    return report
 
 
 def run_live(
@@ -103,13 +115,13 @@ def run_live(
         progress: told about each frame.
 
     Raises:
-        InputError: the source cannot be read any more.
+        InputError: the source cannot be read any more, or not one frame came.
         OutputError: the results cannot be written.
     """
     run = _Run(output, engine, patient, progress or Progress(), videos=1)
     with source, run.writer:
         run.add(source, lambda: False)
-        return run.finish(complete=True)
+        return run.finish()
 
 
 def refuse_result(path: Path, output: Path) -> None:
@@ -171,8 +183,19 @@ class _Run:
         self._progress.end_video(summary)
         self.summaries.append(summary)
 
-    def finish(self, *, complete: bool) -> StudyReport:
-        """Write the report; the last call."""
+    @property
+    def frames(self) -> int:
+        """How many were analysed, of all clips."""
+        return sum(video.frames for video in self.summaries)
+
+    def finish(self, not_analysed: Sequence[str] = ()) -> StudyReport:
+        """Write the report, which names the clips whose turn never came; the last call.
+
+        Raises:
+            InputError: there is nothing to report.
+        """
+        if not self.frames:
+            raise InputError("not one frame was analysed: nothing is written, and earlier results are kept")
         elapsed_s = time.perf_counter() - self._started
         malignancy = self._study.patient_malignancy()
         report = StudyReport(
@@ -186,10 +209,10 @@ class _Run:
             settings=self._engine.settings.model_dump(mode="json"),
             device=self._engine.backend.device,
             precision=self._engine.backend.precision,
-            warnings=self._engine.backend.warnings,
+            warnings=(*self._engine.backend.warnings, *(f"{name} was not analysed" for name in not_analysed)),
             timing=self._clock.summary(),
-            frames_per_second=sum(video.frames for video in self.summaries) / elapsed_s,
-            complete=complete and all(video.complete for video in self.summaries),
+            frames_per_second=self.frames / elapsed_s,
+            complete=not not_analysed and all(video.complete for video in self.summaries),
         )
         self.writer.write_report(report)
         return report

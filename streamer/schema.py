@@ -148,7 +148,7 @@ class Report(_Model):
     models: list[ModelEntry]
     device: str
     precision: str
-    warnings: Annotated[list[str], Field(description="what to know about how the networks ran")] = []
+    warnings: Annotated[list[str], Field(description="how the networks ran, and clips that were not analysed")] = []
     timing: TimingEntry
     settings: dict[str, Any]
 

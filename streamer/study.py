@@ -51,15 +51,17 @@ class Study:
                 self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
         return self._patient
 
-    def end_video(self, name: str, frames: int, *, cuts: int = 0) -> None:
+    def end_video(self, name: str, frames: int, *, cuts: int = 0, whole: bool = True) -> None:
         """Close a clip that turned out to have this many frames: an announced number may be a guess.
 
         Args:
             name: the clip.
             frames: how many there were.
             cuts: how often the picture was another from one to the next.
+            whole: whether that was all of it. What breaks off, or is live, is not short for having been seen briefly.
         """
-        self._require(name, frames)
+        if whole or self._required[name] < self._least:
+            self._require(name, frames)
         if cuts > frames / 2:
             self._unrelated.add(name)
         self._patient = self.patient_malignancy()
@@ -104,6 +106,13 @@ def decide(patient_malignancy: float | None, threshold: float) -> Decision:
         return "no nodule"
     published = round(patient_malignancy, _DECIMALS), round(threshold, _DECIMALS)  # what a reader can compare
     return "malignant" if published[0] >= published[1] else "benign"
+
+
+def decimals_apart(malignancy: float, threshold: float, *, least: int) -> int:
+    """How many decimals show a probability on its side of the threshold: from `least` to as many as are published."""
+    published = round(malignancy, _DECIMALS) != round(threshold, _DECIMALS)
+    apart = (count for count in range(least, _DECIMALS) if round(malignancy, count) != round(threshold, count))
+    return next(apart, _DECIMALS if published else least)
 
 
 class _Nodule:

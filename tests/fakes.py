@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import cast
 
@@ -50,7 +51,7 @@ def frame(index: int, *, image: Image | None = None, video: str = "clip.mp4") ->
 class FakeSource:
     """A source of `count` even pictures. Counts what was read; can fail after a number of frames."""
 
-    width, height, fps, live = 64, 48, 25.0, False
+    width, height, fps, live, pixel_aspect = 64, 48, 25.0, False, Fraction(1)
 
     def __init__(self, count: int, *, name: str = "clip.mp4", fails_after: int | None = None) -> None:
         self.name, self.expected_frames = name, count

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import Self, cast
 
 from streamer.engine import FrameFindings
@@ -30,7 +31,7 @@ def until(condition: Callable[[], bool]) -> bool:
 class PushedSource:
     """A live source that gives what is pushed into it, with 25 frames to the second."""
 
-    width, height, fps, live = 64, 48, 25.0, True
+    width, height, fps, live, pixel_aspect = 64, 48, 25.0, True, Fraction(1)
     expected_frames: int | None = None
     warnings: tuple[str, ...] = ()
     duration_s = 0.0

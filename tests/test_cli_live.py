@@ -66,3 +66,28 @@ def test_a_clip_is_never_replaced_by_its_own_result(
     assert cli("run", "--live", "--source", "overlay.mp4", "--output", ".") == 2
     assert "would be replaced" in capsys.readouterr().err
     assert (tmp_path / "overlay.mp4").read_bytes() == before
+
+
+def test_each_run_has_a_folder_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    clip_in(tmp_path, "clip.mp4")
+    for name in ("clip", "clip-2", "clip-3"):
+        assert cli("run", "--live", "--source", "clip.mp4") == 0
+        assert (tmp_path / "results" / name / "report.json").exists()
+    assert len(list((tmp_path / "results").iterdir())) == 3
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e10", "0"])
+def test_a_time_that_is_none(cli: Cli, seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("run", "--live", "--source", "absent.mp4", "--seconds", seconds) == 2
+    assert "--seconds" in capsys.readouterr().err
+
+
+def test_what_the_backend_has_to_say(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = FakeEngine(delay_s=0.0)
+    engine.backend.warnings = ("fp32 runs instead of int8",)
+    monkeypatch.setattr(streamer.live_console, "Engine", lambda _: engine.as_engine())
+    clip_in(tmp_path, "clip.mp4")
+    assert cli("run", "--live", "--source", "clip.mp4") == 0
+    assert "warning: fp32 runs instead of int8" in capsys.readouterr().err

@@ -131,12 +131,32 @@ def test_stopped_between_clips(clip: Path, tmp_path: Path) -> None:
     study = run([clip, clip], tmp_path, stop_after=FRAMES + 1)
     assert [video.complete for video in study.videos] == [True]
     assert not study.complete
+    assert study.warnings == ("clip.mp4 (2) was not analysed",)
 
 
 def test_stopped_before_the_first_frame(clip: Path, tmp_path: Path) -> None:
-    study = run([clip], tmp_path, stop_after=0)
-    assert (study.videos, study.complete, study.decision) == ((), False, "no nodule")
-    assert not read_report(tmp_path / "report.json").complete
+    run([clip], tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for folder in (tmp_path / "out", tmp_path / "new"):
+        with pytest.raises(InputError, match="not one frame was analysed: nothing is written, and earlier results"):
+            run([clip], folder, stop_after=0)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_clip_that_is_gone_when_its_turn_comes(clip: Path, tmp_path: Path) -> None:
+    second = write_clip(tmp_path / "b.mp4", codec="libx264", frames=6)
+
+    class Unplugs(Progress):
+        def end_video(self, summary: VideoSummary) -> None:
+            second.unlink()
+
+    with pytest.raises(InputError, match=r"no file or folder b.mp4; .*out holds what was analysed before"):
+        run([clip, second, clip], tmp_path / "out", progress=Unplugs())
+    report = read_report(tmp_path / "out" / "report.json")
+    assert ([video.name for video in report.videos], report.complete) == (["clip.mp4"], False)
+    assert report.warnings == ["b.mp4 was not analysed", "clip.mp4 (2) was not analysed"]
+    assert "b.mp4 was not analysed" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_clip_that_breaks_off(clip: Path, tmp_path: Path) -> None:
@@ -202,6 +222,24 @@ def test_stills_that_do_not_follow_one_another_are_no_clip(tmp_path: Path, capsy
     assert report.decision == "no nodule"
     print_summary(Console(), report, tmp_path / "out")
     assert "6 brief findings did not last long enough to count" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("malignancy", "said", "page"),
+    [
+        (0.2, "0.20, threshold 0.50", "20.0"),
+        (0.4996, "0.4996, threshold 0.5000", "49.96"),
+        (0.5, "0.50, threshold 0.50", "50.0"),
+    ],
+)
+def test_a_value_next_to_the_threshold_is_seen_on_its_side(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], malignancy: float, said: str, page: str
+) -> None:
+    report = run([clip], tmp_path, findings=lambda _: (finding(malignancy=malignancy),))
+    assert report.threshold == 0.5
+    print_summary(Console(width=200), report, tmp_path)
+    assert f"(maximum {said})" in capsys.readouterr().out
+    assert f"maximum of {page}&nbsp;%" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

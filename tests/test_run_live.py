@@ -12,6 +12,7 @@ import pytest
 
 from streamer.errors import InputError
 from streamer.outputs.folder import REPORT_JSON
+from streamer.records import StudyReport
 from streamer.run import run_live
 from streamer.schema import json_schemas, read_frames, read_report
 from streamer.sources import live, open_live
@@ -54,6 +55,43 @@ def test_results_of_a_live_run(tmp_path: Path) -> None:
     assert report.nodules[0].key_frame == 14
     assert "3 frames, overtaken by newer ones" in (tmp_path / "report.html").read_text()
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_live_picture_that_was_seen_briefly_is_no_short_clip(tmp_path: Path) -> None:
+    source, engine = PushedSource("probe"), GatedEngine(lambda _: (finding(malignancy=0.9),))
+    studies: deque[StudyReport] = deque()
+    run = threading.Thread(
+        target=lambda: studies.append(run_live(source.as_source(), tmp_path, engine=engine.as_engine()))
+    )
+    run.start()
+    for index in range(3):
+        source.push()
+        assert until(partial(engine.has_been_called, index + 1))
+    source.close()
+    run.join()
+    assert (studies[0].decision, studies[0].tracks[0].supporting_frames) == ("no nodule", 3)
+
+
+def test_where_nothing_came_earlier_results_are_kept(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=8)
+    engine = FakeEngine(delay_s=0.0).as_engine()
+    run_live(open_live(clip), tmp_path / "out", engine=engine)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    source = open_live(clip, loop=True)
+    source.close()
+    with pytest.raises(InputError, match="not one frame was analysed"):
+        run_live(source, tmp_path / "out", engine=engine)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_repeated_recording_that_is_gone_ends_the_run_and_says_so(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=5)
+    source = open_live(clip, loop=True)
+    clip.unlink()
+    study = run_live(source, tmp_path / "out", engine=FakeEngine(delay_s=0.0).as_engine())
+    assert not study.complete
+    assert "it could not be repeated: there is no file or folder clip.mp4" in study.videos[0].warnings
+    assert (tmp_path / "out" / REPORT_JSON).exists()
 
 
 def test_a_recording_played_to_its_end(tmp_path: Path) -> None:

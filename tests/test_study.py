@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamer.records import Finding, Nodule
 from streamer.settings import Settings, StudySettings
-from streamer.study import Study, decide
+from streamer.study import Study, decide, decimals_apart
 from tests.fakes import finding, frame
 
 
@@ -100,6 +100,19 @@ def test_a_wrong_announcement_is_mended_at_the_end(announced: int | None, length
     assert watch(seen, (2, [0.1]), video="b.mp4") == [final]
 
 
+@pytest.mark.parametrize(
+    ("announced", "whole", "final"),
+    [(None, False, None), (100, False, None), (2, False, 0.9), (None, True, 0.9), (100, True, 0.9)],
+)
+def test_what_breaks_off_or_is_live_is_not_short(announced: int | None, whole: bool, final: float | None) -> None:
+    seen = study(least=5)
+    seen.start_video("a.mp4", announced)
+    for index in range(2):
+        seen.add(frame(index, video="a.mp4"), [nodule(1, 0.9)])
+    seen.end_video("a.mp4", 2, whole=whole)
+    assert seen.patient_malignancy() == final
+
+
 def test_a_clip_longer_than_announced_needs_more_support_at_once() -> None:
     """A run that is stopped never comes to the clip's end."""
     seen = study(least=5)
@@ -139,3 +152,11 @@ def test_a_probability_of_zero_is_not_no_nodule() -> None:
 )
 def test_decision_at_the_threshold(malignancy: float, decision: str) -> None:
     assert decide(malignancy, 0.5) == decision
+
+
+@pytest.mark.parametrize(
+    ("malignancy", "threshold", "decimals"),
+    [(0.3, 0.3413, 2), (0.3368, 0.3413, 3), (0.34128, 0.3413, 2), (0.3412, 0.3413, 4), (0.34, 0.34, 2)],
+)
+def test_a_value_next_to_the_threshold_is_shown_on_its_side(malignancy: float, threshold: float, decimals: int) -> None:
+    assert decimals_apart(malignancy, threshold, least=2) == decimals

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
 
@@ -32,6 +33,7 @@ class CameraSource(SelfClosing):
 
     live = True
     expected_frames: int | None = None
+    pixel_aspect = Fraction(1)
     warnings: tuple[str, ...] = ()
     complete = False
 

@@ -196,7 +196,7 @@ class _Watch(Progress):
         self._count_frame()
 
     def end_video(self, summary: VideoSummary) -> None:
-        self._summary.end_video(summary.name, summary.frames)
+        self._summary.end_video(summary.name, summary.frames, whole=summary.complete)
         self._clips[-1] |= {"expected_s": summary.duration_s, "warnings": list(summary.warnings)}
         self._begins_s += summary.duration_s
         self._end_clip()

@@ -8,7 +8,7 @@ from typing import Any
 from streamer.engine import Engine
 from streamer.overlay import clock, percent, track_colour
 from streamer.records import FrameResult, Track
-from streamer.study import Study, decide
+from streamer.study import Study, decide, decimals_apart
 
 _EVERY_S = 0.3  # often enough for a number that is read, and rarely enough to cost nothing
 
@@ -44,9 +44,9 @@ class Summary:
         if time.monotonic() - self._renewed_s > _EVERY_S:
             self._renew()
 
-    def end_video(self, name: str, frames: int) -> None:
-        """A clip ends."""
-        self._study.end_video(name, frames)
+    def end_video(self, name: str, frames: int, *, whole: bool) -> None:
+        """A clip ends; see `Study.end_video`."""
+        self._study.end_video(name, frames, whole=whole)
         self._patient = self._study.patient_malignancy()
         self._renew()
 
@@ -54,16 +54,17 @@ class Summary:
         tracks = self._study.tracks()
         counted = [track for track in tracks if track.qualifies]
         top = max(counted, key=lambda track: track.malignancy_max, default=None)
+        decimals = 0 if self._patient is None else decimals_apart(self._patient, self._threshold, least=2) - 2
         self._version += 1
         self._renewed_s = time.monotonic()
         self.shown = {
             "version": self._version,
             "patient": {
                 "malignancy": self._patient,
-                "text": "\N{EN DASH}" if self._patient is None else percent(self._patient),
+                "text": "\N{EN DASH}" if self._patient is None else percent(self._patient, decimals),
                 "decision": decide(self._patient, self._threshold),
                 "threshold": self._threshold,
-                "threshold_text": percent(self._threshold),
+                "threshold_text": percent(self._threshold, decimals),
                 "nodules": len(counted),
                 "suspicious": sum(self._suspicious(track) for track in counted),
                 "frames": top.supporting_frames if top else 0,

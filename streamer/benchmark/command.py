@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from streamer.options import ConfigOption, DeviceOption, settings_of
+from streamer.options import ConfigOption, DeviceOption, a_number, settings_of
 
 benchmark = typer.Typer(help="Measure what streamer delivers on this machine.")
 
@@ -40,7 +40,9 @@ class NetworksOf(StrEnum):
 def benchmark_engine(
     context: typer.Context,
     video: VideoOption = None,
-    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="Longest time of one pass over the clip.")] = 10,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=3600, callback=a_number, help="Longest time of one pass over the clip.")
+    ] = 10,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds, in each of which all take their turn.")] = 3,
     baseline: Annotated[
         list[Against] | None, typer.Option(help="Compare with this; repeat for more. All: those that can be loaded.")
@@ -87,7 +89,7 @@ def benchmark_engine(
 @benchmark.command("app")
 def benchmark_app(
     video: VideoOption = None,
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Length of what is shown.")] = 10,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, callback=a_number, help="Length of what is shown.")] = 10,
     json_file: JsonOption = None,
     config: ConfigOption = None,
     device: DeviceOption = None,

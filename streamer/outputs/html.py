@@ -17,6 +17,7 @@ from streamer.outputs.heat_pictures import HeatPictures
 from streamer.overlay import clock, track_colour
 from streamer.records import Image
 from streamer.schema import Report
+from streamer.study import decimals_apart
 
 _WIDEST_PICTURE_PX = 1400
 _JPEG_QUALITY = 88  # a picture is then about 100 kB on the page; the PNG beside it has every pixel
@@ -46,6 +47,7 @@ def render_html(
             report=report,
             counted=counted,
             decisive=counted[0] if counted and report.patient_malignancy is not None else None,
+            decimals=_decimals(report),
             brief=len(report.nodules) - len(counted),
             pictures=[
                 (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
@@ -75,9 +77,15 @@ def _environment() -> Environment:
     return environment
 
 
-def _percent(probability: float) -> Markup:
-    """With one decimal, so that a value next to the threshold is seen on its side of it."""
-    return Markup("{:.1f}&nbsp;%").format(100 * probability)
+def _percent(probability: float, decimals: int = 1) -> Markup:
+    return Markup(f"{{:.{decimals}f}}&nbsp;%").format(100 * probability)
+
+
+def _decimals(report: Report) -> int:
+    """Decimals of percent with which the patient's maximum is seen on its side of the threshold."""
+    if report.patient_malignancy is None:
+        return 1
+    return decimals_apart(report.patient_malignancy, report.threshold, least=3) - 2
 
 
 def _css_colour(track: int) -> str:

@@ -1,4 +1,4 @@
-"""The overlay video: H.264 in MP4, with the size, frame count and timing of its source."""
+"""The overlay video: H.264 in MP4, with the size, shape of pixels, frame count and timing of its source."""
 
 from __future__ import annotations
 
@@ -40,12 +40,21 @@ class OverlayVideo:
         size_wh: width and height of the picture in pixels.
         fps: nominal frame rate, for rate control and for the duration of a single frame.
         settings: preset and quality.
+        pixel_aspect: width of a pixel over its height.
 
     Raises:
         OutputError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, *, size_wh: tuple[int, int], fps: float, settings: OverlaySettings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size_wh: tuple[int, int],
+        fps: float,
+        settings: OverlaySettings,
+        pixel_aspect: Fraction = Fraction(1),
+    ) -> None:
         self._path = path
         self._size_wh = size_wh
         self._even_wh = size_wh[0] + size_wh[0] % 2, size_wh[1] + size_wh[1] % 2
@@ -67,6 +76,7 @@ class OverlayVideo:
             self._container = av.open(path, "w", format="mp4", options={"movflags": "+faststart"})
             self._stream = self._container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
             self._set_up(self._stream, settings)
+            self._stream.codec_context.sample_aspect_ratio = pixel_aspect
 
     @property
     def warnings(self) -> tuple[str, ...]:

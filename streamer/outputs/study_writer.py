@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -62,6 +63,10 @@ class Clip(Protocol):
     @property
     def fps(self) -> float:
         """Nominal frame rate."""
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of an upright frame's pixel over its height."""
 
 
 class StudyWriter:
@@ -254,7 +259,13 @@ class _ClipWriter:
                 # The first frame sets the size: a container may announce another.
                 path = self._folder.partial(self.overlay_name)
                 size_wh = image.shape[1], image.shape[0]
-                self._video = OverlayVideo(path, size_wh=size_wh, fps=self.clip.fps, settings=self._settings.overlay)
+                self._video = OverlayVideo(
+                    path,
+                    size_wh=size_wh,
+                    fps=self.clip.fps,
+                    settings=self._settings.overlay,
+                    pixel_aspect=self.clip.pixel_aspect,
+                )
             self._video.add(image, result.frame.time_s)
             encoded = perf_counter()
             with output_errors(self._folder.partial(FRAMES)):

@@ -30,7 +30,7 @@ class Address:
     """Something that FFmpeg opens.
 
     Attributes:
-        location: URL or device as the user gave it; it may hold a password, and is shown nowhere.
+        location: URL or device, as FFmpeg opens it; it may hold a password, and is shown nowhere.
         name: what may be shown: without user, password and query.
         format: FFmpeg's name of a kind of device; None where the content tells.
         options: of the container.
@@ -56,7 +56,9 @@ def url_address(url: str) -> Address:
     if parts.scheme not in _PROTOCOLS:
         raise InputError(f"{parts.scheme} addresses are not read: use {', '.join(_PROTOCOLS)}, a file or a device")
     if "@" in url and "@" not in parts.netloc:  # a password that holds #, ? or / would be taken for host and port
-        raise InputError("the address is not clear: write #, ? and / in a password as %23, %3F and %2F, @ as %40")
+        raise InputError(
+            "the address is not clear: write #, ? and / in a password as %23, %3F and %2F, and any @ as %40"
+        )
     shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     if _HARMLESS_PATH.fullmatch(parts.path):  # some cameras take the password there, as "user=..&password=.."
         shown += parts.path
@@ -66,7 +68,8 @@ def url_address(url: str) -> Address:
         options["rtsp_transport"] = "tcp"  # lost datagrams damage pictures
     if parts.scheme == "udp":
         options["overrun_nonfatal"] = "1"
-    return Address(url, "".join(letter if letter.isprintable() else "?" for letter in shown), options=options)
+    location = parts.scheme + url[len(parts.scheme) :]  # in lower case: FFmpeg knows no "RTSP"
+    return Address(location, "".join(letter if letter.isprintable() else "?" for letter in shown), options=options)
 
 
 def device_address(path: str, name: str) -> Address:

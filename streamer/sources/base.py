@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -42,6 +43,11 @@ class Source(Protocol):
     @property
     def height(self) -> int:
         """Height of the first upright frame in pixels."""
+        ...
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of an upright frame's pixel over its height; 1 where nobody says otherwise."""
         ...
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -78,6 +79,12 @@ def nominal_fps(stream: VideoStream) -> float | None:
         if rate is not None and _PLAUSIBLE_FPS[0] <= rate <= _PLAUSIBLE_FPS[1]:
             return float(rate)
     return None
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a stored pixel over its height; 1 where the container states nothing."""
+    aspect = stream.sample_aspect_ratio
+    return aspect if aspect is not None and aspect > 0 else Fraction(1)
 
 
 def check_frame_size(width: int, height: int, name: str) -> None:

@@ -13,7 +13,14 @@ from streamer.errors import InputError
 from streamer.records import Frame
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.clock import Clock
-from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps, open_container
+from streamer.sources.container import (
+    FALLBACK_FPS,
+    LIBRARY_ERRORS,
+    main_video,
+    nominal_fps,
+    open_container,
+    pixel_aspect,
+)
 from streamer.sources.pixels import Converter
 from streamer.sources.recording import Recording
 from streamer.sources.truncation import cut_short, indexed_frames
@@ -43,10 +50,15 @@ class VideoFile(Recording):
             self._stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             self.fps = self._nominal_fps()
             self.expected_frames = self._announced_frames()
+            # AVI has no times of display. Those that FFmpeg makes up for reordered H.264 are out of order, and a frame
+            # late after the first.
+            self._decoding_times = (self._container.format.name, self._stream.codec_context.name) == ("avi", "h264")
             self._clock = Clock(fps=self.fps)
             self._note_aspect()
             if not self._begin(self._generate()):
                 raise InputError(f"{name} has no frame that can be decoded")
+            aspect, stored_wh = pixel_aspect(self._stream), (self._stream.width, self._stream.height)
+            self.pixel_aspect = aspect if (self.width, self.height) == stored_wh else 1 / aspect  # turned by 90 degrees
         except LIBRARY_ERRORS as error:
             self.close()
             raise InputError(f"{name} cannot be decoded ({type(error).__name__})") from error
@@ -61,6 +73,7 @@ class VideoFile(Recording):
 
     def _generate(self) -> Generator[Frame]:
         time_base = self._stream.time_base or Fraction(1, 90_000)
+        ticks_before: int | None = None
         start = perf_counter()
         for picture in self._pictures():
             try:
@@ -70,10 +83,11 @@ class VideoFile(Recording):
                 continue
             index = self._delivered
             self._note_size(image, index)
-            time_s = self._clock.stamp(
-                None if picture.pts is None else picture.pts * time_base,
-                picture.duration * time_base,
-            )
+            ticks = picture.pts
+            if self._decoding_times:  # the last pictures come when there are no more
+                ticks = picture.dts if ticks_before is None or picture.dts is not None else ticks_before + 1
+                ticks_before = ticks
+            time_s = self._clock.stamp(None if ticks is None else ticks * time_base, picture.duration * time_base)
             self.duration_s = self._clock.end_s
             self._delivered += 1
             decode_ms = (perf_counter() - start) * 1e3
@@ -129,8 +143,8 @@ class VideoFile(Recording):
         return rate or FALLBACK_FPS
 
     def _note_aspect(self) -> None:
-        aspect = self._stream.sample_aspect_ratio
-        if aspect is not None and aspect > 0 and aspect != 1:
+        aspect = pixel_aspect(self._stream)
+        if aspect != 1:
             self._warnings.append(f"pixels are not square (aspect {aspect}); shapes are measured in stored pixels")
 
     def _announced_frames(self) -> int | None:

@@ -16,13 +16,15 @@ from streamer.sources.address import Address
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.clock import Clock
 from streamer.sources.closing import OpenedLive, SelfClosing
-from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps
+from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps, pixel_aspect
 from streamer.sources.pixels import Converter
 
 _OPEN_S = 10.0
 _READ_S = 5.0
 """Silence after which a connection counts as lost. A camera sends many packets a second, whatever it sees."""
 _BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+_LOW_DELAY = ("h264", "hevc")
+"""Decoders that may be told to hold nothing back; those of MPEG-2 and MPEG-4 then give pictures out of order."""
 _REORDERED = 64
 """Packets whose arrival is remembered: more than a decoder holds back (16 in H.264 and HEVC)."""
 
@@ -54,7 +56,9 @@ class LiveStream(OpenedLive["_Connection"]):
         self.fps, (self.width, self.height) = first.fps, first.size_wh
         super().__init__(first)
         self.duration_s = 0.0
-        self._arrived = self._losses = 0
+        self.pixel_aspect = first.pixel_aspect
+        self._arrived = self._losses = self._repaired = 0
+        self._untimed = False
         self._lost_s = 0.0
 
     @property
@@ -64,11 +68,16 @@ class LiveStream(OpenedLive["_Connection"]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One line if the connection was ever lost."""
-        if not self._losses:
-            return ()
-        times = "once" if self._losses == 1 else f"{self._losses} times"
-        return (f"the connection was lost {times}, for {self._lost_s:.1f} s in all",)
+        """What a reader should know, one line each."""
+        said = []
+        if self._losses:
+            times = "once" if self._losses == 1 else f"{self._losses} times"
+            said.append(f"the connection was lost {times}, for {self._lost_s:.1f} s in all")
+        if self._untimed:
+            said.append("the pictures carry no times: each has the time at which it came")
+        if self._repaired:
+            said.append(f"{self._repaired} timestamps missing or out of order; {self.fps:.4g} frames a second assumed")
+        return tuple(said)
 
     def frames(self) -> Iterator[Frame]:
         """Frames as they arrive, until the source is closed.
@@ -88,9 +97,13 @@ class LiveStream(OpenedLive["_Connection"]):
                     if silent_since_s is not None:
                         self._returned(perf_counter() - silent_since_s)
                         silent_since_s, delays_s = None, _delays_s()
+                    if not self._arrived:
+                        self.height, self.width = frame.image.shape[:2]  # upright, as few senders announce it
                     self._arrived = frame.index + 1
                     self.duration_s = frame.time_s + 1 / self.fps
                     yield frame
+            self._repaired += connection.repaired
+            self._untimed |= connection.untimed
             if self._closed.is_set():
                 break
             if silent_since_s is None:
@@ -119,11 +132,16 @@ class _Connection(SelfClosing):
 
     Attributes:
         fps, size_wh: nominal rate in frames per second, and size of the picture in pixels.
+        pixel_aspect: width of a pixel over its height.
         ended_by: why it was lost, once `frames` has ended.
+        untimed: whether pictures carry no times and have that of their arrival.
+        repaired: timestamps replaced so far.
     """
 
     def __init__(self, address: Address) -> None:
         self.ended_by = ""
+        self.untimed = False
+        self.repaired = 0
         self._converter = Converter()
         self._container = av.open(
             address.location,
@@ -138,10 +156,12 @@ class _Connection(SelfClosing):
             self._stream = main_video(self._container, address.name)
             context = self._stream.codec_context
             context.thread_count = 1  # frame threads hold pictures back
-            context.flags |= Flags.low_delay
+            if context.name in _LOW_DELAY:
+                context.flags |= Flags.low_delay
             context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             self.fps = nominal_fps(self._stream) or FALLBACK_FPS
             self.size_wh = self._stream.width, self._stream.height
+            self.pixel_aspect = pixel_aspect(self._stream)
         except BaseException:
             self._container.close()
             raise
@@ -151,6 +171,7 @@ class _Connection(SelfClosing):
         time_base = self._stream.time_base or Fraction(1, 90_000)
         clock = Clock(fps=self.fps)
         arrivals_s: dict[int | None, float] = {}
+        first = True
         for packet in self._packets():
             arrived_s = arrivals_s[packet.pts] = perf_counter()
             if len(arrivals_s) > _REORDERED:
@@ -160,11 +181,17 @@ class _Connection(SelfClosing):
                     if picture.is_corrupt:
                         continue
                     image = self._converter.rgb(picture)
+                    if first:  # as a camera that sends JPEG after JPEG, or H.264 and nothing else
+                        self.untimed, first = picture.pts is None, False
                     timestamp = None if picture.pts is None else picture.pts * time_base
+                    if self.untimed:
+                        timestamp = Fraction(arrived_s)
+                    time_s = clock.stamp(timestamp, picture.duration * time_base)
+                    self.repaired = 0 if self.untimed else clock.repaired
                     yield Frame(
                         image=image,
                         index=index,
-                        time_s=offset_s + clock.stamp(timestamp, picture.duration * time_base),
+                        time_s=offset_s + time_s,
                         video=name,
                         decode_ms=(perf_counter() - arrived_s) * 1000,
                         arrived_s=arrivals_s.get(picture.pts, arrived_s),

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
 
+from streamer.errors import InputError
 from streamer.records import Frame
 from streamer.sources.base import Source
 from streamer.sources.closing import OpenedLive
@@ -30,6 +31,7 @@ class PacedRecording(OpenedLive[Source]):
         self._open, self._loop = open_recording, loop
         first = open_recording()
         self.name, self.fps, self.width, self.height = first.name, first.fps, first.width, first.height
+        self.pixel_aspect = first.pixel_aspect
         super().__init__(first)
         self.complete = False
         self.duration_s = 0.0
@@ -62,4 +64,8 @@ class PacedRecording(OpenedLive[Source]):
             if self._closed.is_set() or not self._loop:
                 return
             offset_s = self.duration_s
-            recording = self._open()
+            try:
+                recording = self._open()
+            except InputError as error:
+                self.warnings, self.complete = (*self.warnings, f"it could not be repeated: {error}"), False
+                return

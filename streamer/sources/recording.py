@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from itertools import chain
 
 from streamer.records import Frame, Image
@@ -16,6 +17,7 @@ class Recording(SelfClosing):
         live: False: its frames wait.
         name: display name.
         width, height: size of the first upright frame in pixels.
+        pixel_aspect: width of an upright frame's pixel over its height.
         fps: nominal frame rate in frames per second.
         expected_frames: announced number of frames, may be a guess; None if unknown.
         complete: True once every frame has been delivered whole.
@@ -29,17 +31,23 @@ class Recording(SelfClosing):
     def __init__(self, name: str) -> None:
         self.name = name
         self.width = self.height = 0
+        self.pixel_aspect = Fraction(1)
         self.complete = False
         self.duration_s = 0.0
         self._warnings: list[str] = []
         self._first: Frame | None = None
         self._rest: Generator[Frame] | None = None
         self._size_wh: tuple[int, int] | None = None
+        self._changes, self._change = 0, ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know, one line each."""
-        return tuple(self._warnings)
+        if not self._changes:
+            return tuple(self._warnings)
+        more = self._changes - 1
+        again = f", and {more} more time{'' if more == 1 else 's'}" if more else ""
+        return (*self._warnings, self._change + again)
 
     def frames(self) -> Iterator[Frame]:
         """Every frame exactly once, in order.
@@ -67,8 +75,9 @@ class Recording(SelfClosing):
         return True
 
     def _note_size(self, image: Image, index: int) -> None:
-        """Warn where the size of frame `index` differs from the one before."""
+        """Take note of a change of size at frame `index`, and warn of it: of all in one line."""
         height, width = image.shape[:2]
         if self._size_wh is not None and self._size_wh != (width, height):
-            self._warnings.append(f"the frame size changes to {width}x{height} at frame {index}")
+            self._changes += 1
+            self._change = self._change or f"the frame size changes to {width}x{height} at frame {index}"
         self._size_wh = width, height

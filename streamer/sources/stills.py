@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from PIL import ImageOps
@@ -32,6 +32,7 @@ FOLDER_FPS = 30.0
 """Rate assumed for a folder of stills, which carries no times (the usual rate of an ultrasound export)."""
 
 HEAD_BYTES = 16
+_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # TIFF 6.0, section 8
 _READERS: tuple[tuple[re.Pattern[bytes], type[ImageFile]], ...] = (
     (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
@@ -61,7 +62,7 @@ class Stills(Recording):
         super().__init__(name)
         self.fps = fps
         self.expected_frames = len(paths)
-        self._paths = paths
+        self._paths, self._dark = paths, ""
         if not self._begin(self._generate()):
             reason = self._warnings[0] if len(paths) == 1 else f"{name}: none of its {len(paths)} stills can be read"
             raise InputError(reason)
@@ -89,12 +90,15 @@ class Stills(Recording):
         start = perf_counter()
         for position, path in enumerate(self._paths):
             try:
-                image, pictures = read_still(path)
+                image, pictures, dark = read_still(path)
             except InputError as error:
                 self._warnings.append(str(error))
                 continue
             if pictures > 1:
                 self._warnings.append(f"{display_name(path)} holds {pictures} pictures; only the first is read")
+            if dark and not self._dark:
+                self._dark = f"{display_name(path)} uses few of its 16 bits, and is nearly black; export it with 8 bits"
+                self._warnings.append(self._dark)
             self._note_size(image, index)
             self.duration_s = (position + 1) / self.fps
             decode_ms = (perf_counter() - start) * 1e3
@@ -104,8 +108,22 @@ class Stills(Recording):
         self.complete = index == len(self._paths)
 
 
-def read_still(path: Path) -> tuple[Image, int]:
-    """Read a still as upright RGB, shape (height, width, 3), and say how many pictures its file holds.
+class Still(NamedTuple):
+    """A still that was read.
+
+    Attributes:
+        image: upright RGB, shape (height, width, 3).
+        pictures: how many its file holds.
+        dark: whether its values have 16 bits and do not reach a sixteenth of their range.
+    """
+
+    image: Image
+    pictures: int
+    dark: bool
+
+
+def read_still(path: Path) -> Still:
+    """Read a still.
 
     EXIF orientation is applied, transparency falls on black, 16-bit values keep their upper 8 bits.
 
@@ -121,7 +139,8 @@ def read_still(path: Path) -> tuple[Image, int]:
             file.seek(0)
             with warnings.catch_warnings(action="ignore"), reader(file) as picture:  # remarks on odd tags
                 check_frame_size(*picture.size, shown)
-                return _rgb(picture, shown), getattr(picture, "n_frames", 1)
+                image, dark = _rgb(picture, shown)
+                return Still(image, getattr(picture, "n_frames", 1), dark)
     except InputError:
         raise
     except OSError as error:
@@ -130,8 +149,8 @@ def read_still(path: Path) -> tuple[Image, int]:
         raise InputError(f"{shown} is a damaged still or of an unknown kind") from error
 
 
-def _rgb(picture: ImageFile, shown: str) -> Image:
-    """Upright RGB of an opened still.
+def _rgb(picture: ImageFile, shown: str) -> tuple[Image, bool]:
+    """Upright RGB of an opened still, and whether it is dark for want of bits.
 
     Raises:
         InputError: floating-point pixels.
@@ -140,11 +159,14 @@ def _rgb(picture: ImageFile, shown: str) -> Image:
     if upright.mode == "F":
         raise InputError(f"{shown} has floating-point pixels, which are not read; convert it to 8 or 16 bits")
     if upright.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
-        grey = (np.clip(np.asarray(upright), 0, 0xFFFF) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        values = np.clip(np.asarray(upright), 0, 0xFFFF)
+        if isinstance(picture, TiffImageFile) and picture.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
+            values = 0xFFFF - values  # which Pillow does for 8 bits only
+        grey = (values >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2), bool(values.max() < 0x1000)
     if upright.has_transparency_data:
-        return over_black(np.asarray(upright.convert("RGBA")))
-    return np.asarray(upright.convert("RGB"))
+        return over_black(np.asarray(upright.convert("RGBA"))), False
+    return np.asarray(upright.convert("RGB")), False
 
 
 def _reader(head: bytes) -> type[ImageFile] | None:

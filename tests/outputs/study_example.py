@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class ExampleClip:
     width: int = 96
     height: int = 64
     fps: float = 25.0
+    pixel_aspect: Fraction = Fraction(1)
 
 
 def nodule(track: int = 1, malignancy: float = 0.5, left: int = 20, top: int = 16) -> Nodule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -134,3 +135,13 @@ def test_unwritable_file(tmp_path: Path) -> None:
         encode(tmp_path / "no-such-folder" / "a.mp4.partial", [grey(1)], [0])
     assert "\n" not in str(caught.value)
     assert ".partial" not in str(caught.value)
+
+
+def test_pixels_keep_their_shape(tmp_path: Path) -> None:
+    video = OverlayVideo(
+        tmp_path / "a.mp4", size_wh=(64, 48), fps=25, settings=OverlaySettings(), pixel_aspect=Fraction(16, 11)
+    )
+    video.add(grey(9), 0.0)
+    video.close()
+    with av.open(tmp_path / "a.mp4") as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(16, 11)

@@ -284,3 +284,23 @@ def test_display_name_can_be_given(tmp_path: Path) -> None:
     with open_source(clip, name="left lobe") as source:
         assert source.name == "left lobe"
         assert next(source.frames()).video == "left lobe"
+
+
+@pytest.mark.parametrize(("rotation_deg", "expected"), [(0, Fraction(16, 11)), (90, Fraction(11, 16))])
+def test_shape_of_the_upright_pixels(tmp_path: Path, rotation_deg: int, expected: Fraction) -> None:
+    clip = write_clip(
+        tmp_path / "a.mp4", codec="libx264", frames=3, pixel_aspect=Fraction(16, 11), rotation_deg=rotation_deg
+    )
+    with open_source(clip) as source:
+        assert source.pixel_aspect == expected
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_reordered_pictures_in_avi_are_evenly_spaced(tmp_path: Path, codec: str) -> None:
+    clip = write_clip(tmp_path / "a.avi", codec=codec, frames=30, options={"bf": "2"})
+    with open_source(clip) as source:
+        frames = list(source.frames())
+        assert source.warnings == ()
+        assert source.duration_s == pytest.approx(30 / 25)
+    assert [read_number(frame.image) for frame in frames] == list(range(30))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(30)])

@@ -159,3 +159,29 @@ def test_folder_of_damaged_stills_is_refused(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(InputError, match="a: none of its 2 stills can be read"):
         open_source(folder)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_twelve_bits_in_sixteen_are_pointed_out_once(tmp_path: Path, kind: str) -> None:
+    values = np.linspace(0, 4095, 256 * 4).reshape(4, 256).astype(np.uint16)
+    for number in range(3):
+        _save(tmp_path / f"{number}.{kind}", PillowImage.fromarray(values))
+    with open_source(tmp_path) as source:
+        assert len(list(source.frames())) == 3
+        (warning, _) = source.warnings
+    assert warning == f"0.{kind} uses few of its 16 bits, and is nearly black; export it with 8 bits"
+
+
+def test_sixteen_bits_that_count_from_white(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, 256 * 4).reshape(4, 256).astype(np.uint16)
+    PillowImage.fromarray(values).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    np.testing.assert_array_equal(_only(tmp_path / "a.tif")[..., 0], (65535 - values) >> 8)
+
+
+def test_many_changes_of_size_are_one_warning(tmp_path: Path) -> None:
+    for number in range(9):
+        _save(tmp_path / f"{number}.png", PillowImage.fromarray(numbered_image(number, height=64 + number % 2)))
+    with open_source(tmp_path) as source:
+        list(source.frames())
+        assert len(source.warnings) == 2
+        assert source.warnings[-1] == "the frame size changes to 96x65 at frame 1, and 7 more times"
