@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from fractions import Fraction
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,35 @@ Image = npt.NDArray[np.uint8]
 """RGB image, shape (height, width, 3), values 0 to 255."""
 
 Decision = Literal["benign", "malignant", "no nodule"]
+
+
+class Clip(Protocol):
+    """What is known of a clip before its frames are read; every source is one."""
+
+    @property
+    def name(self) -> str:
+        """Display name: file or folder name unless another was given."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Width of the first upright frame in pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Height of the first upright frame in pixels."""
+        ...
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of an upright frame's pixel over its height; 1 where nobody says otherwise."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Nominal frame rate in frames per second; frames carry their own times."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Self
 
 from streamer.entries import frame_line, report
 from streamer.errors import OutputError
@@ -31,7 +30,7 @@ from streamer.outputs.overlay_video import OverlayVideo
 from streamer.outputs.timeline import read_curves, timeline_svg
 from streamer.outputs.worker import Worker
 from streamer.overlay import OverlayRenderer
-from streamer.records import FrameResult, StudyReport
+from streamer.records import Clip, FrameResult, StudyReport
 from streamer.schema import read_frames
 from streamer.settings import Settings
 
@@ -43,30 +42,6 @@ StageTimer = Callable[[str, float], None]
 
 class DiscardedError(Exception):
     """Raised by a caller inside a `StudyWriter`'s context: nobody wants the results, nothing more is to be written."""
-
-
-class Clip(Protocol):
-    """What is known of a clip before its frames are read; a source fits."""
-
-    @property
-    def name(self) -> str:
-        """Name within the study."""
-
-    @property
-    def width(self) -> int:
-        """Width of the upright frame in pixels."""
-
-    @property
-    def height(self) -> int:
-        """Height of the upright frame in pixels."""
-
-    @property
-    def fps(self) -> float:
-        """Nominal frame rate."""
-
-    @property
-    def pixel_aspect(self) -> Fraction:
-        """Width of an upright frame's pixel over its height."""
 
 
 class StudyWriter:

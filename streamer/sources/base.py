@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from streamer.records import Frame
+from streamer.records import Clip, Frame
 
 MAX_FRAME_PIXELS = 64 * 1024 * 1024
 """Largest frame accepted, in pixels (8192x8192). 8K is half of it; a file that claims more may be a bomb."""
 
 
-class Source(Protocol):
+class Source(Clip, Protocol):
     """A recording or a live picture that gives its frames once, in order. Use it as a context manager, or close it.
 
     `complete`, `warnings` and `duration_s` are final once `frames` is exhausted. One thread at a time may use a source,
@@ -28,31 +27,6 @@ class Source(Protocol):
 
         All that is different for a live source follows from this: see `crew`.
         """
-        ...
-
-    @property
-    def name(self) -> str:
-        """Display name: file or folder name unless another was given."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Width of the first upright frame in pixels."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """Height of the first upright frame in pixels."""
-        ...
-
-    @property
-    def pixel_aspect(self) -> Fraction:
-        """Width of an upright frame's pixel over its height; 1 where nobody says otherwise."""
-        ...
-
-    @property
-    def fps(self) -> float:
-        """Nominal frame rate in frames per second; frames carry their own times."""
         ...
 
     @property
