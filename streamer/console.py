@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.engine import Engine
-from streamer.errors import InputError
+from streamer.errors import NoFrameError
 from streamer.records import FrameResult, StudyReport, VideoSummary
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
@@ -48,10 +48,8 @@ def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Sett
             report = run_study(
                 videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
             )
-        except InputError as error:
-            if not stop:
-                raise
-            messages.print(Text(f"stopped: {error}"))
+        except NoFrameError as error:
+            messages.print(f"stopped: {error}", highlight=False)
             return INTERRUPTED
     print_summary(console, report, output)
     return INTERRUPTED if stop else 0

@@ -13,6 +13,10 @@ class InputError(StreamerError):
     """The clip, still or folder cannot be read: missing, empty, not a video, no frame, audio only, too large."""
 
 
+class NoFrameError(InputError):
+    """A run ended before its first frame, so that there is nothing to report."""
+
+
 class SettingsError(StreamerError):
     """A setting or configuration file is invalid; the message names the setting, the bound and the value."""
 

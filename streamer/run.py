@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from streamer.engine import Engine
-from streamer.errors import InputError, OutputError
+from streamer.errors import InputError, NoFrameError, OutputError
 from streamer.outputs import StudyWriter, is_result
 from streamer.outputs.folder import REPORT_JSON
 from streamer.pipeline import analyse
@@ -71,7 +71,8 @@ def run_study(
 
     Raises:
         InputError: a clip cannot be read (all are opened before the first is analysed; of one that is gone when its
-            turn comes, the results of those before it are written first), or not one frame was analysed.
+            turn comes, the results of those before it are written first).
+        NoFrameError: it was to stop before the first frame; the folder is as it was.
         OutputError: the results cannot be written.
     """
     clips = name_clips(videos)
@@ -115,7 +116,8 @@ def run_live(
         progress: told about each frame.
 
     Raises:
-        InputError: the source cannot be read any more, or not one frame came.
+        InputError: the source cannot be read any more.
+        NoFrameError: not one frame came; the folder is as it was.
         OutputError: the results cannot be written.
     """
     run = _Run(output, engine, patient, progress or Progress(), videos=1)
@@ -192,10 +194,10 @@ class _Run:
         """Write the report, which names the clips whose turn never came; the last call.
 
         Raises:
-            InputError: there is nothing to report.
+            NoFrameError: there is nothing to report.
         """
         if not self.frames:
-            raise InputError("not one frame was analysed: nothing is written, and earlier results are kept")
+            raise NoFrameError("not one frame was analysed: nothing is written, and earlier results are kept")
         elapsed_s = time.perf_counter() - self._started
         malignancy = self._study.patient_malignancy()
         report = StudyReport(

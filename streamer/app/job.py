@@ -15,7 +15,7 @@ from typing import Any, Literal
 from streamer.app.feed import Feed
 from streamer.app.summary import Summary
 from streamer.engine import Engine
-from streamer.errors import StreamerError
+from streamer.errors import NoFrameError, StreamerError
 from streamer.outputs.study_writer import DiscardedError
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -65,7 +65,7 @@ class Job:
             self.feed = Feed(self.folder, keep_frames=self.keeps_frames)
             self._analyse(engine)
             self.state = "stopped" if self._stopped.is_set() else "done"
-        except DiscardedError:
+        except (DiscardedError, NoFrameError):
             self.state = "stopped"
         except StreamerError as error:
             self._fail(" ".join(str(error).split()))

@@ -38,6 +38,15 @@ def test_third_waits_and_leaves_the_queue_when_stopped(jobs: Jobs, engine: HeldE
     assert fourth.state == "done"
 
 
+def test_stopped_when_it_has_begun_but_has_no_frame(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:
+    job = StudyJob("a", jobs.root, [clip])
+    job._stopped.set()  # between the worker's look at it and the first frame
+    job.execute(engine.as_engine())
+    assert (job.state, job.error, job.status()["files"]) == ("stopped", "", [])
+    job.discard()
+    assert not job.folder.exists()
+
+
 def test_session_end_deletes_job_and_uploads_that_nobody_else_has(
     jobs: Jobs, engine: HeldEngine, clip: Path, tmp_path: Path
 ) -> None:
