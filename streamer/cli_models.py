@@ -103,8 +103,9 @@ def evaluate(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
     split: Annotated[
-        SplitName, typer.Option(help="Split of the sources trained on; sources never trained on count whole.")
-    ] = SplitName.val,
+        SplitName | None,
+        typer.Option(help="Split of the sources trained on; default: val. Sources never trained on count whole."),
+    ] = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
     precision: Annotated[
@@ -131,8 +132,10 @@ def evaluate(
         settings = settings.with_runtime(precision=precision.value)
     if update_manifest and config is not None:
         raise DataError("--update-manifest stores figures of the default settings: leave out --config")
+    if folds and split is not None:
+        raise DataError("each fold predicts what it held out: leave out --split")
     published = weights or settings.weights or weights_dir()
-    name = subject.value
+    name, part = subject.value, (split or SplitName.val)
     if folds:
         folder = output or Path("evaluation") / f"{name}-folds"
         command.evaluate_folds(
@@ -142,11 +145,11 @@ def evaluate(
         if update_manifest:
             raise DataError("--update-manifest stores figures of one weights folder: name no runs, or say --folds")
         folder = output or Path("evaluation") / f"{name}-matrix"
-        command.evaluate_matrix(name, runs, data, folder, weights=published, split=split.value, settings=settings)
+        command.evaluate_matrix(name, runs, data, folder, weights=published, split=part.value, settings=settings)
     else:
         folder = output or Path("evaluation") / name
         command.evaluate(
-            name, data, folder, weights=published, split=split.value, settings=settings, update=update_manifest
+            name, data, folder, weights=published, split=part.value, settings=settings, update=update_manifest
         )
 
 

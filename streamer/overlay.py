@@ -50,12 +50,11 @@ def track_colour(track: int) -> Colour:
 
 def percent(probability: float, decimals: int = 0) -> str:
     """A probability, 0 to 1, in percent; never "0 %" or "100 %", which would claim certainty."""
-    if decimals:
-        return f"{100 * probability:.{decimals}f} %"
-    whole = round(100 * probability)
-    if whole < 1:
-        return "<1 %"
-    return ">99 %" if whole > 99 else f"{whole} %"
+    least = 10.0**-decimals
+    shown = round(100 * probability, decimals)
+    if shown < least:
+        return f"<{least:.{decimals}f} %"
+    return f">{100 - least:.{decimals}f} %" if shown > 100 - least else f"{shown:.{decimals}f} %"
 
 
 def clock(time_s: float) -> str:

@@ -34,7 +34,7 @@ def analyse(
     Args:
         source: an open source (its owner closes it; a live one is closed at the end), or the path of a clip, still or
             folder of stills.
-        settings: how; the engine's settings if None.
+        settings: how, where the networks are loaded here; an engine brings its own.
         engine: loaded networks, to be shared by several clips; loaded here if None.
         study: the patient's study that this clip belongs to; a new one if None.
 
@@ -44,9 +44,12 @@ def analyse(
     Raises:
         InputError: the clip cannot be read.
         WeightsError, DeviceError: the networks cannot be loaded.
+        ValueError: both settings and an engine are given.
     """
+    if engine is not None and settings is not None:
+        raise ValueError("an engine has settings of its own: give one of both")
     engine = engine or Engine(settings)
-    study = study or Study(settings or engine.settings)
+    study = study or Study(engine.settings)
     with ExitStack() as stack:
         if isinstance(source, (str, Path)):
             source = stack.enter_context(open_source(source))

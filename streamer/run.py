@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
@@ -30,7 +29,7 @@ UNRELATED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class NamedPath:
     """A clip of the study: where it is and what it is called there."""
 
     path: Path
@@ -55,6 +54,7 @@ def run_study(
     output: Path,
     *,
     engine: Engine,
+    study: Study | None = None,
     patient: str = "",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -65,6 +65,7 @@ def run_study(
         videos: paths of clips, stills or folders of stills, at least one.
         output: folder of the results; made where missing. Results of an earlier run in it are replaced at the end.
         engine: loaded networks.
+        study: counts what is seen, for a caller who looks at it meanwhile; a new one if None.
         patient: identifier shown in the report.
         progress: told about each clip and frame.
         should_stop: asked after each frame; once True, what was done so far is written as a partial result.
@@ -79,7 +80,7 @@ def run_study(
     for clip in clips:
         refuse_result(clip.path, output)
         open_source(clip.path, name=clip.name).close()
-    run = _Run(output, engine, patient, progress or Progress(), videos=len(clips))
+    run = _Run(output, engine, study or Study(engine.settings), patient, progress or Progress(), videos=len(clips))
     gone: InputError | None = None
     with run.writer:
         for clip in clips:
@@ -120,7 +121,7 @@ def run_live(
         NoFrameError: not one frame came; the folder is as it was.
         OutputError: the results cannot be written.
     """
-    run = _Run(output, engine, patient, progress or Progress(), videos=1)
+    run = _Run(output, engine, Study(engine.settings), patient, progress or Progress(), videos=1)
     with source, run.writer:
         run.add(source, lambda: False)
         return run.finish()
@@ -154,13 +155,19 @@ def refuse_other_patient(output: Path, patient: str) -> None:
 class _Run:
     """A study on its way from sources to a folder of results."""
 
-    def __init__(self, output: Path, engine: Engine, patient: str, progress: Progress, *, videos: int) -> None:
+    def __init__(
+        self, output: Path, engine: Engine, study: Study, patient: str, progress: Progress, *, videos: int
+    ) -> None:
         self.summaries: list[VideoSummary] = []
-        self._engine, self._patient, self._progress = engine, patient, progress
-        self._study, self._clock = Study(engine.settings), _LockedClock()
+        self._engine, self._study, self._patient, self._progress = engine, study, patient, progress
+        self._clock = StageClock()
         self._started = time.perf_counter()
         self.writer = StudyWriter(
-            output, engine.settings, videos=videos, on_stage=self._clock.add_stage, heat_maps=engine.heat_maps
+            output,
+            engine.settings,
+            videos=videos,
+            on_stage=lambda stage, value_ms: self._clock.add({stage: value_ms}),
+            heat_maps=engine.heat_maps,
         )
 
     def add(self, source: Source, should_stop: Callable[[], bool]) -> None:
@@ -220,14 +227,14 @@ class _Run:
         return report
 
 
-def name_clips(videos: Sequence[str | Path]) -> list[Clip]:
+def name_clips(videos: Sequence[str | Path]) -> list[NamedPath]:
     """Give each clip the printable name of its file, numbered where several share one."""
-    taken: dict[str, Clip] = {}
+    taken: dict[str, NamedPath] = {}
     for video in map(Path, videos):
         own = display_name(video)
         numbered = (f"{own} ({number})" for number in count(2))
         name = own if own not in taken else next(name for name in numbered if name not in taken)
-        taken[name] = Clip(video, name)
+        taken[name] = NamedPath(video, name)
     return list(taken.values())
 
 
@@ -247,18 +254,3 @@ def _summary(
         warnings=(*source.warnings, *warnings, *((STOPPED,) if stopped else ())),
         live=live.summary(),
     )
-
-
-class _LockedClock(StageClock):
-    """A clock that the writer's thread and the main thread may both tell."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-
-    def add(self, timing_ms: Mapping[str, float]) -> None:
-        with self._lock:
-            super().add(timing_ms)
-
-    def add_stage(self, stage: str, value_ms: float) -> None:
-        self.add({stage: value_ms})

@@ -75,10 +75,11 @@ class StudySettings(_Section):
 
 
 class RuntimeSettings(_Section):
-    """How the networks are run; only `precision` can change a result, by what the weights' manifest says it costs.
+    """How the networks are run; only `precision` can change a result: for int8 the weights' manifest says by how much.
 
     `backend` "auto" takes OpenVINO on the CPU and torch on CUDA. `precision` "auto" takes the int8 versions of the
-    networks on OpenVINO, where the weights have them, the processor is made for them and they compute what they should.
+    networks on OpenVINO, where the weights have them, the processor is made for them and they compute what they should;
+    and half precision on CUDA, whose cost has not been measured yet. "fp32" is the reference everywhere.
     `batch_frames` is the micro-batch in frames, 0 for the backend's own choice; `threads` is the number of CPU threads,
     0 for all cores.
     """

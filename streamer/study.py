@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import count
+from statistics import median
 
 from streamer.records import Decision, Frame, Nodule, Track
 from streamer.settings import Settings
 from streamer.tracking import NoduleTracker
 
 _DECIMALS = 4
-"""Probabilities are counted at the precision at which they are published, so that a median costs no memory."""
+"""Probabilities are counted at the precision at which they are published: so what is kept for a median is bounded."""
 
 
 class Study:
@@ -40,7 +41,11 @@ class Study:
         self._require(name, expected_frames)
 
     def add(self, frame: Frame, nodules: Sequence[Nodule]) -> float | None:
-        """Count one frame's nodules, in frame order within each clip; return the patient's running maximum."""
+        """Count one frame's nodules, in frame order within each clip; return the patient's running maximum, 0 to 1.
+
+        Raises:
+            KeyError: the clip has not been announced.
+        """
         if self._required[frame.video] <= frame.index and self._required[frame.video] < self._least:
             self._require(frame.video, frame.index + 1)  # it is longer than it was announced to be
             self._patient = self.patient_malignancy()
@@ -80,7 +85,7 @@ class Study:
                 last_frame=seen.last_frame,
                 supporting_frames=seen.counts.total(),
                 malignancy_max=seen.key_nodule.malignancy,
-                malignancy_median=_median(seen.counts),
+                malignancy_median=median(seen.counts.elements()),
                 key_frame=seen.key_frame,
                 key_time_s=seen.key_time_s,
                 key_nodule=seen.key_nodule,
@@ -90,8 +95,9 @@ class Study:
         )
 
     def patient_malignancy(self) -> float | None:
-        """Maximum over the nodules that qualify; None if none does."""
-        return max((track.malignancy_max for track in self.tracks() if track.qualifies), default=None)
+        """Maximum over the nodules that qualify, 0 to 1; None if none does."""
+        counted = (seen.key_nodule.malignancy for seen in self._nodules.values() if self._qualifies(seen))
+        return max(counted, default=None)
 
     def _require(self, name: str, frames: int | None) -> None:
         self._required[name] = min(self._least, frames) if frames else self._least
@@ -130,16 +136,3 @@ class _Nodule:
         self.counts[round(nodule.malignancy, _DECIMALS)] += 1
         if nodule.malignancy > self.key_nodule.malignancy:
             self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule
-
-
-def _median(counts: Counter[float]) -> float:
-    """Median of counted values, the mean of the two middle ones for an even count."""
-    values = sorted(counts)
-    low, high = (counts.total() - 1) // 2, counts.total() // 2
-    middle: list[float] = []
-    passed = 0
-    for value in values:
-        passed += counts[value]
-        while len(middle) < 2 and passed > (low, high)[len(middle)]:
-            middle.append(value)
-    return sum(middle) / 2

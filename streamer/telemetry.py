@@ -16,34 +16,37 @@ _DECADES = 11
 
 
 class StageClock:
-    """Collects times by stage and gives percentiles."""
+    """Collects times by stage, from any thread, and gives percentiles."""
 
     def __init__(self) -> None:
         """Start empty."""
+        self._lock = threading.Lock()
         self._counts: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
         self._longest: dict[str, float] = {}
 
     def add(self, timing_ms: Mapping[str, float]) -> None:
         """Count one frame's time in each stage, in milliseconds."""
-        for stage, value in timing_ms.items():
-            if stage not in self._counts:
-                self._counts[stage] = np.zeros(_PER_DECADE * _DECADES, np.int64)
-                self._longest[stage] = 0.0
-            position = int(np.log10(max(value, _LOWEST_MS) / _LOWEST_MS) * _PER_DECADE)
-            self._counts[stage][min(position, _PER_DECADE * _DECADES - 1)] += 1
-            self._longest[stage] = max(self._longest[stage], value)
+        with self._lock:
+            for stage, value in timing_ms.items():
+                if stage not in self._counts:
+                    self._counts[stage] = np.zeros(_PER_DECADE * _DECADES, np.int64)
+                    self._longest[stage] = 0.0
+                position = int(np.log10(max(value, _LOWEST_MS) / _LOWEST_MS) * _PER_DECADE)
+                self._counts[stage][min(position, _PER_DECADE * _DECADES - 1)] += 1
+                self._longest[stage] = max(self._longest[stage], value)
 
     def summary(self) -> dict[str, StageTiming]:
         """Percentiles of each stage, in the order in which stages were first seen."""
-        return {
-            stage: StageTiming(
-                p50=self._percentile(stage, 0.50),
-                p95=self._percentile(stage, 0.95),
-                p99=self._percentile(stage, 0.99),
-                max=self._longest[stage],
-            )
-            for stage in self._counts
-        }
+        with self._lock:
+            return {
+                stage: StageTiming(
+                    p50=self._percentile(stage, 0.50),
+                    p95=self._percentile(stage, 0.95),
+                    p99=self._percentile(stage, 0.99),
+                    max=self._longest[stage],
+                )
+                for stage in self._counts
+            }
 
     def _percentile(self, stage: str, share: float) -> float:
         cumulative = np.cumsum(self._counts[stage])

@@ -72,13 +72,15 @@ def test_a_path_that_is_no_clip(tmp_path: Path) -> None:
         next(analyse(tmp_path / "absent.mp4", engine=FakeEngine().as_engine()))
 
 
-def test_study_settings_are_the_engines_unless_given() -> None:
+def test_settings_are_the_engines_or_the_studys() -> None:
     engine = FakeEngine(settings=Settings.model_validate({"study": {"min_track_frames": 3}}))
     own = [result.patient_malignancy for result in analyse(FakeSource(5).as_source(), engine=engine.as_engine())]
     assert own == [None, None, 0.5, 0.5, 0.5]
-    settings = Settings.model_validate({"study": {"min_track_frames": 1}, "detection": {"confidence": 0.99}})
-    given = analyse(FakeSource(2).as_source(), settings, engine=engine.as_engine())
+    settings = Settings.model_validate({"study": {"min_track_frames": 1}})
+    given = analyse(FakeSource(2).as_source(), engine=engine.as_engine(), study=Study(settings))
     assert [result.patient_malignancy for result in given] == [0.5, 0.5]
+    with pytest.raises(ValueError, match="give one of both"):
+        next(analyse(FakeSource(2).as_source(), settings, engine=engine.as_engine()))
 
 
 def test_clips_of_a_study_share_its_numbers() -> None:

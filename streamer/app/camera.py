@@ -20,7 +20,6 @@ from streamer.pipeline import analyse
 from streamer.records import Frame, Image
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.closing import SelfClosing
-from streamer.study import Study
 from streamer.telemetry import LiveClock
 
 NAME = "camera"
@@ -162,9 +161,9 @@ class CameraJob(Job):
         if self.feed is None or self.summary is None:
             raise RuntimeError("a job is executed, not analysed")
         source = self._source
-        self.summary.start_video(NAME, None)
+        self.summary.start_video(NAME)
         try:
-            with closing(analyse(source, engine=engine, study=Study(engine.settings))) as results:
+            with closing(analyse(source, engine=engine, study=self.summary.study)) as results:
                 for result in results:
                     self._clock.add(result)
                     self.summary.add(result)

@@ -139,6 +139,7 @@ class StudyJob(Job):
             self._videos,
             self.results,
             engine=engine,
+            study=self.summary.study,
             patient=self._patient,
             progress=progress,
             should_stop=self._should_stop,
@@ -177,7 +178,7 @@ class _Watch(Progress):
         self._begins_s = 0.0
 
     def start_video(self, source: Source) -> None:
-        self._summary.start_video(source.name, source.expected_frames)
+        self._summary.start_video(source.name)
         expected = source.expected_frames
         self._clips.append(
             {
@@ -196,7 +197,7 @@ class _Watch(Progress):
         self._count_frame()
 
     def end_video(self, summary: VideoSummary) -> None:
-        self._summary.end_video(summary.name, summary.frames, whole=summary.complete)
+        self._summary.end_video()
         self._clips[-1] |= {"expected_s": summary.duration_s, "warnings": list(summary.warnings)}
         self._begins_s += summary.duration_s
         self._end_clip()

@@ -17,12 +17,13 @@ class Summary:
     """Follows the frames of a study. One thread adds; `shown` may be read by any.
 
     Attributes:
+        study: counts what is shown; whoever runs the analysis hands it over.
         shown: {"version", "patient", "nodules", "brief"} as plain data, replaced as a whole whenever it is renewed.
     """
 
     def __init__(self, engine: Engine) -> None:
         """Start with nothing seen, under the settings and threshold of `engine`."""
-        self._study = Study(engine.settings)
+        self.study = Study(engine.settings)
         self._threshold = engine.threshold
         self._first_positions: dict[str, int] = {}
         self._positions = 0
@@ -32,26 +33,24 @@ class Summary:
         self.shown: dict[str, Any] = {}
         self._renew()
 
-    def start_video(self, name: str, expected_frames: int | None) -> None:
+    def start_video(self, name: str) -> None:
         """A clip begins."""
         self._first_positions[name] = self._positions
-        self._study.start_video(name, expected_frames)
 
     def add(self, result: FrameResult) -> None:
-        """Count a frame."""
+        """Take a frame that the study has counted."""
         self._positions += 1
-        self._patient = self._study.add(result.frame, result.nodules)
+        self._patient = result.patient_malignancy
         if time.monotonic() - self._renewed_s > _EVERY_S:
             self._renew()
 
-    def end_video(self, name: str, frames: int, *, whole: bool) -> None:
-        """A clip ends; see `Study.end_video`."""
-        self._study.end_video(name, frames, whole=whole)
-        self._patient = self._study.patient_malignancy()
+    def end_video(self) -> None:
+        """A clip ends."""
+        self._patient = self.study.patient_malignancy()
         self._renew()
 
     def _renew(self) -> None:
-        tracks = self._study.tracks()
+        tracks = self.study.tracks()
         counted = [track for track in tracks if track.qualifies]
         top = max(counted, key=lambda track: track.malignancy_max, default=None)
         decimals = 0 if self._patient is None else decimals_apart(self._patient, self._threshold, least=2) - 2

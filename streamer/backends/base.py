@@ -50,7 +50,7 @@ class Backend(Protocol):
     device: str
     """What the report calls it, for example "CPU (OpenVINO 2026.4)"."""
     warnings: tuple[str, ...]
-    """What a user should know about how the networks run, a line each; final once all are loaded."""
+    """What a user should know about how the networks run, a line each; memory that runs out later may add one."""
     workers: int
     """Threads that may profitably call runners at the same time."""
     batch_frames: int

@@ -114,7 +114,7 @@ class CudaBackend:
                 torch.cuda.synchronize()
             if isinstance(error, torch.OutOfMemoryError) or isinstance(error.__context__, torch.OutOfMemoryError):
                 raise torch.OutOfMemoryError(str(error)) from error
-            self.warnings = (_NO_GRAPH,)
+            self.warnings += () if _NO_GRAPH in self.warnings else (_NO_GRAPH,)
             return compute, output
 
         def replay() -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
@@ -24,22 +24,6 @@ _REQUIRED = ("image", "source", "patient")
 _HAS_NODULE = {"": None, "yes": True, "no": False}
 _OLDEST_YEARS = 130
 _TELLING = 4  # letters: fewer may begin many words
-
-
-def write_manifest(samples: Iterable[Sample], path: Path) -> None:
-    """Write samples as CSV; paths relative to the manifest's folder where they lie below it."""
-    folder = path.resolve().parent
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        for sample in samples:
-            row = {name: getattr(sample, name) for name in COLUMNS}
-            for name in ("image", "mask", "gland_mask"):
-                row[name] = _relative(row[name], folder)
-            row["boxes_xyxy"] = "; ".join(" ".join(f"{v:.10g}" for v in box) for box in sample.boxes_xyxy)
-            row["has_nodule"] = {value: text for text, value in _HAS_NODULE.items()}[sample.has_nodule]
-            row["age"] = None if sample.age is None else f"{sample.age:g}"
-            writer.writerow({name: "" if value is None else value for name, value in row.items()})
 
 
 def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
@@ -194,10 +178,3 @@ def _one_of(choices: tuple[Choice, ...], name: str, text: str) -> Choice | None:
         if choice == text:
             return choice
     raise ValueError(f"{name} must be one of {', '.join(choices)} or empty, got {text!r}")
-
-
-def _relative(path: Path | None, folder: Path) -> str | None:
-    if path is None:
-        return None
-    resolved = path.resolve()
-    return str(resolved.relative_to(folder) if resolved.is_relative_to(folder) else resolved)

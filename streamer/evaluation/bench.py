@@ -72,6 +72,16 @@ class Bench:
             raise WeightsError(f"{self.weights} has no {role}: train one, or name another folder with --weights")
         return entry
 
+    @property
+    def confidence(self) -> float:
+        """From which detections count: the setting, else the detector's operating point.
+
+        Raises:
+            WeightsError: there is no detector.
+        """
+        own = self._settings.detection.confidence
+        return self.entry("detector").operating_point if own is None else own
+
     def held_out(self, *roles: Role) -> HeldOut:
         """The samples that these networks may be judged on.
 
@@ -86,7 +96,7 @@ class Bench:
         """What the detector finds at any confidence."""
         held, backend = self.held_out("detector"), self._backend()
         samples = held.select(shows_known_nodules, "image with known boxes, or known to be free of nodules,")
-        detector = load_detector(self.weights, backend, curve_settings(self.entry("detector").operating_point))
+        detector = load_detector(self.weights, backend, curve_settings(self.confidence))
         return list(
             in_order(
                 lambda picture: detect(picture, detector, held.split_of(picture.sample.source)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,6 @@ from scipy import optimize, special
 from streamer.errors import DataError
 from streamer.evaluation.classification import Floats, Labels, checked
 from streamer.evaluation.figure import DEFAULT_RESAMPLING, Figure, Multiplicity, Resampling, bootstrap, proportion
-
-Binning = Literal["equal-width", "equal-mass"]
 
 # Ten bins, as in Naeini et al., AAAI 2015. More bins add noise: see `calibration_error`.
 DEFAULT_BINS = 10
@@ -47,7 +45,6 @@ def reliability_curve(
     probabilities: npt.ArrayLike,
     *,
     bins: int = DEFAULT_BINS,
-    binning: Binning = "equal-width",
 ) -> tuple[ReliabilityBin, ...]:
     """Shown against observed risk, a point for each bin that holds a case, by rising probability.
 
@@ -55,7 +52,7 @@ def reliability_curve(
         DataError: bad labels, a probability outside 0 to 1, or no bin.
     """
     truth, shown = _checked_probabilities(labels, probabilities, bins)
-    count, mean, observed = _binned(truth, shown, bins, binning)
+    count, mean, observed = _binned(truth, shown, bins)
     return tuple(
         ReliabilityBin(mean_probability=float(m), observed=proportion(round(n * o), int(n)))
         for n, m, o in zip(count, mean, observed, strict=True)
@@ -69,7 +66,6 @@ def calibration_error(
     resampling: Resampling = DEFAULT_RESAMPLING,
     *,
     bins: int = DEFAULT_BINS,
-    binning: Binning = "equal-width",
 ) -> Figure:
     """Expected calibration error: mean over cases of the gap between shown and observed risk of their bin.
 
@@ -86,7 +82,7 @@ def calibration_error(
 
     def statistic(multiplicity: Multiplicity) -> float:
         rows = np.repeat(np.arange(len(truth)), multiplicity)
-        count, mean, observed = _binned(truth[rows], shown[rows], bins, binning)
+        count, mean, observed = _binned(truth[rows], shown[rows], bins)
         return float(count @ np.abs(mean - observed) / count.sum())
 
     return bootstrap(statistic, groups, resampling)
@@ -142,17 +138,12 @@ def _checked_probabilities(labels: npt.ArrayLike, probabilities: npt.ArrayLike, 
     return truth, shown
 
 
-def _binned(truth: Labels, shown: Floats, bins: int, binning: Binning) -> tuple[Floats, Floats, Floats]:
+def _binned(truth: Labels, shown: Floats, bins: int) -> tuple[Floats, Floats, Floats]:
     """Count, mean probability and observed share of each bin that holds a case, by rising probability.
 
-    Equal width: (0, 1/bins], (1/bins, 2/bins], ..., with 0 in the first. Equal mass: the cases by rising probability,
-    cut into runs of about equal length; equal probabilities stay together.
+    The bins are (0, 1/bins], (1/bins, 2/bins], ..., with 0 in the first.
     """
-    if binning == "equal-width":
-        place = np.clip(np.ceil(shown * bins).astype(np.int64) - 1, 0, bins - 1)
-    else:
-        ordered = np.sort(shown)
-        place = np.searchsorted(ordered, shown, side="left") * bins // max(len(shown), 1)
+    place = np.clip(np.ceil(shown * bins).astype(np.int64) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins).astype(np.float64)
     held = count > 0
     count = count[held]

@@ -14,6 +14,7 @@ from streamer.errors import OutputError, WeightsError
 from streamer.evaluation.carbon import GRID_KG_PER_KWH, PUE, footprint
 from streamer.evaluation.tables import interval_text
 from streamer.models.manifest import ModelEntry, ReportedFigure, Role, read_manifest
+from streamer.whole_file import write_whole
 
 _PURPOSE: dict[Role, str] = {
     "detector": "finds thyroid nodules in B-mode ultrasound frames and gives a box and a confidence for each",
@@ -78,13 +79,11 @@ def write_card(folder: Path, role: Role) -> Path:
     if entry is None:
         raise WeightsError(f"{folder} has no {role}")
     path, notes = card_path(folder, role), folder / "notes" / f"{role}.md"
-    partial = path.with_name(path.name + ".partial")
     try:
         text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
-        partial.write_text(render_card(role, entry, text), encoding="utf-8")
-        partial.replace(path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+        raise OutputError(f"cannot read {notes}: {error.strerror}") from error
+    write_whole(path, render_card(role, entry, text).encode())
     return path
 
 

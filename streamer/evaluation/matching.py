@@ -63,7 +63,6 @@ class Matches:
         image: index of its image, shape (d,).
         truths: number of true boxes of each image, shape (m,).
         groups: group of each image, shape (m,).
-        iou: least overlap of a match.
     """
 
     scores: Floats
@@ -71,7 +70,6 @@ class Matches:
     image: npt.NDArray[np.int64]
     truths: npt.NDArray[np.int64]
     groups: npt.NDArray[np.str_]
-    iou: float
 
 
 def taken_truths(image: ImageBoxes, iou: float = 0.5) -> npt.NDArray[np.int64]:
@@ -114,5 +112,4 @@ def match(images: Sequence[ImageBoxes], *, iou: float = 0.5) -> Matches:
         image=owner[order],
         truths=np.array([len(image.truth_xyxy) for image in images], np.int64),
         groups=np.array([image.group for image in images], np.str_),
-        iou=iou,
     )

@@ -40,7 +40,7 @@ def evaluate_subject(subject: str, bench: Bench, *, choosing: bool) -> Evaluatio
         return _segmenter(bench)
     if subject == "classifier":
         return _classifier(bench, choosing=choosing)
-    return evaluate_tracks(bench.tracks(), bench.entry("detector").operating_point)
+    return evaluate_tracks(bench.tracks(), bench.confidence)
 
 
 def compare(role: Role, benches: Sequence[Bench]) -> Evaluation:
@@ -59,13 +59,13 @@ def compare(role: Role, benches: Sequence[Bench]) -> Evaluation:
 def _detector(bench: Bench, *, choosing: bool) -> Evaluation:
     seen = bench.detections()
     chosen = choose_confidence(seen, bench.held_out("detector").sources_trained_on) if choosing else None
-    confidence = bench.entry("detector").operating_point if chosen is None else chosen.operating_point
+    confidence = bench.confidence if chosen is None else chosen.operating_point
     return _with_row(bench, "detector", evaluate_detections(seen, confidence, chosen), detector_cells(seen))
 
 
 def _segmenter(bench: Bench) -> Evaluation:
     seen = bench.outlines()
-    confidence, cut = bench.entry("detector").operating_point, bench.entry("segmenter").operating_point
+    confidence, cut = bench.confidence, bench.entry("segmenter").operating_point
     cells = segmenter_cells([OutlinedNodule(nodule.view, nodule.true_crop.dice) for nodule in seen])
     return _with_row(bench, "segmenter", evaluate_outlines(seen, confidence=confidence, cut=cut), cells)
 

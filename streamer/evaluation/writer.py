@@ -21,6 +21,7 @@ from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
 from streamer.models.manifest import ModelEntry
 from streamer.version import __version__
+from streamer.whole_file import write_whole
 
 _PLOT_DPI = 130
 _SVG_SALT = "streamer"  # matplotlib names parts of an SVG at random unless told how: the same figures, the same file
@@ -77,13 +78,10 @@ class EvaluationFolder:
         self._write("metrics.json", (json.dumps(as_metrics(evaluation, weights), indent=2) + "\n").encode())
 
     def _write(self, name: str, content: bytes) -> None:
-        path = self.folder / name
-        partial = path.with_name(f".{name}.partial")
         try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}; choose another --output") from error
+            write_whole(self.folder / name, content)
+        except OutputError as error:
+            raise OutputError(f"{error}; choose another --output") from error
 
 
 def as_metrics(evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> dict[str, object]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from streamer.errors import OutputError, WeightsError
+from streamer.errors import WeightsError
+from streamer.whole_file import write_whole
 
 Role = Literal["detector", "segmenter", "classifier"]
 ROLES: tuple[Role, ...] = ("detector", "segmenter", "classifier")
@@ -181,19 +181,3 @@ def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
     models[role] = entry
     manifest = Manifest(models={name: models[name] for name in ROLES if name in models})
     write_whole(path, (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step: whoever reads it meanwhile sees the old one or the new one.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error

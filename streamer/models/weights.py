@@ -14,8 +14,9 @@ from safetensors.torch import load, save
 from torch import nn
 
 from streamer.errors import OutputError, WeightsError
-from streamer.models.manifest import ARCHITECTURES, MANIFEST, Manifest, Role, read_manifest, write_entry, write_whole
+from streamer.models.manifest import ARCHITECTURES, MANIFEST, Manifest, Role, read_manifest, write_entry
 from streamer.models.networks import build_classifier, build_detector, build_segmenter
+from streamer.whole_file import write_whole
 
 JOINT: Literal["joint"] = "joint"
 """Name of segmenter and classifier where they run as one network."""

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from streamer.heat_picture import COLOURS
 from streamer.outputs.heat_pictures import HeatPictures
-from streamer.overlay import clock, track_colour
+from streamer.overlay import clock, percent, track_colour
 from streamer.records import Image
 from streamer.schema import Report
 from streamer.study import decimals_apart
@@ -78,7 +78,7 @@ def _environment() -> Environment:
 
 
 def _percent(probability: float, decimals: int = 1) -> Markup:
-    return Markup(f"{{:.{decimals}f}}&nbsp;%").format(100 * probability)
+    return Markup("{}&nbsp;%").format(percent(probability, decimals).removesuffix(" %"))
 
 
 def _decimals(report: Report) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from streamer.outputs.folder import PARTIAL, REPORT_HTML, REPORT_JSON, output_errors
+from streamer.outputs.folder import REPORT_HTML, REPORT_JSON, output_errors
 from streamer.outputs.html import with_reader_notes
 from streamer.schema import ReaderEntry, read_report
+from streamer.whole_file import write_whole
 
 
 def write_reader_notes(directory: Path, notes: Mapping[int, ReaderEntry]) -> None:
@@ -26,14 +27,6 @@ def write_reader_notes(directory: Path, notes: Mapping[int, ReaderEntry]) -> Non
     report = report.model_copy(update={"nodules": nodules})
     page = directory / REPORT_HTML
     with output_errors(page):
-        _replace(page, with_reader_notes(page.read_text(encoding="utf-8"), report))
-    path = directory / REPORT_JSON
-    with output_errors(path):
-        _replace(path, report.model_dump_json(indent=2) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    """At no moment is half of a file there."""
-    part = path.with_name(path.name + PARTIAL)
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+        before = page.read_text(encoding="utf-8")
+    write_whole(page, with_reader_notes(before, report).encode())
+    write_whole(directory / REPORT_JSON, (report.model_dump_json(indent=2) + "\n").encode())

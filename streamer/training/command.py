@@ -68,9 +68,10 @@ def train_network(
 
 
 def _with_own_sources(settings: TrainingConfig, data: Path) -> TrainingConfig:
-    """The configuration of the published weights, taking all of a manifest that names none of their sources."""
+    """The configuration of the published weights, for all sources of a manifest: whole, where it does not know them."""
     own = manifest_sources(data) if data.is_file() else []
-    if not own or set(own) & set(settings.sources):
+    if not own:
         return settings
-    Console().print(f"sources: {', '.join(own)}, all of {data.name}", markup=False, highlight=False)
-    return settings.model_copy(update={"sources": {source: Ingredient() for source in own}})
+    Console().print(f"sources: {', '.join(own)}, all that {data.name} names", markup=False, highlight=False)
+    sources = {source: settings.sources.get(source, Ingredient()) for source in own}
+    return settings.model_copy(update={"sources": sources})

@@ -17,6 +17,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_OPTIONS_OF: tuple[tuple[tuple[Role, ...], tuple[str, ...]], ...] = (
+    (("detector",), ("mosaic", "scale", "mask_weight", "self_training")),
+    (("segmenter", "classifier"), ("margin", "box_shift", "box_stretch", "tilt_degrees")),
+    (("classifier",), ("whole_view", "encoder_from_segmenter")),
+    (("segmenter",), ("encoder_from_classifier",)),
+)
+"""Whose training an option changes."""
+
+
 class Ingredient(_Section):
     """How one source enters the training set: every `stride`-th image, at most `limit` of them.
 
@@ -101,11 +110,17 @@ class TrainingConfig(_Section):
         )
 
     @model_validator(mode="after")
+    def _every_option_does_something(self) -> TrainingConfig:
+        for roles, names in _OPTIONS_OF:
+            for name in names:
+                if self.role not in roles and getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} does nothing for a {self.role}: leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _network_fits_role(self) -> TrainingConfig:
         if self.architecture not in ARCHITECTURES[self.role]:
             raise ValueError(f"architecture of a {self.role} is one of {', '.join(ARCHITECTURES[self.role])}")
         if self.role != "detector" and self.size_wh[0] != self.size_wh[1]:
             raise ValueError("crops are square: width and height of size_wh must be equal")
-        if self.encoder_from_classifier and self.role != "segmenter":
-            raise ValueError("encoder_from_classifier is for the segmenter")
         return self

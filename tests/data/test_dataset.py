@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from streamer.data.dataset import load_dataset
-from streamer.data.manifest import write_manifest
 from streamer.errors import DataError
 from tests.data.made_up import sample
+from tests.data.manifest_file import write_manifest
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.data.manifest import COLUMNS, read_manifest, write_manifest
+from streamer.data.manifest import COLUMNS, read_manifest
 from streamer.data.regions import MIN_REGION_PX
 from streamer.data.samples import Sample
 from streamer.errors import DataError
 from tests.data.made_up import sample
+from tests.data.manifest_file import write_manifest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 HEADER = "image,source,patient,split,frame,mask,boxes_xyxy,has_nodule,label,age,sex\n"

@@ -9,7 +9,6 @@ from sklearn.calibration import calibration_curve
 
 from streamer.errors import DataError
 from streamer.evaluation.calibration import (
-    Binning,
     Scaling,
     apply_scaling,
     calibration_error,
@@ -19,7 +18,6 @@ from streamer.evaluation.calibration import (
 from streamer.evaluation.figure import Resampling
 
 FEW = Resampling(resamples=50)
-BINNINGS: tuple[Binning, ...] = ("equal-width", "equal-mass")
 
 
 def drawn(count: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -29,11 +27,10 @@ def drawn(count: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np
     return generator.random(count) < expit(log_odds), temperature * log_odds
 
 
-@pytest.mark.parametrize(("binning", "strategy"), [("equal-width", "uniform"), ("equal-mass", "quantile")])
-def test_curve_agrees_with_scikit_learn(binning: Binning, strategy: str) -> None:
+def test_curve_agrees_with_scikit_learn() -> None:
     labels, log_odds = drawn(1000, 1.5)
-    observed, shown = calibration_curve(labels, expit(log_odds), n_bins=10, strategy=strategy)
-    curve = reliability_curve(labels, expit(log_odds), binning=binning)
+    observed, shown = calibration_curve(labels, expit(log_odds), n_bins=10)
+    curve = reliability_curve(labels, expit(log_odds))
     assert [point.mean_probability for point in curve] == pytest.approx(shown.tolist())
     assert [point.observed.value for point in curve] == pytest.approx(observed.tolist())
     assert sum(point.observed.count for point in curve) == 1000
@@ -48,24 +45,22 @@ def test_error_by_hand() -> None:
     assert one.value == pytest.approx(abs(0.6 - np.mean(shown)))
 
 
-@pytest.mark.parametrize("binning", BINNINGS)
-def test_error_tells_calibrated_from_overconfident(binning: Binning) -> None:
+def test_error_tells_calibrated_from_overconfident() -> None:
     labels, log_odds = drawn(4000, 3.0)
     groups = np.arange(4000)
-    raw = calibration_error(labels, expit(log_odds), groups, FEW, binning=binning)
-    mended = calibration_error(labels, apply_scaling(log_odds, Scaling(3.0)), groups, FEW, binning=binning)
+    raw = calibration_error(labels, expit(log_odds), groups, FEW)
+    mended = calibration_error(labels, apply_scaling(log_odds, Scaling(3.0)), groups, FEW)
     assert mended.value < 0.02 < 0.1 < raw.low < raw.value < raw.high
 
 
 @given(
     st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=20),
     st.integers(1, 12),
-    st.sampled_from(BINNINGS),
 )
 @settings(max_examples=60, deadline=None)
-def test_every_case_lands_in_one_bin(rows: list[tuple[bool, float]], bins: int, binning: Binning) -> None:
+def test_every_case_lands_in_one_bin(rows: list[tuple[bool, float]], bins: int) -> None:
     labels, shown = (np.array(column) for column in zip(*rows, strict=True))
-    curve = reliability_curve(labels, shown, bins=bins, binning=binning)
+    curve = reliability_curve(labels, shown, bins=bins)
     assert sum(point.observed.count for point in curve) == len(rows)
     assert len(curve) <= bins
     means = [point.mean_probability for point in curve]

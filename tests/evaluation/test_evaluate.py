@@ -11,7 +11,6 @@ import cv2
 import pytest
 
 from streamer.data.dataset import load_dataset
-from streamer.data.manifest import write_manifest
 from streamer.data.samples import Sample
 from streamer.errors import DataError, OutputError
 from streamer.evaluation.card import card_path, render_card
@@ -24,6 +23,7 @@ from streamer.evaluation.result import Evaluation, Result
 from streamer.models.manifest import ModelEntry, Role, read_manifest, write_entry
 from streamer.phantom import simulate, write_clip
 from streamer.settings import Settings
+from tests.data.manifest_file import write_manifest
 
 SETTINGS = Settings().with_runtime(device="cpu", backend="openvino", threads=1)
 

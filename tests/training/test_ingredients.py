@@ -13,11 +13,12 @@ from rich.console import Console
 
 import streamer.training.ingredients as ingredients
 from streamer.data.grey import read_grey
-from streamer.data.manifest import read_manifest, write_manifest
+from streamer.data.manifest import read_manifest
 from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
 from streamer.errors import DataError
 from streamer.training.ingredients import choose_samples, read_ingredients
+from tests.data.manifest_file import write_manifest
 from tests.training.tiny import config, write_data
 
 

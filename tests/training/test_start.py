@@ -152,3 +152,20 @@ def test_the_encoder_is_the_classifiers_while_it_is_the_same(weights_folder: Pat
     assert kept_encoder(tensors, config("segmenter"), folder) is None
     tensors["encoder.features.conv0.weight"][0, 0, 0, 0] += 1
     assert kept_encoder(tensors, settings, folder) is None
+
+
+@pytest.mark.parametrize(
+    ("role", "option", "value"),
+    [
+        ("classifier", "self_training", 0.3),  # would be recorded as built on a detector that teaches nothing
+        ("classifier", "mask_weight", 0.5),
+        ("segmenter", "mosaic", 0.1),
+        ("detector", "margin", 0.1),
+        ("segmenter", "whole_view", 0.5),
+        ("detector", "encoder_from_segmenter", True),
+        ("classifier", "encoder_from_classifier", True),
+    ],
+)
+def test_an_option_that_does_nothing_is_refused(role: str, option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{option} does nothing for a {role}: leave it out"):
+        config(role, **{option: value})

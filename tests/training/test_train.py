@@ -187,7 +187,12 @@ def test_a_manifests_own_sources_are_taken(
         "detector", data, config=None, folder=tmp_path / "run", weights=None, device="cpu", threads=1, resume=False
     )
     assert list(taken[0].sources) == ["tiny"]
-    assert "sources: tiny, all of data.csv" in capsys.readouterr().out
+    assert "sources: tiny, all that data.csv names" in capsys.readouterr().out
+    monkeypatch.setattr(streamer.training.command, "manifest_sources", lambda _: ["gland", "city"])
+    train_network(
+        "detector", data, config=None, folder=tmp_path / "run", weights=None, device="cpu", threads=1, resume=False
+    )
+    assert {source: one.stride for source, one in taken[1].sources.items()} == {"gland": 3, "city": 1}
 
 
 def test_a_checkpoint_of_an_earlier_version_is_resumed(data: Path, finished: Path, tmp_path: Path) -> None:

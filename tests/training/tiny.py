@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from streamer.data.manifest import write_manifest
 from streamer.data.pixels import Picture
 from streamer.data.samples import Label, Sample, Split
 from streamer.training.config import TrainingConfig
+from tests.data.manifest_file import write_manifest
 
 _ARCHITECTURE = {"detector": "yolov5n", "segmenter": "densenet121-fpn", "classifier": "densenet121"}
 LABELS: tuple[Label, Label] = ("benign", "malignant")
