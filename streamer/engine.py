@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from streamer.assets import weights_dir
 from streamer.backends import choose_backend
@@ -19,8 +18,6 @@ from streamer.models.loading import load_runner
 from streamer.models.manifest import Manifest, read_manifest
 from streamer.records import Finding, Frame, ModelVersion
 from streamer.settings import Settings
-
-Grey = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

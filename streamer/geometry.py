@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Box = tuple[float, float, float, float]
 Mask = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.float64]
+"""A row a point, x and y in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +150,41 @@ def outline_of(
     return Outline(shifted, long_axis, short_axis, float(cv2.countNonZero(region)))
 
 
-def calipers(contour_xy: npt.NDArray[np.int32]) -> tuple[float, float]:
-    """Longest diameter of a contour, shape (n, 2), and its extent at right angles to that diameter, in pixels.
+def caliper_lines(contour_xy: npt.NDArray[np.int32]) -> tuple[Points, Points]:
+    """Ends of the long and of the short axis of a contour, as a nodule is measured by hand.
 
-    The way a nodule is measured by hand: the long axis first, the short axis perpendicular to it (ACR TI-RADS,
-    J Am Coll Radiol 2017;14:587-595). One pixel is added to each, as a contour runs through pixel centres.
+    The long axis is its longest diameter, the short axis its extent perpendicular to that (ACR TI-RADS, J Am Coll
+    Radiol 2017;14:587-595).
+
+    Args:
+        contour_xy: outline, shape (n, 2), not empty.
+
+    Returns:
+        Two arrays of shape (2, 2): a row an end, x and y in pixels. The short axis crosses the long one at right
+        angles, midway between the two outermost points on either side of it.
+    """
+    hull = cv2.convexHull(contour_xy.reshape(-1, 1, 2).astype(np.int32))[:, 0, :].astype(np.float64)
+    difference = hull[:, None, :] - hull[None, :, :]
+    first, second = np.unravel_index(int(np.argmax((difference**2).sum(axis=-1))), difference.shape[:2])
+    long_axis = hull[[first, second]]
+    along = long_axis[1] - long_axis[0]
+    length = float(np.hypot(*along))
+    if length == 0:
+        return long_axis, long_axis
+    along /= length
+    across = np.array([-along[1], along[0]])
+    offsets = (hull - long_axis[0]) @ across
+    low, high = int(offsets.argmin()), int(offsets.argmax())
+    foot = long_axis[0] + along * float(((hull[low] + hull[high]) / 2 - long_axis[0]) @ along)
+    return long_axis, np.stack([foot + across * offsets[low], foot + across * offsets[high]])
+
+
+def calipers(contour_xy: npt.NDArray[np.int32]) -> tuple[float, float]:
+    """Lengths of the long and the short axis of a contour, shape (n, 2), in pixels; 0 where there is none.
+
+    One pixel is added to each, as a contour runs through pixel centres.
     """
     if len(contour_xy) == 0:
         return 0.0, 0.0
-    hull = cv2.convexHull(contour_xy.reshape(-1, 1, 2).astype(np.int32))[:, 0, :].astype(np.float64)
-    difference = hull[:, None, :] - hull[None, :, :]
-    distance = np.hypot(difference[..., 0], difference[..., 1])
-    first, second = np.unravel_index(int(np.argmax(distance)), distance.shape)
-    longest = float(distance[first, second])
-    if longest == 0:
-        return 1.0, 1.0
-    direction = difference[first, second] / longest
-    across = hull @ np.array([-direction[1], direction[0]])
-    return longest + 1, float(across.max() - across.min()) + 1
+    long_axis, short_axis = (float(np.hypot(*(end - start))) + 1 for start, end in caliper_lines(contour_xy))
+    return long_axis, short_axis

@@ -58,7 +58,10 @@ def analyse(
 
 
 def follow(findings: Iterator[FrameFindings], source: Source, study: Study) -> Iterator[FrameResult]:
-    """Turn a source's findings into results: track the nodules, and sum them up in `study`."""
+    """Turn a source's findings into results: track the nodules, and sum them up in `study`.
+
+    What ends the findings too early is passed on: see `Lane.findings`.
+    """
     tracker = study.tracker()
     study.start_video(source.name, source.expected_frames)
     frames, last_index, last_s = 0, -1, 0.0

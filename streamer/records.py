@@ -17,6 +17,9 @@ import numpy.typing as npt
 Image = npt.NDArray[np.uint8]
 """RGB image, shape (height, width, 3), values 0 to 255."""
 
+Grey = npt.NDArray[np.uint8]
+"""Grey image, or several, shape (height, width) or (n, height, width), values 0 to 255."""
+
 Decision = Literal["benign", "malignant", "no nodule"]
 
 

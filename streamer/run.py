@@ -74,6 +74,7 @@ def run_study(
         InputError: a clip cannot be read (all are opened before the first is analysed; of one that is gone when its
             turn comes, the results of those before it are written first).
         NoFrameError: it was to stop before the first frame; the folder is as it was.
+        DeviceError: the device that runs the networks fails, or its memory is full.
         OutputError: the results cannot be written.
     """
     clips = name_clips(videos)
@@ -119,6 +120,7 @@ def run_live(
     Raises:
         InputError: the source cannot be read any more.
         NoFrameError: not one frame came; the folder is as it was.
+        DeviceError: the device that runs the networks fails, or its memory is full.
         OutputError: the results cannot be written.
     """
     run = _Run(output, engine, Study(engine.settings), patient, progress or Progress(), videos=1)

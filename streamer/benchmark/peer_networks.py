@@ -31,9 +31,9 @@ from streamer.models.manifest import ModelEntry, Role, read_manifest
 from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import load_network
+from streamer.records import Grey
 from streamer.settings import ClassificationSettings, RuntimeSettings, Settings
 
-Grey = npt.NDArray[np.uint8]
 Bgr = npt.NDArray[np.uint8]
 _TRIALS = 3
 PAPER_INPUT_PX = 512

@@ -9,7 +9,6 @@ from typing import cast
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from streamer.data.grey import read_grey
 from streamer.data.regions import WHITE
@@ -17,9 +16,8 @@ from streamer.data.samples import Sample
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
 from streamer.phantom import PhantomFrame, random_scene, simulate
+from streamer.records import Grey
 from streamer.sources import open_source
-
-Grey = npt.NDArray[np.uint8]
 
 _SMALLEST_PHANTOM_PX = 150
 

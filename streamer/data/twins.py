@@ -25,9 +25,10 @@ import numpy.typing as npt
 
 from streamer.backends.choice import available_cores
 from streamer.data.grey import read_grey
-from streamer.data.pixels import Grey, read_clip
+from streamer.data.pixels import read_clip
 from streamer.data.samples import Sample
 from streamer.errors import DataError
+from streamer.records import Grey
 
 _LEAST_COARSE = 0.6
 _LEAST_FINE = 0.6

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from streamer.backends import Backend, Runner
 from streamer.geometry import Box, CropWindow, Outline
@@ -17,9 +16,9 @@ from streamer.models.joint import MASK, class_logits
 from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
 from streamer.models.manifest import Manifest, ModelEntry, Preprocessing
 from streamer.models.segmenter import Outliner, Segmenter
+from streamer.records import Grey
 from streamer.settings import ClassificationSettings
 
-Grey = npt.NDArray[np.uint8]
 Lap = Callable[[str], None]
 """Told the name of a stage when it is over."""
 

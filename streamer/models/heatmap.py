@@ -19,9 +19,9 @@ from streamer.geometry import Box, CropWindow
 from streamer.models.manifest import Manifest, Preprocessing
 from streamer.models.networks import MALIGNANT, GreyInput
 from streamer.models.weights import load_network
+from streamer.records import Grey
 from streamer.settings import ClassificationSettings
 
-Grey = npt.NDArray[np.uint8]
 Heat = npt.NDArray[np.float32]
 """A map of shape (height, width), 0 to 1, relative to its own highest value; 0 everywhere if nothing is positive."""
 Explained = tuple[nn.Module, nn.Module]
@@ -65,7 +65,7 @@ class HeatMaps:
         return _relative(heat)
 
     def crop(self, grey: Grey, box_xyxy: Box) -> Grey:
-        """What the classifier sees of a nodule, shape (size, size)."""
+        """What the classifier sees, shape (size, size), of a box in a frame of shape (height, width)."""
         return self._window(box_xyxy).crop(grey, self._preprocessing.size_wh[0])
 
     def of_crop(self, crop: Grey) -> Heat:

@@ -7,8 +7,8 @@ import numpy as np
 
 from streamer.errors import WeightsError
 from streamer.heat_picture import tinted
-from streamer.models.heatmap import Grey, HeatMaps
-from streamer.records import Frame, Image, Nodule
+from streamer.models.heatmap import HeatMaps
+from streamer.records import Frame, Grey, Image, Nodule
 
 _SIDE_PX = 448  # twice the classifier's usual input: its detail, enlarged
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from streamer.geometry import CropWindow, Letterbox
+from streamer.geometry import CropWindow, Letterbox, Points, caliper_lines
 from streamer.overlay import NOTICE, WHITE, Colour, Pen, clock, percent, track_colour
 from streamer.records import Frame, Image, Nodule
-
-Points = npt.NDArray[np.float64]
 
 _PANEL_PX = 640  # height of both views: the source's detail where it is shown on a page, whatever the source's size
 _WIDEST_PX = 1140
@@ -38,32 +35,6 @@ def nodule_image(frame: Frame, nodule: Nodule) -> Image:
     canvas[_TITLE_PX : _TITLE_PX + _PANEL_PX, left : left + _PANEL_PX] = _enlarged(frame, nodule)
     _write_title(canvas, frame, nodule)
     return canvas
-
-
-def caliper_lines(contour_xy: npt.NDArray[np.int32]) -> tuple[Points, Points]:
-    """Ends of the long and of the short axis of a contour, as `geometry.calipers` measures them.
-
-    Args:
-        contour_xy: outline, shape (n, 2), not empty.
-
-    Returns:
-        Two arrays of shape (2, 2): a row an end, x and y in pixels. The short axis crosses the long one at right
-        angles, midway between the two outermost points on either side of it.
-    """
-    hull = cv2.convexHull(contour_xy.reshape(-1, 1, 2))[:, 0, :].astype(np.float64)
-    difference = hull[:, None, :] - hull[None, :, :]
-    first, second = np.unravel_index(int(np.argmax((difference**2).sum(axis=-1))), difference.shape[:2])
-    long_axis = hull[[first, second]]
-    along = long_axis[1] - long_axis[0]
-    length = float(np.hypot(*along))
-    if length == 0:
-        return long_axis, long_axis
-    along /= length
-    across = np.array([-along[1], along[0]])
-    offsets = (hull - long_axis[0]) @ across
-    low, high = int(offsets.argmin()), int(offsets.argmax())
-    foot = long_axis[0] + along * float(((hull[low] + hull[high]) / 2 - long_axis[0]) @ along)
-    return long_axis, np.stack([foot + across * offsets[low], foot + across * offsets[high]])
 
 
 def _scene(frame: Frame, nodule: Nodule, canvas_wh: tuple[int, int]) -> Image:

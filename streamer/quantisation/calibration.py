@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from streamer.data.dataset import load_dataset
 from streamer.data.pixels import Picture
@@ -18,11 +17,10 @@ from streamer.evaluation.held_out import read_pictures
 from streamer.geometry import Letterbox
 from streamer.models.detector import Detector
 from streamer.models.manifest import ModelEntry, Preprocessing, Role
+from streamer.records import Grey
 from streamer.settings import validated
 from streamer.training.augment import jittered_window
 from streamer.training.config import TrainingConfig
-
-Grey = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
 from streamer.backends.choice import available_cores
@@ -27,9 +26,8 @@ from streamer.models.manifest import ROLES, Int8Version, Manifest, ModelEntry, R
 from streamer.models.weights import JOINT, int8_files
 from streamer.quantisation.calibration import calibration
 from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
+from streamer.records import Grey
 from streamer.settings import ClassificationSettings
-
-Grey = npt.NDArray[np.uint8]
 
 _COMPARED = 50
 """Calibration images on which int8 is compared with float32."""

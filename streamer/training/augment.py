@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.geometry import Box, CropWindow
-
-Grey = npt.NDArray[np.uint8]
+from streamer.records import Grey
 
 
 def photometric(grey: Grey, rng: np.random.Generator) -> Grey:

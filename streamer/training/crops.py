@@ -9,7 +9,8 @@ import torch
 
 from streamer.data.pixels import Picture
 from streamer.geometry import Box
-from streamer.training.augment import Grey, jittered_window, photometric, tilt_and_flip
+from streamer.records import Grey
+from streamer.training.augment import jittered_window, photometric, tilt_and_flip
 from streamer.training.config import TrainingConfig
 
 

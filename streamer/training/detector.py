@@ -18,7 +18,8 @@ from streamer.evaluation.matching import ImageBoxes, match
 from streamer.geometry import Letterbox
 from streamer.models.detections import read_detections
 from streamer.models.networks import GreyInput, build_detector
-from streamer.training.augment import Grey, photometric, place
+from streamer.records import Grey
+from streamer.training.augment import photometric, place
 from streamer.training.config import TrainingConfig
 from streamer.training.loop import Batch
 from streamer.training.mask_supervision import MaskHead, at_feature_scale, masks_of

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from streamer.data.pixels import Picture
-from streamer.training.augment import Grey
+from streamer.records import Grey
 
 STRIDE = 8
 """Pixels of the canvas a feature, as YOLO's finest."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from streamer.data.public_data import load_public
@@ -16,9 +15,8 @@ from streamer.data.samples import Sample
 from streamer.data.twins import find_twins, joined_patients, refuse_twins, without_twins
 from streamer.errors import DataError
 from streamer.phantom import random_scene, simulate, write_clip
+from streamer.records import Grey
 from tests.data.made_up import sample
-
-Grey = npt.NDArray[np.uint8]
 
 
 def view(seed: int, width: int = 320, height: int = 240) -> Grey:

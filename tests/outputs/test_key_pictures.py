@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from streamer.geometry import caliper_lines
 from streamer.outputs import key_pictures
 from streamer.outputs.folder import OutputFolder
 from streamer.outputs.key_pictures import KeyPictures
-from streamer.outputs.nodule_image import caliper_lines, nodule_image
+from streamer.outputs.nodule_image import nodule_image
 from streamer.records import Frame, Image, Nodule
 from tests.outputs.study_example import ExampleClip, frame_result, nodule
 
