@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.engine import Engine
-from streamer.errors import NoFrameError
+from streamer.errors import ClipGoneError, InputError, NoFrameError
 from streamer.records import FrameResult, StudyReport, VideoSummary
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
@@ -48,6 +48,8 @@ def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Sett
             report = run_study(
                 videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
             )
+        except ClipGoneError as error:
+            raise InputError(f"{error}; {output} holds what was analysed before") from error
         except NoFrameError as error:
             messages.print(f"stopped: {error}", highlight=False)
             return INTERRUPTED

@@ -13,6 +13,10 @@ class InputError(StreamerError):
     """The clip, still or folder cannot be read: missing, empty, not a video, no frame, audio only, too large."""
 
 
+class ClipGoneError(InputError):
+    """A clip could not be opened again when its turn came; the results of those before it are written."""
+
+
 class NoFrameError(InputError):
     """A run ended before its first frame, so that there is nothing to report."""
 

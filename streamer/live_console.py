@@ -17,7 +17,6 @@ from rich.text import Text
 
 from streamer.console import print_summary, print_warnings, stop_on_signal
 from streamer.engine import Engine
-from streamer.outputs.folder import REPORT_JSON
 from streamer.records import FrameResult, VideoSummary
 from streamer.run import Progress, refuse_result, run_live
 from streamer.settings import Settings
@@ -139,9 +138,13 @@ class _StatusLine(Progress):
 
 
 def _unused(folder: Path) -> Path:
-    """That folder, or one numbered on, in which there are no results."""
+    """That folder, or one numbered on, in which there is nothing, not even what a killed run has left."""
     numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
-    return next(free for free in chain([folder], numbered) if not (free / REPORT_JSON).exists())
+    return next(free for free in chain([folder], numbered) if not free.exists() or _is_empty(free))
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _folder_name(name: str) -> str:

@@ -51,7 +51,7 @@ def track_colour(track: int) -> Colour:
 def percent(probability: float, decimals: int = 0) -> str:
     """A probability, 0 to 1, in percent; never "0 %" or "100 %", which would claim certainty."""
     least = 10.0**-decimals
-    shown = round(100 * probability, decimals)
+    shown = 100 * round(probability, decimals + 2)  # as `decimals_apart` compares
     if shown < least:
         return f"<{least:.{decimals}f} %"
     return f">{100 - least:.{decimals}f} %" if shown > 100 - least else f"{shown:.{decimals}f} %"

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from streamer.engine import Engine
-from streamer.errors import InputError, NoFrameError, OutputError
+from streamer.errors import ClipGoneError, InputError, NoFrameError, OutputError
 from streamer.outputs import StudyWriter, is_result
 from streamer.outputs.folder import REPORT_JSON
 from streamer.pipeline import analyse
@@ -71,8 +71,8 @@ def run_study(
         should_stop: asked after each frame; once True, what was done so far is written as a partial result.
 
     Raises:
-        InputError: a clip cannot be read (all are opened before the first is analysed; of one that is gone when its
-            turn comes, the results of those before it are written first).
+        InputError: a clip cannot be read (all are opened before the first is analysed).
+        ClipGoneError: one is gone when its turn comes; the results of those before it are written.
         NoFrameError: it was to stop before the first frame; the folder is as it was.
         DeviceError: the device that runs the networks fails, or its memory is full.
         OutputError: the results cannot be written.
@@ -98,7 +98,7 @@ def run_study(
             raise gone
         report = run.finish(not_analysed=[clip.name for clip in clips[len(run.summaries) :]])
     if gone is not None:
-        raise InputError(f"{gone}; {output} holds what was analysed before") from gone
+        raise ClipGoneError(str(gone)) from gone
     return report
 
 

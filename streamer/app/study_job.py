@@ -12,7 +12,7 @@ from streamer.app.feed import Feed
 from streamer.app.job import Job
 from streamer.app.summary import Summary
 from streamer.engine import Engine
-from streamer.errors import InputError
+from streamer.errors import ClipGoneError, InputError
 from streamer.outputs.folder import output_errors
 from streamer.outputs.reader_notes import write_reader_notes
 from streamer.records import FrameResult, VideoSummary
@@ -135,15 +135,18 @@ class StudyJob(Job):
         if self.feed is None or self.summary is None:
             raise RuntimeError("a job is executed, not analysed")
         progress = _Watch(self.feed, self.summary, self._clips, self._count_frame, self._end_clip)
-        run_study(
-            self._videos,
-            self.results,
-            engine=engine,
-            study=self.summary.study,
-            patient=self._patient,
-            progress=progress,
-            should_stop=self._should_stop,
-        )
+        try:
+            run_study(
+                self._videos,
+                self.results,
+                engine=engine,
+                study=self.summary.study,
+                patient=self._patient,
+                progress=progress,
+                should_stop=self._should_stop,
+            )
+        except ClipGoneError as error:
+            self._clips[-1]["warnings"].append(str(error))
         self._should_stop()  # discarded meanwhile
         with self._writing:
             self._published = True

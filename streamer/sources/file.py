@@ -57,8 +57,7 @@ class VideoFile(Recording):
             self._note_aspect()
             if not self._begin(self._generate()):
                 raise InputError(f"{name} has no frame that can be decoded")
-            aspect, stored_wh = pixel_aspect(self._stream), (self._stream.width, self._stream.height)
-            self.pixel_aspect = aspect if (self.width, self.height) == stored_wh else 1 / aspect  # turned by 90 degrees
+            self.pixel_aspect = self._converter.upright_aspect(pixel_aspect(self._stream))
         except LIBRARY_ERRORS as error:
             self.close()
             raise InputError(f"{name} cannot be decoded ({type(error).__name__})") from error
@@ -85,8 +84,8 @@ class VideoFile(Recording):
             self._note_size(image, index)
             ticks = picture.pts
             if self._decoding_times:  # the last pictures come when there are no more
-                ticks = picture.dts if ticks_before is None or picture.dts is not None else ticks_before + 1
-                ticks_before = ticks
+                next_tick = 0 if ticks_before is None else ticks_before + 1
+                ticks = ticks_before = next_tick if picture.dts is None else picture.dts
             time_s = self._clock.stamp(None if ticks is None else ticks * time_base, picture.duration * time_base)
             self.duration_s = self._clock.end_s
             self._delivered += 1

@@ -9,6 +9,7 @@ from time import perf_counter
 
 import av
 from av.codec.context import Flags
+from av.format import Flags as ContainerFlags
 
 from streamer.errors import InputError
 from streamer.records import Frame
@@ -99,6 +100,7 @@ class LiveStream(OpenedLive["_Connection"]):
                         silent_since_s, delays_s = None, _delays_s()
                     if not self._arrived:
                         self.height, self.width = frame.image.shape[:2]  # upright, as few senders announce it
+                        self.pixel_aspect = connection.pixel_aspect
                     self._arrived = frame.index + 1
                     self.duration_s = frame.time_s + 1 / self.fps
                     yield frame
@@ -132,15 +134,13 @@ class _Connection(SelfClosing):
 
     Attributes:
         fps, size_wh: nominal rate in frames per second, and size of the picture in pixels.
-        pixel_aspect: width of a pixel over its height.
         ended_by: why it was lost, once `frames` has ended.
-        untimed: whether pictures carry no times and have that of their arrival.
+        untimed: whether the format carries no times: each picture has that of its arrival.
         repaired: timestamps replaced so far.
     """
 
     def __init__(self, address: Address) -> None:
         self.ended_by = ""
-        self.untimed = False
         self.repaired = 0
         self._converter = Converter()
         self._container = av.open(
@@ -161,17 +161,23 @@ class _Connection(SelfClosing):
             context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             self.fps = nominal_fps(self._stream) or FALLBACK_FPS
             self.size_wh = self._stream.width, self._stream.height
-            self.pixel_aspect = pixel_aspect(self._stream)
+            # As of a camera that sends JPEG after JPEG, or H.264 and nothing else: FFmpeg invents times, or has none.
+            no_times: int = ContainerFlags.no_timestamps.value  # type: ignore[assignment]  # PyAV's annotation: a Flags
+            self.untimed = bool(self._container.format.flags & no_times)
         except BaseException:
             self._container.close()
             raise
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of an upright pixel over its height, once a picture has come."""
+        return self._converter.upright_aspect(pixel_aspect(self._stream))
 
     def frames(self, name: str, index: int, offset_s: float) -> Iterator[Frame]:
         """Pictures as they arrive, until the connection is lost; numbered from `index` on, times from `offset_s` on."""
         time_base = self._stream.time_base or Fraction(1, 90_000)
         clock = Clock(fps=self.fps)
         arrivals_s: dict[int | None, float] = {}
-        first = True
         for packet in self._packets():
             arrived_s = arrivals_s[packet.pts] = perf_counter()
             if len(arrivals_s) > _REORDERED:
@@ -181,8 +187,6 @@ class _Connection(SelfClosing):
                     if picture.is_corrupt:
                         continue
                     image = self._converter.rgb(picture)
-                    if first:  # as a camera that sends JPEG after JPEG, or H.264 and nothing else
-                        self.untimed, first = picture.pts is None, False
                     timestamp = None if picture.pts is None else picture.pts * time_base
                     if self.untimed:
                         timestamp = Fraction(arrived_s)

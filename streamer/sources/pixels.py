@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -19,6 +20,11 @@ class Converter:
         self._reformatter = VideoReformatter()
         self._shape: tuple[int, int, int] | None = None
         self._upright: Callable[[Image], Image] = _as_it_is
+
+    def upright_aspect(self, stored: Fraction) -> Fraction:
+        """Width of a pixel over its height in upright pictures like the last one."""
+        turned = self._shape is not None and round(self._shape[0] / 90) % 2 == 1
+        return 1 / stored if turned else stored
 
     def rgb(self, picture: av.VideoFrame) -> Image:
         """Upright RGB, shape (height, width, 3).

@@ -47,6 +47,21 @@ def test_stopped_when_it_has_begun_but_has_no_frame(jobs: Jobs, engine: HeldEngi
     assert not job.folder.exists()
 
 
+def test_a_clip_that_is_gone_when_its_turn_comes(jobs: Jobs, engine: HeldEngine, clip: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second.mp4"
+    second.write_bytes(clip.read_bytes())
+    engine.hold(10)
+    job = submit(jobs, "a", clip, second)
+    wait_for(lambda: job.feed is not None and len(job.feed) == 10)
+    second.unlink()
+    engine.release()
+    assert job.finished.wait(20)
+    status = job.status()
+    assert (job.state, len(status["clips"])) == ("done", 1)
+    assert status["clips"][0]["warnings"][-1] == "there is no file or folder second.mp4"
+    assert "report.html" in [file["name"] for file in status["files"]]
+
+
 def test_session_end_deletes_job_and_uploads_that_nobody_else_has(
     jobs: Jobs, engine: HeldEngine, clip: Path, tmp_path: Path
 ) -> None:

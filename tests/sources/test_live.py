@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import pytest
 
 from streamer.errors import InputError
@@ -16,7 +17,7 @@ from streamer.records import Frame
 from streamer.sources import Source, live, open_live
 from streamer.sources.address import url_address
 from tests.live_fakes import until
-from tests.sources.media import read_number, write_clip
+from tests.sources.media import numbered_image, read_number, write_clip
 from tests.sources.sender import Fate, RtspSender, Sender, transport_stream
 
 FRAMES = 45
@@ -172,6 +173,31 @@ def test_pictures_without_times_have_that_of_their_arrival(tmp_path: Path) -> No
     arrived_s = [frame.arrived_s for frame in reader.frames if frame.arrived_s is not None]
     span_s = reader.frames[-1].time_s - reader.frames[0].time_s
     assert span_s == pytest.approx(arrived_s[-1] - arrived_s[0], abs=0.1)
+
+
+def test_jpeg_after_jpeg_has_the_times_of_arrival(tmp_path: Path) -> None:
+    """As most cameras send by HTTP; FFmpeg takes them to be 25 a second."""
+    pictures = [cv2.imencode(".jpg", numbered_image(number))[1].tobytes() for number in range(12)]
+
+    class Camera(Sender):
+        def _send(self, connection: socket.socket) -> None:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")
+            for picture in pictures:
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                connection.sendall(head.encode() + picture + b"\r\n")
+                time.sleep(0.1)
+
+    with Camera(b"", ["silence"]) as sender:
+        source = open_live(f"http://127.0.0.1:{sender.port}/")
+        reader = Reader(source)
+        assert until(lambda: len(reader.frames) >= 10)
+        reader.close()
+    assert source.warnings[-1] == "the pictures carry no times: each has the time at which it came"
+    arrived_s = [frame.arrived_s for frame in reader.frames if frame.arrived_s is not None]
+    span_s = reader.frames[-1].time_s - reader.frames[0].time_s
+    assert span_s == pytest.approx(arrived_s[-1] - arrived_s[0], abs=0.1)
+    assert span_s > 0.6  # as it would not be at 25 a second
 
 
 def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
