@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamer.overlay import PALETTE, OverlayRenderer, clock, percent, track_colour
 from streamer.records import FrameResult
 from streamer.settings import OverlaySettings
+from streamer.study import decimals_apart
 from tests.outputs.study_example import ExampleClip, frame_result, nodule
 
 SCREEN = ExampleClip(width=320, height=240)
@@ -93,3 +96,17 @@ def test_percent_claims_no_certainty(probability: float, text: str) -> None:
 )
 def test_clock(time_s: float, text: str) -> None:
     assert clock(time_s) == text
+
+
+@given(st.integers(1, 9999), st.integers(1, 9999), st.sampled_from([2, 3]))
+def test_percent_shows_a_probability_on_its_side_of_the_threshold(one: int, other: int, least: int) -> None:
+    decimals = decimals_apart(one / 10_000, other / 10_000, least=least) - 2
+    shown = percent(one / 10_000, decimals), percent(other / 10_000, decimals)
+    assert (shown[0] == shown[1]) == (one == other)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 2])
+def test_percent_never_claims_certainty(decimals: int) -> None:
+    assert percent(0.0, decimals).startswith("<")
+    assert percent(1.0, decimals).startswith(">")
+    assert percent(10.0 ** -(decimals + 2), decimals)[0] not in "<>"

@@ -23,16 +23,24 @@ from tests.sources.media import write_clip
 from tests.sources.sender import Sender, transport_stream
 
 
-def test_results_of_a_live_run(tmp_path: Path) -> None:
-    source, engine = PushedSource("probe"), GatedEngine(lambda index: (finding(malignancy=index / 100),))
-    studies: deque[object] = deque()
+def started(
+    source: PushedSource, engine: GatedEngine, output: Path, *, frames: int
+) -> tuple[threading.Thread, deque[StudyReport]]:
+    """A live run that has analysed so many frames, and where its report will be."""
+    studies: deque[StudyReport] = deque()
     run = threading.Thread(
-        target=lambda: studies.append(run_live(source.as_source(), tmp_path, engine=engine.as_engine(), patient="Zoë"))
+        target=lambda: studies.append(run_live(source.as_source(), output, engine=engine.as_engine(), patient="Zoë"))
     )
     run.start()
-    for index in range(10):
+    for index in range(frames):
         source.push()
         assert until(partial(engine.has_been_called, index + 1))
+    return run, studies
+
+
+def test_results_of_a_live_run(tmp_path: Path) -> None:
+    source, engine = PushedSource("probe"), GatedEngine(lambda index: (finding(malignancy=index / 100),))
+    run, _ = started(source, engine, tmp_path, frames=10)
     engine.shut()
     source.push()
     assert until(lambda: len(engine.calls) == 11)
@@ -59,14 +67,7 @@ def test_results_of_a_live_run(tmp_path: Path) -> None:
 
 def test_a_live_picture_that_was_seen_briefly_is_no_short_clip(tmp_path: Path) -> None:
     source, engine = PushedSource("probe"), GatedEngine(lambda _: (finding(malignancy=0.9),))
-    studies: deque[StudyReport] = deque()
-    run = threading.Thread(
-        target=lambda: studies.append(run_live(source.as_source(), tmp_path, engine=engine.as_engine()))
-    )
-    run.start()
-    for index in range(3):
-        source.push()
-        assert until(partial(engine.has_been_called, index + 1))
+    run, studies = started(source, engine, tmp_path, frames=3)
     source.close()
     run.join()
     assert (studies[0].decision, studies[0].tracks[0].supporting_frames) == ("no nodule", 3)

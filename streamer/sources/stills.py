@@ -62,7 +62,7 @@ class Stills(Recording):
         super().__init__(name)
         self.fps = fps
         self.expected_frames = len(paths)
-        self._paths, self._dark = paths, ""
+        self._paths = paths
         if not self._begin(self._generate()):
             reason = self._warnings[0] if len(paths) == 1 else f"{name}: none of its {len(paths)} stills can be read"
             raise InputError(reason)
@@ -86,7 +86,7 @@ class Stills(Recording):
         return source
 
     def _generate(self) -> Generator[Frame]:
-        index = 0
+        index, pointed_out = 0, False
         start = perf_counter()
         for position, path in enumerate(self._paths):
             try:
@@ -96,9 +96,11 @@ class Stills(Recording):
                 continue
             if pictures > 1:
                 self._warnings.append(f"{display_name(path)} holds {pictures} pictures; only the first is read")
-            if dark and not self._dark:
-                self._dark = f"{display_name(path)} uses few of its 16 bits, and is nearly black; export it with 8 bits"
-                self._warnings.append(self._dark)
+            if dark and not pointed_out:
+                pointed_out = True
+                self._warnings.append(
+                    f"{display_name(path)} uses few of its 16 bits, and is nearly black; export it with 8 bits"
+                )
             self._note_size(image, index)
             self.duration_s = (position + 1) / self.fps
             decode_ms = (perf_counter() - start) * 1e3
