@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from streamer.data.regions import boxes_of_mask
-from streamer.data.samples import LABELS, SEXES, SPLITS, Dataset, Sample
+from streamer.data.samples import LABELS, SEXES, SPLITS, TIRADS, Dataset, Sample
 from streamer.data.splits import check_splits, split_patients
 from streamer.errors import DataError
 from streamer.geometry import Box
@@ -115,6 +115,7 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
         age = _parse_age(row["age"]) if row["age"] else None
         split = _one_of(SPLITS, "split", row["split"]) or "train"  # provisional where empty
         label, sex = _one_of(LABELS, "label", row["label"]), _one_of(SEXES, "sex", row["sex"])
+        tirads = _one_of(TIRADS, "tirads", row["tirads"])
         mask = folder / row["mask"] if row["mask"] else None
         has_nodule, boxes = _nodules(row["has_nodule"], boxes, mask)
     except ValueError as error:
@@ -128,6 +129,7 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
         mask=mask if boxes else None,
         gland_mask=folder / row["gland_mask"] if row["gland_mask"] else None,
         label=label,
+        tirads=tirads,
         boxes_xyxy=boxes,
         has_nodule=has_nodule,
         hospital=row["hospital"] or None,

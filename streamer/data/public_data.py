@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamer.data.regions import boxes_of_mask
-from streamer.data.samples import SPLITS, Sample, Split
+from streamer.data.samples import SPLITS, TIRADS, Sample, Split
 from streamer.data.splits import held_out
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
@@ -86,6 +86,7 @@ def _ddti(data: Path) -> Iterator[Sample]:
             boxes_xyxy=_boxes_of(mask),
             has_nodule=True,
             label={"benign": "benign", "malignant": "malignant"}.get(row["suspicion"]),  # type: ignore[arg-type]
+            tirads=next((category for category in TIRADS if category == row["tirads"]), None),
             patient=patient,
             source="ddti",
             split=_split(patient),

@@ -13,6 +13,7 @@ from streamer.geometry import Box
 Split = Literal["train", "val", "test"]
 Label = Literal["benign", "malignant", "normal"]
 Sex = Literal["F", "M", "O"]
+Tirads = Literal["1", "2", "3", "4", "4a", "4b", "4c", "5"]
 Centre = Literal["hospital", "vendor", "region", "source"]
 """What a test can be kept apart by."""
 
@@ -20,6 +21,9 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 LABELS: tuple[Label, ...] = ("benign", "malignant", "normal")
 SEXES: tuple[Sex, ...] = ("F", "M", "O")
 """Female, male, other, as DICOM's Patient's Sex (0010,0040) has them."""
+TIRADS: tuple[Tirads, ...] = ("1", "2", "3", "4", "4a", "4b", "4c", "5")
+"""Categories of a TI-RADS, from the least suspicious on: Kwak's (Radiology 2011;260:892-899), who parts the fourth in
+three, or ACR's (J Am Coll Radiol 2017;14:587-595), who does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,7 @@ class Sample:
         boxes_xyxy: nodule boxes in pixels (half-open); empty where there is no nodule or it is unknown.
         has_nodule: whether a nodule is in view; None if that is unknown.
         label: pathology-derived or reading-derived class; None if unknown.
+        tirads: category that a reader gave the nodule (the most suspicious one in view); None if unknown.
         patient: the smallest unit that may be split; ids of different sources never coincide.
         source: data set that the sample comes from.
         split: train, val or test.
@@ -54,6 +59,7 @@ class Sample:
     boxes_xyxy: tuple[Box, ...] = ()
     has_nodule: bool | None = None
     label: Label | None = None
+    tirads: Tirads | None = None
     hospital: str | None = None
     vendor: str | None = None
     region: str | None = None

@@ -20,6 +20,7 @@ from streamer.evaluation.figure import DEFAULT_RESAMPLING, Figure, Multiplicity,
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
 
+_LEAST_OF_A_CLASS = 2
 # Below this a difference of AUCs or its variance is what rounding leaves of 0.
 _ROUNDING = 1e-12
 
@@ -115,7 +116,7 @@ def auc(labels: npt.ArrayLike, scores: npt.ArrayLike, *, level: float = 0.95) ->
     Raises:
         DataError: bad labels or scores (see `checked`), or fewer than two cases of a class.
     """
-    truth, numbers = _both_classes(labels, scores, least=2)
+    truth, numbers = _both_classes(labels, scores, least=_LEAST_OF_A_CLASS)
     areas, covariance = _delong(truth, numbers[None, :])
     return _delong_figure(areas[0], covariance[0, 0], len(truth), level, bounds=(0.0, 1.0))
 
@@ -152,7 +153,7 @@ def delong_test(
     Raises:
         DataError: bad labels or scores (see `checked`), or fewer than two cases of a class.
     """
-    truth, one = _both_classes(labels, first, least=2)
+    truth, one = _both_classes(labels, first, least=_LEAST_OF_A_CLASS)
     _, other = checked(labels, second)
     areas, covariance = _delong(truth, np.stack([one, other]))
     difference = float(areas[0] - areas[1])
@@ -221,6 +222,11 @@ def patient_maximum(patients: npt.ArrayLike, labels: npt.ArrayLike, scores: npt.
     np.maximum.at(greatest, member, numbers)
     np.logical_or.at(malignant, member, truth)
     return PatientScores(patients=names, labels=malignant, scores=greatest)
+
+
+def has_both(labels: Labels) -> bool:
+    """Whether there are cases enough of both classes for an AUC with its interval."""
+    return bool(min(labels.sum(), (~labels).sum()) >= _LEAST_OF_A_CLASS)
 
 
 def _both_classes(labels: npt.ArrayLike, scores: npt.ArrayLike, *, least: int = 1) -> tuple[Labels, Floats]:

@@ -18,11 +18,10 @@ from streamer.evaluation.calibration import (
     fit_scaling,
     reliability_curve,
 )
-from streamer.evaluation.classification import patient_maximum, roc, youden_threshold
+from streamer.evaluation.classification import has_both, patient_maximum, roc, youden_threshold
 from streamer.evaluation.figures_classifier import (
     arrays,
     calibration_part,
-    has_both,
     named,
     point_figures,
     ranking_figures,

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Plot
 
-from streamer.evaluation.classification import auc, auc_by_group
+from streamer.evaluation.classification import auc, auc_by_group, has_both
 from streamer.evaluation.detection import average_precision, sensitivity_at
 from streamer.evaluation.figure import Figure, mean_figure
-from streamer.evaluation.figures_classifier import has_both
 from streamer.evaluation.figures_detector import FALSE_POSITIVES_AN_IMAGE
 from streamer.evaluation.matching import match
 from streamer.evaluation.measure_classifier import ClassifiedView

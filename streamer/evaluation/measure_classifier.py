@@ -9,7 +9,7 @@ from scipy.special import logit
 
 from streamer.data.pixels import Picture
 from streamer.data.proposals import propose_boxes
-from streamer.data.samples import Sample
+from streamer.data.samples import Sample, Tirads
 from streamer.evaluation.subsets import View, view_of
 from streamer.geometry import CropWindow
 from streamer.models.classifier import Classifier
@@ -23,6 +23,7 @@ class ClassifiedView:
     Attributes:
         view: what kind of image it is.
         malignant: its label.
+        tirads: category that a reader gave it; None if unknown.
         log_odds: malignant minus benign logit before any calibration; the greatest over its nodules.
         boxed_by: "truth", "detector" or "whole view": where the crop came from.
     """
@@ -31,6 +32,7 @@ class ClassifiedView:
     malignant: bool
     log_odds: float
     boxed_by: str
+    tirads: Tirads | None = None
 
 
 def is_labelled(sample: Sample) -> bool:
@@ -59,4 +61,5 @@ def classify(picture: Picture, classifier: Classifier, proposer: Detector | None
         malignant=picture.sample.label == "malignant",
         log_odds=float(logit(max(classifier(crops)))),
         boxed_by=boxed_by,
+        tirads=picture.sample.tirads,
     )

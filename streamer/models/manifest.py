@@ -16,7 +16,7 @@ ROLES: tuple[Role, ...] = ("detector", "segmenter", "classifier")
 MANIFEST = "manifest.json"
 ARCHITECTURES: dict[Role, tuple[str, ...]] = {
     "detector": ("yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x"),
-    "segmenter": ("densenet121-fpn",),
+    "segmenter": ("densenet121-fpn", "densenet121-fpn-slim"),
     "classifier": ("densenet121",),
 }
 

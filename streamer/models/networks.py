@@ -36,11 +36,24 @@ def build_detector(variant: str = "yolov5n") -> nn.Module:
     return model
 
 
-def build_segmenter() -> nn.Module:
-    """DenseNet121-FPN with one logit a pixel, randomly initialised."""
+def build_segmenter(variant: str = "densenet121-fpn") -> nn.Module:
+    """DenseNet121-FPN with one logit a pixel, randomly initialised.
+
+    Args:
+        variant: "densenet121-fpn", or "densenet121-fpn-slim", whose decoder has half the channels: at least as good on
+            what there is to learn from (docs/experiments.md), for a third of the decoder's arithmetic.
+    """
     import segmentation_models_pytorch as smp
 
-    return smp.FPN("densenet121", encoder_weights=None, in_channels=3, classes=1)  # type: ignore[no-any-return]
+    channels = 128 if variant.endswith("-slim") else 256  # 256 as in the paper's code and Lin et al., CVPR 2017
+    return smp.FPN(  # type: ignore[no-any-return]
+        "densenet121",
+        encoder_weights=None,
+        in_channels=3,
+        classes=1,
+        decoder_pyramid_channels=channels,
+        decoder_segmentation_channels=channels // 2,
+    )
 
 
 def build_classifier() -> nn.Module:

@@ -32,11 +32,12 @@ def build(architecture: str) -> nn.Module:
     """
     if architecture in ARCHITECTURES["detector"]:
         return build_detector(architecture)
-    if architecture == "densenet121-fpn":
-        return build_segmenter()
-    if architecture == "densenet121":
+    if architecture in ARCHITECTURES["segmenter"]:
+        return build_segmenter(architecture)
+    if architecture in ARCHITECTURES["classifier"]:
         return build_classifier()
-    raise WeightsError(f"unknown architecture {architecture!r}: yolov5n to yolov5x, densenet121-fpn, densenet121")
+    known = ", ".join(name for names in ARCHITECTURES.values() for name in names)
+    raise WeightsError(f"unknown architecture {architecture!r}: {known}")
 
 
 def checked_weights(folder: Path, role: Role, manifest: Manifest) -> bytes:

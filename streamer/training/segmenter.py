@@ -28,7 +28,7 @@ class SegmenterTask:
         self.config = config
         self.train = [(picture, box) for picture in train if picture.mask is not None for box in picture.boxes_xyxy]
         self.val = [(picture, box) for picture in val if picture.mask is not None for box in picture.boxes_xyxy]
-        self.network: nn.Module = build_segmenter()
+        self.network: nn.Module = build_segmenter(config.architecture)
         self.training_only = nn.Module()
         if config.encoder_from_classifier:
             self.network.get_submodule("encoder").requires_grad_(False)

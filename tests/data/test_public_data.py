@@ -56,6 +56,9 @@ def test_what_is_known_of_place_and_patient(samples: list[Sample]) -> None:
     assert all(sample.hospital == sample.source for sample in samples)
     ddti = {sample.image.name: sample for sample in samples if sample.source == "ddti"}
     assert (ddti["ddti-558_1.jpg"].age, ddti["ddti-558_1.jpg"].sex) == (55, "M")
+    assert (ddti["ddti-558_1.jpg"].tirads, ddti["ddti-560_1.jpg"].tirads) == ("4a", "4c")
+    assert {one.tirads for one in ddti.values() if one.label == "benign"} == {"2", "3"}
+    assert {one.tirads for one in ddti.values() if one.label == "malignant"} == {"4a", "4b", "4c", "5"}
     assert Counter(sample.sex for sample in ddti.values()) == {"F": 348, "M": 37, None: 108}
     assert all(sample.age is None and sample.sex is None for sample in samples if sample.source != "ddti")
 

@@ -1,6 +1,7 @@
 """From pictures through networks to scores, with networks that make no mistakes of their own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from streamer.data.samples import Sample
+from streamer.data.samples import Sample, Tirads
 from streamer.evaluation.calibration import Scaling
+from streamer.evaluation.classification import patient_maximum
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
 from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
 from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
+from streamer.evaluation.figures_readings import reading_figures
 from streamer.evaluation.figures_segmenter import evaluate_outlines
 from streamer.evaluation.measure_classifier import ClassifiedView, classify
 from streamer.evaluation.measure_detector import DetectedView, detect
@@ -160,6 +163,18 @@ def test_classifier_figures_at_image_and_patient_level() -> None:
     assert 0 < before < after
     # Blocks of numbers are no patients.
     assert not [result for result in evaluation.results if result.data == "tn3k" and "patient" in result.name]
+
+
+def test_patients_of_each_tirads_category_against_those_read_as_benign() -> None:
+    seen = classified("here", [False, False, True, True, True, True, True], [0, 1, 0.5, -2, 3, 2, 4], "abcddee")
+    read: tuple[Tirads, ...] = ("2", "3", "4a", "4a", "5", "4a", "4a")
+    seen = [replace(one, tirads=category) for one, category in zip(seen, read, strict=True)]
+    evaluation = evaluate_probabilities(seen, scaling=Scaling(1.0, 0.0), threshold=0.5, chosen=None)
+    category = figure(evaluation, "AUC of TI-RADS 4a against benign readings, patient level", "here").figure
+    assert (category.value, category.count) == (0.75, 4)  # c beats one of two, e both; d is a 5, whatever it was once
+    assert not [result for result in evaluation.results if "TI-RADS 5" in result.name]  # one patient is too few
+    unread = classified("here", [False, False, True, True], [0, 1, 2, 3], "abcd")
+    assert not reading_figures(unread, patient_maximum(["a", "b", "c", "d"], [0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4]))
 
 
 def test_temperature_and_operating_point_come_from_the_source_trained_on() -> None:
