@@ -49,7 +49,8 @@ def analyse_live(
         StreamerError: input, output, weights or device are not usable.
     """
     console, messages = Console(), Console(stderr=True)
-    with open_live(uri, loop=loop) as probe:  # a wrong address should not wait for the networks
+    decoder = settings.runtime.decoder
+    with open_live(uri, loop=loop, decoder=decoder) as probe:  # a wrong address should not wait for the networks
         name = probe.name if "://" in probe.name else result_name(Path(uri))
         folder = output or _unused(Path("results") / _folder_name(name))
     refuse_result(Path(uri), folder)
@@ -58,7 +59,7 @@ def analyse_live(
     print_warnings(messages, engine)
     line = _StatusLine(messages)
     with (
-        open_live(uri, loop=loop, on_event=line.event) as source,
+        open_live(uri, loop=loop, on_event=line.event, decoder=decoder) as source,
         line,
         stop_on_signal(source.close),
         _closed_after(source, seconds),

@@ -52,7 +52,7 @@ def analyse(
     study = study or Study(engine.settings)
     with ExitStack() as stack:
         if isinstance(source, (str, Path)):
-            source = stack.enter_context(open_source(source))
+            source = stack.enter_context(open_source(source, decoder=engine.settings.runtime.decoder))
         crew = stack.enter_context(Crew(engine, [source]))
         yield from follow(crew.lanes[0].findings(), source, study)
 

@@ -74,13 +74,13 @@ def run_study(
         InputError: a clip cannot be read (all are opened before the first is analysed).
         ClipGoneError: one is gone when its turn comes; the results of those before it are written.
         NoFrameError: it was to stop before the first frame; the folder is as it was.
-        DeviceError: the device that runs the networks fails, or its memory is full.
+        DeviceError: the device that runs the networks fails, or its memory is full; or no device decodes as set.
         OutputError: the results cannot be written.
     """
-    clips = name_clips(videos)
+    clips, decoder = name_clips(videos), engine.settings.runtime.decoder
     for clip in clips:
         refuse_result(clip.path, output)
-        open_source(clip.path, name=clip.name).close()
+        open_source(clip.path, name=clip.name, decoder=decoder).close()
     run = _Run(output, engine, study or Study(engine.settings), patient, progress or Progress(), videos=len(clips))
     gone: InputError | None = None
     with run.writer:
@@ -88,7 +88,7 @@ def run_study(
             if should_stop():
                 break
             try:
-                opened = open_source(clip.path, name=clip.name)
+                opened = open_source(clip.path, name=clip.name, decoder=decoder)
             except InputError as error:
                 gone = error
                 break

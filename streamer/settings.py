@@ -80,6 +80,7 @@ class RuntimeSettings(_Section):
     `backend` "auto" takes OpenVINO on the CPU and torch on CUDA. `precision` "auto" takes the int8 versions of the
     networks on OpenVINO, where the weights have them, the processor is made for them and they compute what they should;
     and half precision on CUDA, whose cost has not been measured yet. "fp32" is the reference everywhere.
+    `decoder` "cuda" leaves decoding to the GPU's video engine, for the many streams that a GPU may carry; not measured.
     `batch_frames` is the micro-batch in frames, 0 for the backend's own choice; `threads` is the number of CPU threads,
     0 for all cores.
     """
@@ -87,6 +88,7 @@ class RuntimeSettings(_Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     backend: Literal["auto", "openvino", "torch"] = "auto"
     precision: Literal["auto", "fp32", "int8"] = "auto"
+    decoder: Literal["cpu", "cuda"] = "cpu"
     batch_frames: Annotated[int, Field(ge=0, le=64)] = 0
     threads: Annotated[int, Field(ge=0, le=256)] = 0
 

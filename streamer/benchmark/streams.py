@@ -88,7 +88,8 @@ def watch_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Wat
             failures.append(event.message)
 
     with ExitStack() as stack:
-        sources = [stack.enter_context(open_live(clip, loop=True)) for _ in range(count)]
+        decoder = engine.settings.runtime.decoder
+        sources = [stack.enter_context(open_live(clip, loop=True, decoder=decoder)) for _ in range(count)]
         pace = sources[0].fps
         with serve(sources, engine, on_result=note, on_event=complain) as serving:
             time.sleep(_WARM_UP_S)

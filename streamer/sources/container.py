@@ -6,12 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from streamer.errors import InputError
 from streamer.sources.base import MAX_FRAME_PIXELS, display_name
+from streamer.sources.hardware import Decoder, acceleration
 
 # FFmpeg's names. Playlists and scripts (concat, hls, dash, sdp, image2 patterns) are left out on purpose: they name
 # other files and hosts, so that a harmless-looking clip could read what it should not.
@@ -24,23 +26,25 @@ _PLAUSIBLE_FPS = (0.01, 1000.0)
 LIBRARY_ERRORS = (av.FFmpegError, OSError, ValueError, MemoryError)
 
 
-def open_container(path: Path) -> InputContainer:
+def open_container(path: Path, decoder: Decoder = "cpu") -> InputContainer:
     """Open a video file for reading.
 
     Raises:
         InputError: FFmpeg does not know it, or its format is not one of `FORMATS`.
+        DeviceError: `decoder` cannot be had.
     """
+    hwaccel = acceleration(decoder)
     try:
         try:
-            return _open(path)
+            return _open(path, hwaccel)
         except av.error.InvalidDataError:
             # A fragmented mp4 that breaks off inside a fragment's header can be read fragment by fragment.
-            return _open(path, fflags="+ignidx")
+            return _open(path, hwaccel, fflags="+ignidx")
     except LIBRARY_ERRORS as error:
         raise InputError(f"{display_name(path)} {_complaint(path)}") from error
 
 
-def _open(path: Path, **options: str) -> InputContainer:
+def _open(path: Path, hwaccel: HWAccel | None, **options: str) -> InputContainer:
     """Open with FFmpeg held back.
 
     "file:" keeps it from reading a protocol or a pattern into an odd file name; `max_pixels` refuses frames larger than
@@ -52,6 +56,7 @@ def _open(path: Path, **options: str) -> InputContainer:
         options={"max_pixels": str(MAX_FRAME_PIXELS)},
         container_options={"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file", **options},
         metadata_errors="replace",
+        hwaccel=hwaccel,
     )
 
 

@@ -21,6 +21,7 @@ from streamer.sources.container import (
     open_container,
     pixel_aspect,
 )
+from streamer.sources.hardware import Decoder
 from streamer.sources.pixels import Converter
 from streamer.sources.recording import Recording
 from streamer.sources.truncation import cut_short, indexed_frames
@@ -33,17 +34,18 @@ _DECODER_THREADS = 1
 class VideoFile(Recording):
     """A `Source` that decodes a video file. The first frame is decoded at once: a useless file is refused early."""
 
-    def __init__(self, path: Path, *, name: str) -> None:
+    def __init__(self, path: Path, *, name: str, decoder: Decoder = "cpu") -> None:
         """Open `path`.
 
         Raises:
             InputError: no video, unknown format or codec, frames too large, or not one frame can be decoded.
+            DeviceError: `decoder` cannot be had.
         """
         super().__init__(name)
         self._path = path
         self._packets = self._damaged = self._delivered = 0
         self._converter = Converter()
-        self._container = open_container(path)
+        self._container = open_container(path, decoder)
         try:
             self._stream = main_video(self._container, name)
             self._stream.thread_count = _DECODER_THREADS

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from itertools import chain, repeat
 from time import perf_counter
 
 import av
 from av.codec.context import Flags
+from av.codec.hwaccel import HWAccel
 from av.format import Flags as ContainerFlags
 
 from streamer.errors import InputError
@@ -18,6 +20,7 @@ from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.clock import Clock
 from streamer.sources.closing import OpenedLive, SelfClosing
 from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps, pixel_aspect
+from streamer.sources.hardware import Decoder, acceleration
 from streamer.sources.pixels import Converter
 
 _OPEN_S = 10.0
@@ -42,16 +45,18 @@ class LiveStream(OpenedLive["_Connection"]):
     Args:
         address: what to open.
         on_event: told of losses and returns.
+        decoder: what decodes.
 
     Raises:
         InputError: it cannot be opened at first.
+        DeviceError: `decoder` cannot be had.
     """
 
-    def __init__(self, address: Address, *, on_event: Listener = lambda _: None) -> None:
+    def __init__(self, address: Address, *, on_event: Listener = lambda _: None, decoder: Decoder = "cpu") -> None:
         self.name = address.name
-        self._address, self._on_event = address, on_event
+        self._connect, self._on_event = partial(_Connection, address, acceleration(decoder)), on_event
         try:
-            first = _Connection(address)
+            first = self._connect()
         except LIBRARY_ERRORS as error:
             raise InputError(f"{self.name} cannot be opened: {_reason(error)}") from None  # the cause quotes the URL
         self.fps, (self.width, self.height) = first.fps, first.size_wh
@@ -123,7 +128,7 @@ class LiveStream(OpenedLive["_Connection"]):
     def _connect_again(self, delays_s: Iterator[float]) -> _Connection | None:
         while not self._closed.wait(next(delays_s)):
             try:
-                return _Connection(self._address)
+                return self._connect()
             except (*LIBRARY_ERRORS, InputError):
                 continue
         return None
@@ -139,7 +144,7 @@ class _Connection(SelfClosing):
         repaired: timestamps replaced so far.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, hwaccel: HWAccel | None) -> None:
         self.ended_by = ""
         self.repaired = 0
         self._converter = Converter()
@@ -150,6 +155,7 @@ class _Connection(SelfClosing):
             options={"max_pixels": str(MAX_FRAME_PIXELS)},
             container_options=address.options,
             metadata_errors="replace",
+            hwaccel=hwaccel,
             timeout=(_OPEN_S, _READ_S),
         )
         try:

@@ -10,6 +10,7 @@ from streamer.errors import InputError
 from streamer.sources.address import URL, device_address, url_address
 from streamer.sources.base import Source, display_name
 from streamer.sources.file import VideoFile
+from streamer.sources.hardware import Decoder
 from streamer.sources.live import Listener, LiveStream
 from streamer.sources.paced import PacedRecording
 from streamer.sources.stills import FOLDER_FPS, STILL_FPS, Stills, is_still
@@ -17,16 +18,20 @@ from streamer.sources.stills import FOLDER_FPS, STILL_FPS, Stills, is_still
 _HEAD_BYTES = 132
 
 
-def open_source(path: str | Path, *, name: str | None = None, folder_fps: float = FOLDER_FPS) -> Source:
+def open_source(
+    path: str | Path, *, name: str | None = None, folder_fps: float = FOLDER_FPS, decoder: Decoder = "cpu"
+) -> Source:
     """Open a video file, a still, or a folder of stills.
 
     Args:
         path: local path; its extension does not matter.
         name: display name in place of the file or folder name.
         folder_fps: frame rate of a folder of stills, in frames per second, above 0.
+        decoder: what decodes a video.
 
     Raises:
         InputError: missing, empty, unreadable, a URL, DICOM, not a recording, too large, or nothing can be decoded.
+        DeviceError: `decoder` cannot be had.
     """
     location = Path(path)
     shown = display_name(location)
@@ -52,10 +57,12 @@ def open_source(path: str | Path, *, name: str | None = None, folder_fps: float 
         raise InputError(f"{shown} is a DICOM file, which is not supported yet; export it as mp4 or avi")
     if is_still(head):
         return Stills([location], name=label, fps=STILL_FPS)
-    return VideoFile(location, name=label)
+    return VideoFile(location, name=label, decoder=decoder)
 
 
-def open_live(uri: str | Path, *, loop: bool = False, on_event: Listener = lambda _: None) -> Source:
+def open_live(
+    uri: str | Path, *, loop: bool = False, on_event: Listener = lambda _: None, decoder: Decoder = "cpu"
+) -> Source:
     """Open a live source: of its frames the newest is analysed next (see `Source.live`).
 
     Args:
@@ -63,20 +70,22 @@ def open_live(uri: str | Path, *, loop: bool = False, on_event: Listener = lambd
             is then played at its own pace. User and password in a URL are kept out of all names and messages.
         loop: repeat a recording until the source is closed.
         on_event: told in one line when the connection to a stream or device is lost, and when it is back.
+        decoder: what decodes.
 
     Raises:
         InputError: it cannot be opened; a stream that is lost later is waited for.
+        DeviceError: `decoder` cannot be had.
     """
     if URL.match(str(uri)):
         if loop:
             raise InputError("only a recording can be repeated, not a URL")
-        return LiveStream(url_address(str(uri)), on_event=on_event)
+        return LiveStream(url_address(str(uri)), on_event=on_event, decoder=decoder)
     path = Path(uri)
     if _is_device(path):
         if loop:
             raise InputError("only a recording can be repeated, not a device")
-        return LiveStream(device_address(str(path), display_name(path)), on_event=on_event)
-    return PacedRecording(partial(open_source, path), loop=loop)
+        return LiveStream(device_address(str(path), display_name(path)), on_event=on_event, decoder=decoder)
+    return PacedRecording(partial(open_source, path, decoder=decoder), loop=loop)
 
 
 def _is_device(path: Path) -> bool:
