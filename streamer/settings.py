@@ -51,10 +51,11 @@ class ClassificationSettings(_Section):
 class TrackingSettings(_Section):
     """How detections are joined over time.
 
-    `min_iou` is the least overlap with the predicted box. A track survives
-    `max_missed_frames` frames without a detection (a choice, not measured). `scene_cut` is the mean absolute grey
-    difference (0 to 255, on a 32x32 thumbnail) between neighbouring frames above which all tracks end: within the 56
-    `cine` sweeps it never exceeds 4.5, between one sweep and the next it is 14 at the median.
+    `min_iou` is the least overlap with the predicted box. A track survives `max_missed_frames` frames without a
+    detection. With 0.1 to 0.3 and 5 to 40 frames as many nodules of `cine` keep their number, give or take one in
+    twenty (docs/experiments.md). `scene_cut` is the mean absolute grey difference (0 to 255, on a 32x32 thumbnail)
+    between neighbouring frames above which all tracks end: within the 56 `cine` sweeps it never exceeds 4.5, between
+    one sweep and the next it is 14 at the median.
     """
 
     min_iou: Probability = 0.2
