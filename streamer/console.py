@@ -39,7 +39,7 @@ def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Sett
     """
     console, messages = Console(), Console(stderr=True)
     for video in videos:
-        open_source(video).close()  # a wrong path should not wait for the networks
+        open_source(video, decoder=settings.runtime.decoder).close()  # a wrong path should not wait for the networks
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
     print_warnings(messages, engine)

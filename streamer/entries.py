@@ -49,6 +49,7 @@ def nodule_line(nodule: Nodule) -> NoduleLine:
         long_axis_px=_length(nodule.long_axis_px),
         short_axis_px=_length(nodule.short_axis_px),
         area_px=_length(nodule.area_px),
+        counts=nodule.counts,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from streamer.crew import Crew
@@ -72,6 +73,7 @@ def follow(findings: Iterator[FrameFindings], source: Source, study: Study) -> I
             tracker = study.tracker()
         nodules = tracker.update(frame.image, found.findings, skipped=frame.index - last_index - 1)
         patient = study.add(frame, nodules)
+        nodules = tuple(replace(nodule, counts=study.counts(nodule.track)) for nodule in nodules)
         frames, last_index, last_s = frames + 1, frame.index, frame.time_s
         ended = time.perf_counter()
         yield FrameResult(

@@ -103,9 +103,11 @@ class Nodule(Finding):
     Attributes:
         track: its number, unique in the study and counted from 1.
         score: mean of the detector's confidences over the track's frames so far, 0 to 1.
+        counts: whether it has been seen long enough by this frame to count for the patient.
     """
 
     track: int
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

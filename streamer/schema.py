@@ -16,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from streamer.errors import InputError
 from streamer.records import Decision
 
-SCHEMA_VERSION = "1.3"  # 1.1 added `reader` and `live`, 1.2 `warnings` of a report; 1.3: `score` is the track's
+# 1.1 added `reader` and `live`, 1.2 `warnings` of a report; 1.3: `score` is the track's; 1.4 added `counts`
+SCHEMA_VERSION = "1.4"
 RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -48,6 +49,7 @@ class NoduleLine(_Model):
     long_axis_px: Annotated[Length, Field(description="longest diameter of the outline")]
     short_axis_px: Annotated[Length, Field(description="longest diameter at right angles to the long axis")]
     area_px: Annotated[Length, Field(description="area of the outline in square pixels")]
+    counts: Annotated[bool, Field(description="seen long enough by now to count for the patient")] = True
 
 
 class FrameLine(_Model):

@@ -73,7 +73,8 @@ def serve(
     frame is dropped. One of several recordings waits for its consumer; a live source does not (see `Serving`).
 
     Args:
-        sources: open sources. Live ones are closed when the serving ends, recordings stay their owner's.
+        sources: open sources, decoded as they were opened to be (`decoder` of `open_live`). Live ones are closed when
+            the serving ends, recordings stay their owner's.
         engine: loaded networks.
         on_result: called with a stream's position in `sources` and its next result. Each stream calls from a thread of
             its own, so that a slow call delays nobody else: of a live stream's results that come meanwhile, only the

@@ -76,14 +76,14 @@ class StudySettings(_Section):
 
 
 class RuntimeSettings(_Section):
-    """How the networks are run; only `precision` can change a result: for int8 the weights' manifest says by how much.
+    """How the networks are run; only `precision` and, by rounding, `decoder` can change a result.
 
-    `backend` "auto" takes OpenVINO on the CPU and torch on CUDA. `precision` "auto" takes the int8 versions of the
-    networks on OpenVINO, where the weights have them, the processor is made for them and they compute what they should;
-    and half precision on CUDA, whose cost has not been measured yet. "fp32" is the reference everywhere.
-    `decoder` "cuda" leaves decoding to the GPU's video engine, for the many streams that a GPU may carry; not measured.
-    `batch_frames` is the micro-batch in frames, 0 for the backend's own choice; `threads` is the number of CPU threads,
-    0 for all cores.
+    For int8 the weights' manifest says by how much. `backend` "auto" takes OpenVINO on the CPU and torch on CUDA.
+    `precision` "auto" takes the int8 versions of the networks on OpenVINO, where the weights have them, the processor
+    is made for them and they compute what they should; and half precision on CUDA, whose cost has not been measured
+    yet. "fp32" is the reference everywhere. `decoder` "cuda" leaves decoding to the GPU's video engine, for the many
+    streams that a GPU may carry; not measured. `batch_frames` is the micro-batch in frames, 0 for the backend's own
+    choice; `threads` is the number of CPU threads, 0 for all cores.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

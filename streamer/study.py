@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from statistics import median
 
@@ -56,6 +57,10 @@ class Study:
                 self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
         return self._patient
 
+    def counts(self, track: int) -> bool:
+        """Whether a nodule that was seen has lasted long enough by now to count for the patient."""
+        return self._qualifies(self._nodules[track])
+
     def end_video(self, name: str, frames: int, *, cuts: int = 0, whole: bool = True) -> None:
         """Close a clip that turned out to have this many frames: an announced number may be a guess.
 
@@ -88,7 +93,7 @@ class Study:
                 malignancy_median=median(seen.counts.elements()),
                 key_frame=seen.key_frame,
                 key_time_s=seen.key_time_s,
-                key_nodule=seen.key_nodule,
+                key_nodule=replace(seen.key_nodule, counts=self._qualifies(seen)),
                 qualifies=self._qualifies(seen),
             )
             for track, seen in sorted(self._nodules.items())

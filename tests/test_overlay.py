@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,6 +43,14 @@ def test_settings_turn_drawing_off() -> None:
     bare = OverlaySettings(boxes=False, contours=False, labels=False)
     assert not changed(result, bare)[90:160, 120:210].any()
     assert changed(result)[90:160, 120:210].any()
+
+
+def test_until_it_counts_a_nodule_has_corners_only() -> None:
+    found = nodule(left=150, top=120)
+    early = changed(frame_result(0, replace(found, counts=False), clip=SCREEN))[90:160, 120:210]
+    corners = changed(frame_result(0, found, clip=SCREEN), OverlaySettings(contours=False, labels=False))
+    assert early.any()
+    np.testing.assert_array_equal(early, corners[90:160, 120:210])
 
 
 @pytest.mark.parametrize(("left", "top"), [(280, 4), (4, 215), (290, 218), (4, 4), (150, 110)])

@@ -14,7 +14,7 @@ import pytest
 from streamer.engine import Engine
 from streamer.errors import InputError
 from streamer.pipeline import analyse
-from streamer.records import FrameResult
+from streamer.records import Finding, FrameResult
 from streamer.settings import Settings
 from streamer.sources import open_source
 from streamer.study import Study
@@ -91,6 +91,16 @@ def test_clips_of_a_study_share_its_numbers() -> None:
         numbers.append({nodule.track for result in results for nodule in result.nodules})
     assert numbers == [{1}, {2}]
     assert [(track.video, track.supporting_frames) for track in study.tracks()] == [("a.mp4", 6), ("b.mp4", 6)]
+
+
+def test_a_nodule_counts_from_its_fifth_frame_on() -> None:
+    def found(index: int) -> tuple[Finding, ...]:
+        return (finding(),) if index else ()
+
+    results = list(analyse(FakeSource(8).as_source(), engine=FakeEngine(found).as_engine()))
+    counts = [nodule.counts for result in results for nodule in result.nodules]
+    assert counts == [False] * 4 + [True] * 3
+    assert [result.patient_malignancy is None for result in results] == [True] * 5 + [False] * 3
 
 
 @pytest.mark.parametrize("taken", [1, 5])

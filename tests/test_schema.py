@@ -51,6 +51,7 @@ def test_frame_line_is_as_prescribed() -> None:
                 "long_axis_px": 24.0,
                 "short_axis_px": 16.0,
                 "area_px": 200.0,
+                "counts": True,
             }
         ],
         "patient_malignancy": None,
@@ -61,7 +62,7 @@ def test_report_validates_against_its_schema() -> None:
     study = study_report(track(1), track(2, qualifies=False, malignancy=0.9))
     data = json.loads(report_of(study).model_dump_json())
     jsonschema.validate(data, schema.json_schemas()["report-1.json"])
-    assert data["schema_version"] == "1.3"
+    assert data["schema_version"] == "1.4"
     assert data["patient_malignancy"] == 0.75
     assert [entry["qualifies"] for entry in data["nodules"]] == [True, False]
     assert data["timing"]["stages_ms"]["detect"]["p50"] == 8.123

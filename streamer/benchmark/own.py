@@ -52,7 +52,7 @@ class OwnAnalysis:
         began_s = time.perf_counter()
         with (
             StudyWriter(folder, self._engine.settings, on_stage=stages.add_written) as writer,
-            open_source(clip) as opened,
+            open_source(clip, decoder=self._engine.settings.runtime.decoder) as opened,
         ):
             source = _NotedSource(opened)
             writer.start_video(source)

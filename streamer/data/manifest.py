@@ -115,7 +115,7 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
         age = _parse_age(row["age"]) if row["age"] else None
         split = _one_of(SPLITS, "split", row["split"]) or "train"  # provisional where empty
         label, sex = _one_of(LABELS, "label", row["label"]), _one_of(SEXES, "sex", row["sex"])
-        tirads = _one_of(TIRADS, "tirads", row["tirads"])
+        tirads = _one_of(TIRADS, "tirads", row["tirads"].strip().lower().removeprefix("tr"))  # ACR's has "TR4"
         mask = folder / row["mask"] if row["mask"] else None
         has_nodule, boxes = _nodules(row["has_nodule"], boxes, mask)
     except ValueError as error:

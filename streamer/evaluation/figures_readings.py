@@ -1,4 +1,4 @@
-"""A classifier against a reader: how well it tells each TI-RADS category from the patients read as benign.
+"""A classifier against a reader: how well it tells each suspicious TI-RADS category from those of benign looks.
 
 A reader's "malignant" begins where most nodules are still benign: of Kwak's category 4a 3.3 % were cancer, of 4b 9.2 %,
 of 4c 44 to 72 % (Radiology 2011;260:892-899). A network that has learned pathology should rank the categories in this
@@ -18,15 +18,16 @@ from streamer.evaluation.measure_classifier import ClassifiedView
 
 
 def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -> dict[str, Figure]:
-    """AUC of the patients of each category against those read as benign, by name, with DeLong's interval.
+    """AUC of the patients of each category from 4 on against those read as 1 to 3, with DeLong's interval, by name.
+
+    Labels do not matter here: what is compared is classifier and reader.
 
     Args:
-        images: labelled images; a patient's category is the most suspicious of them.
-        patients: label and greatest score of each of their patients.
+        images: images; a patient's category is the most suspicious of them.
+        patients: greatest score of each of their patients.
 
     Returns:
-        One figure for each category that stands for malignant in these data; none where no reading is known, or of
-        one of the two sides there are fewer than two patients.
+        A figure a category; none where no reading is known, or on one of the two sides of fewer than two patients.
     """
     order = {category: number for number, category in enumerate(TIRADS)}
     highest: dict[str, int] = {}
@@ -36,8 +37,8 @@ def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -
     read = np.array([highest.get(str(patient), -1) for patient in patients.patients], np.int64)
     figures = {}
     for category, number in order.items():
-        chosen = (patients.labels & (read == number)) | (~patients.labels & (read >= 0))
-        if has_both(patients.labels[chosen]):
-            name = f"AUC of TI-RADS {category} against benign readings"
-            figures[name] = auc(patients.labels[chosen], patients.scores[chosen])
+        benign, here = (read >= 0) & (read < order["4"]), read == number
+        chosen = benign | here
+        if number >= order["4"] and has_both(here[chosen]):
+            figures[f"AUC of TI-RADS {category} against 1 to 3"] = auc(here[chosen], patients.scores[chosen])
     return figures

@@ -40,8 +40,8 @@ def build_segmenter(variant: str = "densenet121-fpn") -> nn.Module:
     """DenseNet121-FPN with one logit a pixel, randomly initialised.
 
     Args:
-        variant: "densenet121-fpn", or "densenet121-fpn-slim", whose decoder has half the channels: at least as good on
-            what there is to learn from (docs/experiments.md), for a third of the decoder's arithmetic.
+        variant: "densenet121-fpn", or "densenet121-fpn-slim", whose decoder has half the channels: as good on what
+            there is to learn from (docs/experiments.md), for a third of the decoder's arithmetic.
     """
     import segmentation_models_pytorch as smp
 

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from streamer.errors import InputError
 from streamer.sources.base import MAX_FRAME_PIXELS, display_name
-from streamer.sources.hardware import Decoder, acceleration
+from streamer.sources.hardware import Decoder, acceleration, refuse_without_device
 
 # FFmpeg's names. Playlists and scripts (concat, hls, dash, sdp, image2 patterns) are left out on purpose: they name
 # other files and hosts, so that a harmless-looking clip could read what it should not.
@@ -41,6 +41,8 @@ def open_container(path: Path, decoder: Decoder = "cpu") -> InputContainer:
             # A fragmented mp4 that breaks off inside a fragment's header can be read fragment by fragment.
             return _open(path, hwaccel, fflags="+ignidx")
     except LIBRARY_ERRORS as error:
+        if hwaccel is not None:
+            refuse_without_device()
         raise InputError(f"{display_name(path)} {_complaint(path)}") from error
 
 

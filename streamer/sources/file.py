@@ -21,7 +21,7 @@ from streamer.sources.container import (
     open_container,
     pixel_aspect,
 )
-from streamer.sources.hardware import Decoder
+from streamer.sources.hardware import LEFT_TO_CPU, Decoder, left_to_cpu
 from streamer.sources.pixels import Converter
 from streamer.sources.recording import Recording
 from streamer.sources.truncation import cut_short, indexed_frames
@@ -59,6 +59,8 @@ class VideoFile(Recording):
             self._note_aspect()
             if not self._begin(self._generate()):
                 raise InputError(f"{name} has no frame that can be decoded")
+            if left_to_cpu(decoder, self._stream):
+                self._warnings.append(LEFT_TO_CPU)
             self.pixel_aspect = self._converter.upright_aspect(pixel_aspect(self._stream))
         except LIBRARY_ERRORS as error:
             self.close()

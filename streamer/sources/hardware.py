@@ -7,11 +7,14 @@ from typing import Literal
 
 import av
 from av.codec.hwaccel import HWAccel
+from av.video.stream import VideoStream
 
 from streamer.errors import DeviceError
 
 Decoder = Literal["cpu", "cuda"]
-"""What decodes. "cuda" takes what the GPU's engine knows, and leaves a stream that it does not know to the CPU."""
+"""What decodes. "cuda" takes what the GPU's engine knows, and leaves other streams to the processor."""
+
+LEFT_TO_CPU = "decoded by the processor: the GPU's video engine does not know this stream, or its driver is missing"
 
 
 def acceleration(decoder: Decoder) -> HWAccel | None:
@@ -22,21 +25,36 @@ def acceleration(decoder: Decoder) -> HWAccel | None:
     """
     if decoder == "cpu":
         return None
-    reason = _what_is_missing()
-    if reason is not None:
-        raise DeviceError(f"CUDA cannot decode video here ({reason}): leave the setting runtime.decoder at cpu")
+    _device_once()
     return _cuda()
 
 
+def refuse_without_device() -> None:
+    """Tell whether it was the device that kept a stream from being opened.
+
+    Raises:
+        DeviceError: it cannot be had now.
+    """
+    try:
+        found = av.CodecContext.create("h264", "r", hwaccel=_cuda()).is_hwaccel
+        reason = "this FFmpeg was built without it"
+    except (av.FFmpegError, OSError, ValueError) as error:
+        found, reason = False, f"{type(error).__name__}: {error}"
+    if not found:
+        raise DeviceError(f"CUDA cannot decode video here ({reason}): leave the setting runtime.decoder at cpu")
+
+
+def left_to_cpu(decoder: Decoder, stream: VideoStream) -> bool:
+    """Whether a stream of which a picture has been decoded did not go through the GPU, as it was to."""
+    return decoder == "cuda" and stream.codec_context.pix_fmt != "cuda"
+
+
 def _cuda() -> HWAccel:
-    # Every stream opens the device anew: in the context that torch uses, instead of one more of some 300 MB each.
-    return HWAccel("cuda", options={"primary_ctx": "1"})
+    # A context a stream: FFmpeg 8 refuses the process's primary one where torch has made it first, with other flags.
+    return HWAccel("cuda")
 
 
 @cache
-def _what_is_missing() -> str | None:
-    try:
-        av.CodecContext.create("h264", "r", hwaccel=_cuda())
-    except (av.FFmpegError, OSError, NotImplementedError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
-    return None
+def _device_once() -> None:
+    """Look for the device until it is found."""
+    refuse_without_device()

@@ -20,7 +20,7 @@ from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.sources.clock import Clock
 from streamer.sources.closing import OpenedLive, SelfClosing
 from streamer.sources.container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps, pixel_aspect
-from streamer.sources.hardware import Decoder, acceleration
+from streamer.sources.hardware import LEFT_TO_CPU, Decoder, acceleration, left_to_cpu, refuse_without_device
 from streamer.sources.pixels import Converter
 
 _OPEN_S = 10.0
@@ -58,12 +58,15 @@ class LiveStream(OpenedLive["_Connection"]):
         try:
             first = self._connect()
         except LIBRARY_ERRORS as error:
+            if decoder != "cpu":
+                refuse_without_device()
             raise InputError(f"{self.name} cannot be opened: {_reason(error)}") from None  # the cause quotes the URL
         self.fps, (self.width, self.height) = first.fps, first.size_wh
         super().__init__(first)
         self.duration_s = 0.0
         self.pixel_aspect = first.pixel_aspect
         self._arrived = self._losses = self._repaired = 0
+        self._decoder, self._left_to_cpu = decoder, False
         self._untimed = False
         self._lost_s = 0.0
 
@@ -79,6 +82,8 @@ class LiveStream(OpenedLive["_Connection"]):
         if self._losses:
             times = "once" if self._losses == 1 else f"{self._losses} times"
             said.append(f"the connection was lost {times}, for {self._lost_s:.1f} s in all")
+        if self._left_to_cpu:
+            said.append(LEFT_TO_CPU)
         if self._untimed:
             said.append("the pictures carry no times: each has the time at which it came")
         if self._repaired:
@@ -106,6 +111,7 @@ class LiveStream(OpenedLive["_Connection"]):
                     if not self._arrived:
                         self.height, self.width = frame.image.shape[:2]  # upright, as few senders announce it
                         self.pixel_aspect = connection.pixel_aspect
+                        self._left_to_cpu = left_to_cpu(self._decoder, connection.stream)
                     self._arrived = frame.index + 1
                     self.duration_s = frame.time_s + 1 / self.fps
                     yield frame
@@ -138,6 +144,7 @@ class _Connection(SelfClosing):
     """One connection, from opening to loss.
 
     Attributes:
+        stream: what is decoded.
         fps, size_wh: nominal rate in frames per second, and size of the picture in pixels.
         ended_by: why it was lost, once `frames` has ended.
         untimed: whether the format carries no times: each picture has that of its arrival.
@@ -159,14 +166,14 @@ class _Connection(SelfClosing):
             timeout=(_OPEN_S, _READ_S),
         )
         try:
-            self._stream = main_video(self._container, address.name)
-            context = self._stream.codec_context
+            self.stream = main_video(self._container, address.name)
+            context = self.stream.codec_context
             context.thread_count = 1  # frame threads hold pictures back
             if context.name in _LOW_DELAY:
                 context.flags |= Flags.low_delay
             context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
-            self.fps = nominal_fps(self._stream) or FALLBACK_FPS
-            self.size_wh = self._stream.width, self._stream.height
+            self.fps = nominal_fps(self.stream) or FALLBACK_FPS
+            self.size_wh = self.stream.width, self.stream.height
             # As of a camera that sends JPEG after JPEG, or H.264 and nothing else: FFmpeg invents times, or has none.
             no_times: int = ContainerFlags.no_timestamps.value  # type: ignore[assignment]  # PyAV's annotation: a Flags
             self.untimed = bool(self._container.format.flags & no_times)
@@ -177,11 +184,11 @@ class _Connection(SelfClosing):
     @property
     def pixel_aspect(self) -> Fraction:
         """Width of an upright pixel over its height, once a picture has come."""
-        return self._converter.upright_aspect(pixel_aspect(self._stream))
+        return self._converter.upright_aspect(pixel_aspect(self.stream))
 
     def frames(self, name: str, index: int, offset_s: float) -> Iterator[Frame]:
         """Pictures as they arrive, until the connection is lost; numbered from `index` on, times from `offset_s` on."""
-        time_base = self._stream.time_base or Fraction(1, 90_000)
+        time_base = self.stream.time_base or Fraction(1, 90_000)
         clock = Clock(fps=self.fps)
         arrivals_s: dict[int | None, float] = {}
         for packet in self._packets():
@@ -216,7 +223,7 @@ class _Connection(SelfClosing):
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._container.demux(self.stream):
                 if packet.size:
                     yield packet
             self.ended_by = "the sender ended it"

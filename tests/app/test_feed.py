@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -44,6 +45,14 @@ def test_spooled_and_newest_frame_are_drawn_alike(feed: Feed, position: int) -> 
     expected = OverlayRenderer(OverlaySettings(boxes=False)).draw(result(position))
     shown = decoded(feed.picture(position, View(boxes=False)))
     assert np.abs(shown.astype(int) - expected).mean() < 2  # two lossy codings
+
+
+def test_a_spooled_nodule_counts_as_it_did(feed: Feed) -> None:
+    early = result(3)
+    feed.add(replace(early, nodules=(replace(early.nodules[0], counts=False),)), clip=1, at_s=13)
+    feed.add(result(4), clip=1, at_s=14)
+    kept = [feed.result(position) for position in (2, 3)]
+    assert [one.nodules[0].counts for one in kept if one is not None] == [True, False]
 
 
 def test_recent_frames_are_at_hand_and_know_their_age(tmp_path: Path) -> None:

@@ -73,13 +73,19 @@ def test_the_documented_example_is_read(tmp_path: Path) -> None:
     dataset = read_manifest(tmp_path / "data.csv")
     first, second, empty, frame, healthy = dataset.samples
     assert list(first.boxes_xyxy) == [(20, 30, 90, 80), (120, 40, 160, 70)]
-    known = [first.hospital, first.vendor, first.region, first.age, first.sex]
-    assert known == ["City Hospital", "Scanner A", "North", 58, "F"]
+    known = [first.tirads, first.hospital, first.vendor, first.region, first.age, first.sex]
+    assert known == ["5", "City Hospital", "Scanner A", "North", 58, "F"]
     assert [second.boxes_xyxy, second.has_nodule] == [((20, 30, 90, 80),), True]
     assert [empty.frame, empty.has_nodule] == [11, False]
     assert [frame.frame, frame.boxes_xyxy] == [12, ((101, 55, 133, 80),)]
     assert [healthy.has_nodule, healthy.label, healthy.vendor] == [False, "normal", None]
     assert dataset.splits == {"city": "as given", "valley": "7:2:1 by patient, seed 0"}
+
+
+@pytest.mark.parametrize(("written", "read_as"), [("4a", "4a"), ("4C", "4c"), ("TR5", "5"), ("", None)])
+def test_tirads_as_kwak_and_acr_write_it(tmp_path: Path, written: str, read_as: str | None) -> None:
+    (one,) = read(tmp_path, f"image,source,patient,tirads\na.png,s,p,{written}\n")
+    assert one.tirads == read_as
 
 
 def test_every_column_is_documented() -> None:
@@ -170,6 +176,7 @@ def test_a_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
         (HEADER + "a,s,p,train,,,,,,old\n", "line 2: could not convert"),
         (HEADER + "a,s,p,train,,,,,,131\n", "line 2: age must be 0 to 130 years, got '131'"),
         (HEADER + "a,s,p,train,,,,,,nan\n", "line 2: age must be 0 to 130 years"),
+        ("image,source,patient,tirads\na,s,p,6\n", "line 2: tirads must be one of 1, 2, 3, 4, 4a, 4b, 4c, 5 or empty"),
         (HEADER + "a,s,p,train,,,,,,,X\n", "line 2: sex must be one of F, M, O or empty, got 'X'"),
         (HEADER + "a,s,p,train\nb,s,p,val\n", "patient 'p' is in the splits 'train' and 'val'"),
     ],

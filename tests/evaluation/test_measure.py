@@ -165,12 +165,12 @@ def test_classifier_figures_at_image_and_patient_level() -> None:
     assert not [result for result in evaluation.results if result.data == "tn3k" and "patient" in result.name]
 
 
-def test_patients_of_each_tirads_category_against_those_read_as_benign() -> None:
-    seen = classified("here", [False, False, True, True, True, True, True], [0, 1, 0.5, -2, 3, 2, 4], "abcddee")
+def test_patients_of_each_tirads_category_whatever_their_labels() -> None:
+    seen = classified("here", [False, True, True, True, True, False, True], [0, 1, 0.5, -2, 3, 2, 4], "abcddee")
     read: tuple[Tirads, ...] = ("2", "3", "4a", "4a", "5", "4a", "4a")
     seen = [replace(one, tirads=category) for one, category in zip(seen, read, strict=True)]
     evaluation = evaluate_probabilities(seen, scaling=Scaling(1.0, 0.0), threshold=0.5, chosen=None)
-    category = figure(evaluation, "AUC of TI-RADS 4a against benign readings, patient level", "here").figure
+    category = figure(evaluation, "AUC of TI-RADS 4a against 1 to 3, patient level", "here").figure
     assert (category.value, category.count) == (0.75, 4)  # c beats one of two, e both; d is a 5, whatever it was once
     assert not [result for result in evaluation.results if "TI-RADS 5" in result.name]  # one patient is too few
     unread = classified("here", [False, False, True, True], [0, 1, 2, 3], "abcd")

@@ -10,10 +10,12 @@ import pytest
 import torch
 from av.codec.hwaccel import HWAccel
 
-from streamer.errors import DeviceError, InputError
+from streamer.errors import DeviceError
 from streamer.run import run_study
 from streamer.settings import Settings
 from streamer.sources import Source, container, hardware, open_live, open_source
+from streamer.sources.address import Address
+from streamer.sources.live import LiveStream
 from tests.fakes import FakeEngine
 from tests.sources.media import write_clip
 
@@ -54,20 +56,40 @@ def test_a_stream_that_the_device_does_not_know_is_decoded_by_the_processor(
         assert all(
             np.array_equal(one.image, other.image) for one, other in zip(there.frames(), here.frames(), strict=True)
         )
+        assert there.warnings == (hardware.LEFT_TO_CPU,)
+        assert not here.warnings
     assert asked == ["cuda", "cpu"]
 
 
+def test_an_ffmpeg_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_cuda", lambda: HWAccel("drm"))
+    with pytest.raises(DeviceError, match="built without it"):
+        hardware.refuse_without_device()
+
+
+@without_cuda
+def test_a_device_that_is_gone_is_not_a_damaged_clip(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_device_once", lambda: None)  # it was there before
+    with pytest.raises(DeviceError, match="CUDA cannot decode"):
+        open_source(clip, decoder="cuda")
+    with pytest.raises(DeviceError, match="CUDA cannot decode"):
+        LiveStream(Address(str(clip), name="a", format=None, options={}), decoder="cuda")
+
+
 def test_without_a_wish_no_device_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "_what_is_missing", lambda: pytest.fail("asked for a device"))
+    monkeypatch.setattr(hardware, "_device_once", lambda: pytest.fail("asked for a device"))
     assert hardware.acceleration("cpu") is None
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_device_gives_the_same_pictures(clip: Path) -> None:
+    torch.zeros(1, device="cuda")  # torch's context comes first, as it does in a run
     try:
-        there = open_source(clip, decoder="cuda")
-    except (DeviceError, InputError) as error:
-        pytest.skip(f"no video engine: {error}")
-    with there, open_source(clip) as here:
+        hardware.refuse_without_device()
+    except DeviceError as error:
+        pytest.skip(str(error))
+    with open_source(clip, decoder="cuda") as there, open_source(clip) as here:
+        if hardware.LEFT_TO_CPU in there.warnings:
+            pytest.skip("no driver of the video engine, or one that does not know so small a picture")
         for one, other in zip(there.frames(), here.frames(), strict=True):
             assert np.abs(one.image.astype(int) - other.image).max() <= 2  # colour is scaled from another layout

@@ -97,9 +97,15 @@ def test_two_epochs_and_a_resumed_run_with_the_same_history(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_segmenter_on_the_classifiers_encoder(data: Path, weights_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "given", "merged"),
+    [("densenet121-fpn", {"start_from_weights": True}, 128), ("densenet121-fpn-slim", {}, 64)],
+)
+def test_a_segmenter_on_the_classifiers_encoder(
+    data: Path, weights_folder: Path, tmp_path: Path, architecture: str, given: dict[str, bool], merged: int
+) -> None:
     """The encoder stays as it was, bit for bit, its statistics included; the rest learns."""
-    settings = config("segmenter", encoder_from_classifier=True, start_from_weights=True, mean=0.3, std=0.2)
+    settings = config("segmenter", architecture=architecture, encoder_from_classifier=True, mean=0.3, std=0.2, **given)
     train(settings, data, tmp_path, device=CPU, weights=weights_folder)
     manifest = read_manifest(weights_folder)
     before = load_network(weights_folder, "segmenter", manifest).state_dict()
@@ -112,6 +118,7 @@ def test_a_segmenter_on_the_classifiers_encoder(data: Path, weights_folder: Path
         if part == "encoder":
             assert torch.equal(tensor, classifier[rest]), name
     assert not torch.equal(after["segmentation_head.0.weight"], before["segmentation_head.0.weight"])
+    assert (entry.architecture, after["segmentation_head.0.weight"].shape[1]) == (architecture, merged)
 
 
 @pytest.fixture(scope="module")
