@@ -35,10 +35,11 @@ def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -
         if image.tirads is not None:
             highest[image.view.patient] = max(highest.get(image.view.patient, 0), order[image.tirads])
     read = np.array([highest.get(str(patient), -1) for patient in patients.patients], np.int64)
+    benign = (read >= 0) & (read < order["4"])
     figures = {}
-    for category, number in order.items():
-        benign, here = (read >= 0) & (read < order["4"]), read == number
+    for category in TIRADS[order["4"] :]:
+        here = read == order[category]
         chosen = benign | here
-        if number >= order["4"] and has_both(here[chosen]):
+        if has_both(here[chosen]):
             figures[f"AUC of TI-RADS {category} against 1 to 3"] = auc(here[chosen], patients.scores[chosen])
     return figures

@@ -45,7 +45,7 @@ def build_segmenter(variant: str = "densenet121-fpn") -> nn.Module:
     """
     import segmentation_models_pytorch as smp
 
-    channels = 128 if variant.endswith("-slim") else 256  # 256 as in the paper's code and Lin et al., CVPR 2017
+    channels = 128 if variant.endswith("-slim") else 256  # 256 in Lin et al., CVPR 2017, and in the library
     return smp.FPN(  # type: ignore[no-any-return]
         "densenet121",
         encoder_weights=None,
