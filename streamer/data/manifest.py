@@ -110,7 +110,9 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
         if not row[name]:
             raise DataError(f"{place}: {name} is empty")
     try:
-        boxes = tuple(_parse_box(text) for text in row["boxes_xyxy"].split(";") if text.strip())
+        boxes, unmarked, ignored = (
+            _parse_boxes(row[name]) for name in ("boxes_xyxy", "unmarked_xyxy", "ignore_xyxy")
+        )
         frame = _parse_frame(row["frame"]) if row["frame"] else None
         age = _parse_age(row["age"]) if row["age"] else None
         split = _one_of(SPLITS, "split", row["split"]) or "train"  # provisional where empty
@@ -131,6 +133,8 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
         label=label,
         tirads=tirads,
         boxes_xyxy=boxes,
+        unmarked_xyxy=unmarked,
+        ignore_xyxy=ignored,
         has_nodule=has_nodule,
         hospital=row["hospital"] or None,
         vendor=row["vendor"] or None,
@@ -151,6 +155,10 @@ def _nodules(answer: str, boxes: tuple[Box, ...], mask: Path | None) -> tuple[bo
     if boxes and answer == "no":
         raise ValueError("has_nodule is no, but there is a box or mask of one")
     return (True if boxes else _HAS_NODULE[answer]), boxes
+
+
+def _parse_boxes(text: str) -> tuple[Box, ...]:
+    return tuple(_parse_box(part) for part in text.split(";") if part.strip())
 
 
 def _parse_box(text: str) -> Box:

@@ -24,13 +24,18 @@ _SMALLEST_PHANTOM_PX = 150
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A sample with its pixels: grey image and masks, shape (height, width), and boxes, all at the stored scale."""
+    """A sample with its pixels: grey image and masks, shape (height, width), and boxes, all at the stored scale.
+
+    `unmarked_xyxy` and `ignore_xyxy` are the sample's, at that scale.
+    """
 
     sample: Sample
     grey: Grey
     mask: Grey | None
     boxes_xyxy: tuple[Box, ...]
     gland: Grey | None = None
+    unmarked_xyxy: tuple[Box, ...] = ()
+    ignore_xyxy: tuple[Box, ...] = ()
 
     @property
     def whole_view(self) -> Box:
@@ -73,19 +78,22 @@ def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:
         raise DataError(f"the mask {sample.mask} is empty, but there is a box: 255 is inside a nodule")
     scale = min(1.0, max_side / max(grey.shape))
     if scale == 1.0:
-        return Picture(sample, grey, mask, sample.boxes_xyxy, gland)
+        return Picture(sample, grey, mask, sample.boxes_xyxy, gland, sample.unmarked_xyxy, sample.ignore_xyxy)
     size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
 
     def small(image: Grey | None) -> Grey | None:
         return None if image is None else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    boxes = tuple((x0 * scale, y0 * scale, x1 * scale, y1 * scale) for x0, y0, x1, y1 in sample.boxes_xyxy)
-    return Picture(sample, cast(Grey, small(grey)), small(mask), boxes, small(gland))
+    marked, unmarked, ignored = (
+        tuple((x0 * scale, y0 * scale, x1 * scale, y1 * scale) for x0, y0, x1, y1 in boxes)
+        for boxes in (sample.boxes_xyxy, sample.unmarked_xyxy, sample.ignore_xyxy)
+    )
+    return Picture(sample, cast(Grey, small(grey)), small(mask), marked, small(gland), unmarked, ignored)
 
 
 def _refuse_outside(sample: Sample, grey: Grey) -> None:
     height, width = grey.shape
-    for box in sample.boxes_xyxy:
+    for box in (*sample.boxes_xyxy, *sample.unmarked_xyxy, *sample.ignore_xyxy):
         if box[0] < -1 or box[1] < -1 or box[2] > width + 1 or box[3] > height + 1:
             raise DataError(
                 f"the box {' '.join(f'{v:g}' for v in box)} lies outside {sample.image}, {width}x{height} px"

@@ -1,7 +1,7 @@
 """The public data sets, as samples: cine sweeps, TN3K, DDTI, TG3K glands and breast lesions in one folder.
 
 The layout is the one that the folder's own README describes. Splits keep what belongs together: cine by its given
-group, DDTI by case, TN3K by its given fold, glands by blocks of 100 neighbouring numbers. Each set comes from one
+group (groups whose sweeps `cine/sisters.csv` calls one patient's are one), DDTI by case, TN3K by its given fold, glands by blocks of 100 neighbouring numbers. Each set comes from one
 place, so its name stands for the hospital; DDTI was made on one device, the other sets' vendors are not stated.
 """
 
@@ -20,6 +20,9 @@ from streamer.sources import open_source
 
 HELD_OUT_FRACTION = 0.2
 """Share of DDTI cases and gland blocks kept for validation: the paper's 7:2:1 without its test part."""
+
+_VERDICTS = {"nodule": True, "unsure": False, "tail": False}
+"""Verdicts of the second look at the sweeps: a nodule, or a region that is neither right nor wrong."""
 
 
 def load_public(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
@@ -53,9 +56,14 @@ def _split(key: str) -> Split:
 
 
 def _cine(data: Path) -> Iterator[Sample]:
+    """Frames of the sweeps; `unmarked.csv` and `sisters.csv` beside them count where they are there."""
     layouts: dict[str, str] = {}
-    for row in _rows(data / "cine" / "frames.csv"):
+    rows = _rows(data / "cine" / "frames.csv")
+    groups = _joined_groups(rows, _rows(data / "cine" / "sisters.csv"))
+    second_look = _second_look(_rows(data / "cine" / "unmarked.csv"))
+    for row in rows:
         frame = int(row["frame"])
+        unmarked, ignored = second_look.get((row["clip"], frame), ([], []))
         image = data / "cine" / f"{row['clip']}.mp4"
         has_nodule = row["x0"] != ""
         if row["clip"] not in layouts:
@@ -64,16 +72,39 @@ def _cine(data: Path) -> Iterator[Sample]:
             image=image,
             frame=frame,
             mask=data / "cine" / "masks" / row["clip"] / f"{frame:04d}.png" if has_nodule else None,
-            boxes_xyxy=((float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])),)
-            if has_nodule
-            else (),
+            boxes_xyxy=(_box(row),) if has_nodule else (),
+            unmarked_xyxy=tuple(unmarked),
+            ignore_xyxy=tuple(ignored),
             has_nodule=has_nodule,
-            patient=f"cine-{row['group']}",
+            patient=f"cine-{groups[row['group']]}",
             source="cine",
             split=_named_split(row["split"]),
             hospital="cine",
             vendor=layouts[row["clip"]],
         )
+
+
+def _second_look(rows: list[dict[str, str]]) -> dict[tuple[str, int], tuple[list[Box], list[Box]]]:
+    """Of each frame, by clip and number: nodules without a mark, and regions that are neither right nor wrong."""
+    found: dict[tuple[str, int], tuple[list[Box], list[Box]]] = {}
+    for row in rows:
+        nodules, ignored = found.setdefault((row["clip"], int(row["frame"])), ([], []))
+        (nodules if _VERDICTS[row["verdict"]] else ignored).append(_box(row))
+    return found
+
+
+def _joined_groups(rows: list[dict[str, str]], sisters: list[dict[str, str]]) -> dict[str, str]:
+    """What each group is called, where those that share a patient are one, called after the first of them."""
+    name = {row["group"]: row["group"] for row in rows}
+    group_of = {row["clip"]: row["group"] for row in rows}
+    for pair in sisters:
+        first, second = (name[group_of[f"cine-{pair[column]}"]] for column in ("sweep", "sister"))
+        name = {group: first if called == second else called for group, called in name.items()}
+    return name
+
+
+def _box(row: dict[str, str]) -> Box:
+    return float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])
 
 
 def _ddti(data: Path) -> Iterator[Sample]:

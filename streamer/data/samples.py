@@ -36,7 +36,11 @@ class Sample:
         mask: grey image of the same size, 255 inside the nodule; None where there is none.
         gland_mask: grey image of the same size, 255 inside the thyroid; None where it is not drawn.
         boxes_xyxy: nodule boxes in pixels (half-open); empty where there is no nodule or it is unknown.
-        has_nodule: whether a nodule is in view; None if that is unknown.
+        unmarked_xyxy: boxes of further nodules in view that the reference does not mark, from a second look at it:
+            training learns them, and figures are given without and with them.
+        ignore_xyxy: boxes of regions that are neither right nor wrong, in training as in figures: an unsure finding, a
+            nodule's last frames that nobody outlined.
+        has_nodule: whether a nodule is in view, by the reference; None if that is unknown.
         label: pathology-derived or reading-derived class; None if unknown.
         tirads: category that a reader gave the nodule (the most suspicious one in view); None if unknown.
         patient: the smallest unit that may be split; ids of different sources never coincide.
@@ -57,6 +61,8 @@ class Sample:
     mask: Path | None = None
     gland_mask: Path | None = None
     boxes_xyxy: tuple[Box, ...] = ()
+    unmarked_xyxy: tuple[Box, ...] = ()
+    ignore_xyxy: tuple[Box, ...] = ()
     has_nodule: bool | None = None
     label: Label | None = None
     tirads: Tirads | None = None

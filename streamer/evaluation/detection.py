@@ -25,7 +25,7 @@ from streamer.evaluation.figure import (
     mean_figure,
     proportion,
 )
-from streamer.evaluation.matching import UNMATCHED, Floats, ImageBoxes, Matches, match, taken_truths
+from streamer.evaluation.matching import Floats, ImageBoxes, Matches, match, taken_truths
 
 COCO_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """Overlaps 0.50 to 0.95 over which COCO averages AP (Lin et al., ECCV 2014; cocodataset.org, detection evaluation)."""
@@ -167,8 +167,8 @@ def sensitivity_at(matches: Matches, false_positives: float, resampling: Resampl
 def false_positives_on_empty(
     matches: Matches, confidence: float, resampling: Resampling = DEFAULT_RESAMPLING
 ) -> Figure:
-    """Detections an image on the images without a true box; not defined where every image has one."""
-    empty = matches.truths == 0
+    """Detections an image on the images without a true box or a region to ignore; not defined where there is none."""
+    empty = matches.empty
     detected = _per_image(matches, matches.scores >= confidence)
     return mean_figure(detected[empty], matches.groups[empty], resampling)
 
@@ -189,7 +189,7 @@ def nodules_found(images: Sequence[ImageBoxes], *, iou: float = 0.5, share: floa
             raise DataError(f"an image of group {image.group!r} lacks a nodule's name or a track number")
         frames.update(image.nodules)
         for track, truth in zip(image.tracks, taken_truths(image, iou), strict=True):
-            if truth != UNMATCHED:
+            if truth >= 0:
                 found[image.nodules[truth]][track] += 1
     longest = {nodule: max(found[nodule].values(), default=0) for nodule in frames}
     return proportion(sum(longest[nodule] >= share * frames[nodule] for nodule in frames), len(frames))

@@ -103,7 +103,7 @@ def operating_results(part: Subset, images: Sequence[ImageBoxes], confidence: fl
             "sensitivity at the operating point": point.sensitivity,
             "precision at the operating point": point.precision,
         }
-    if (matches.truths == 0).any():
+    if matches.empty.any():
         figures["false positives an image without a nodule, at the operating point"] = false_positives_on_empty(
             matches, confidence, resampling
         )

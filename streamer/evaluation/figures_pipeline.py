@@ -10,7 +10,7 @@ from pathlib import Path
 from streamer.evaluation.detection import nodules_found
 from streamer.evaluation.figure import Figure, mean_figure
 from streamer.evaluation.figures_detector import operating_results
-from streamer.evaluation.matching import UNMATCHED, taken_truths
+from streamer.evaluation.matching import taken_truths
 from streamer.evaluation.measure_pipeline import TrackedView
 from streamer.evaluation.plots import draw_bars
 from streamer.evaluation.result import Evaluation, Result
@@ -111,7 +111,7 @@ def _lives(frames: Sequence[TrackedView]) -> dict[str, _Life]:
         for name in boxes.nodules:
             lives.setdefault(name, _Life(boxes.group)).frames += 1
         for number, truth in zip(boxes.tracks, taken_truths(boxes), strict=True):
-            if truth != UNMATCHED:
+            if truth >= 0:
                 found[boxes.nodules[truth]].append(number)
     for name, numbers in found.items():
         lives[name].tracks.update(numbers)

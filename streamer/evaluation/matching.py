@@ -13,6 +13,10 @@ from streamer.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 UNMATCHED = -1
+IGNORED = -2
+_INSIDE = 0.5
+"""Share of a detection's area that must lie in a region to ignore for it to be neither right nor wrong, as in COCO's
+crowd regions (Lin et al., ECCV 2014; there the overlap asked of a match)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class ImageBoxes:
         truth_xyxy: true boxes, shape (t, 4), in pixels (half-open); (0, 4) for an image without a nodule.
         boxes_xyxy: detected boxes, shape (d, 4), in the same pixels.
         scores: confidence of each detection, shape (d,).
+        ignored_xyxy: regions that are neither right nor wrong, shape (i, 4); a true box in one counts all the same.
         nodules: nodule of each true box, t entries; only needed for the nodule-level figure.
         tracks: track number of each detection, d entries; only needed for the nodule-level figure.
 
@@ -35,12 +40,14 @@ class ImageBoxes:
     truth_xyxy: npt.NDArray[np.floating]
     boxes_xyxy: npt.NDArray[np.floating]
     scores: npt.NDArray[np.floating]
+    ignored_xyxy: npt.NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 4)))
     nodules: tuple[str, ...] = field(default=())
     tracks: tuple[int, ...] = field(default=())
 
     def __post_init__(self) -> None:
         """Refuse boxes and scores that cannot be matched."""
-        for name, boxes in (("truth_xyxy", self.truth_xyxy), ("boxes_xyxy", self.boxes_xyxy)):
+        for name in ("truth_xyxy", "boxes_xyxy", "ignored_xyxy"):
+            boxes = getattr(self, name)
             if boxes.ndim != 2 or boxes.shape[1] != 4:
                 raise DataError(f"{name} must have shape (n, 4), (0, 4) for none (got {boxes.shape})")
             if not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
@@ -55,13 +62,14 @@ class ImageBoxes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matches:
-    """All detections of all images in order of falling score, each right or wrong.
+    """All detections of all images that are right or wrong, in order of falling score.
 
     Attributes:
         scores: confidence, shape (d,), falling.
         correct: whether the detection took a true box, shape (d,).
         image: index of its image, shape (d,).
         truths: number of true boxes of each image, shape (m,).
+        empty: whether an image shows no nodule and no region to ignore, shape (m,).
         groups: group of each image, shape (m,).
     """
 
@@ -69,27 +77,43 @@ class Matches:
     correct: npt.NDArray[np.bool_]
     image: npt.NDArray[np.int64]
     truths: npt.NDArray[np.int64]
+    empty: npt.NDArray[np.bool_]
     groups: npt.NDArray[np.str_]
 
 
 def taken_truths(image: ImageBoxes, iou: float = 0.5) -> npt.NDArray[np.int64]:
-    """The true box that each detection of an image takes, shape (d,); `UNMATCHED` for a false positive.
+    """The true box that each detection of an image takes, shape (d,).
+
+    `UNMATCHED` for a false positive, `IGNORED` for one of which at least half lies in a region to ignore.
 
     Greedy, as in COCO: detections in order of falling score, each takes the free true box with the greatest overlap, if
     that is at least `iou`. A second detection of the same nodule is a false positive.
     """
     taken = np.full(len(image.boxes_xyxy), UNMATCHED, np.int64)
-    if not len(image.truth_xyxy) or not len(image.boxes_xyxy):
+    if not len(image.boxes_xyxy):
         return taken
-    overlap = np.array(box_iou_batch(image.truth_xyxy, image.boxes_xyxy))
-    # The overlap is single precision: compare it with the threshold as single precision sees it.
-    least = np.asarray(iou, overlap.dtype)
-    for detection in np.argsort(-image.scores, kind="stable"):
-        truth = int(np.argmax(overlap[:, detection]))
-        if overlap[truth, detection] >= least:
-            taken[detection] = truth
-            overlap[truth] = -1.0
+    if len(image.truth_xyxy):
+        overlap = np.array(box_iou_batch(image.truth_xyxy, image.boxes_xyxy))
+        # The overlap is single precision: compare it with the threshold as single precision sees it.
+        least = np.asarray(iou, overlap.dtype)
+        for detection in np.argsort(-image.scores, kind="stable"):
+            truth = int(np.argmax(overlap[:, detection]))
+            if overlap[truth, detection] >= least:
+                taken[detection] = truth
+                overlap[truth] = -1.0
+    taken[(taken == UNMATCHED) & _inside_ignored(image)] = IGNORED
     return taken
+
+
+def _inside_ignored(image: ImageBoxes) -> npt.NDArray[np.bool_]:
+    """Of which detections at least half lies in one region to ignore, shape (d,)."""
+    if not len(image.ignored_xyxy):
+        return np.zeros(len(image.boxes_xyxy), np.bool_)
+    boxes, regions = image.boxes_xyxy[:, None], image.ignored_xyxy[None]
+    corner, end = np.maximum(boxes[..., :2], regions[..., :2]), np.minimum(boxes[..., 2:], regions[..., 2:])
+    inside = np.prod(np.maximum(end - corner, 0), axis=2)
+    area = np.prod(boxes[..., 2:] - boxes[..., :2], axis=2)
+    return np.asarray((inside >= _INSIDE * np.maximum(area, 1e-9)).any(axis=1))
 
 
 def match(images: Sequence[ImageBoxes], *, iou: float = 0.5) -> Matches:
@@ -102,14 +126,17 @@ def match(images: Sequence[ImageBoxes], *, iou: float = 0.5) -> Matches:
         raise DataError("there is no image to evaluate detections on")
     if not 0 < iou <= 1:
         raise DataError(f"the least overlap of a match lies above 0 and at most at 1 (got {iou})")
-    scores = np.concatenate([np.asarray(image.scores, np.float64) for image in images])
-    correct = np.concatenate([taken_truths(image, iou) != UNMATCHED for image in images])
-    owner = np.repeat(np.arange(len(images)), [len(image.scores) for image in images])
+    taken = [taken_truths(image, iou) for image in images]
+    judged = np.concatenate(taken) != IGNORED
+    scores = np.concatenate([np.asarray(image.scores, np.float64) for image in images])[judged]
+    correct = (np.concatenate(taken) != UNMATCHED)[judged]
+    owner = np.repeat(np.arange(len(images)), [len(image.scores) for image in images])[judged]
     order = np.argsort(-scores, kind="stable")
     return Matches(
         scores=scores[order],
         correct=correct[order],
         image=owner[order],
         truths=np.array([len(image.truth_xyxy) for image in images], np.int64),
+        empty=np.array([not len(image.truth_xyxy) and not len(image.ignored_xyxy) for image in images], np.bool_),
         groups=np.array([image.group for image in images], np.str_),
     )

@@ -15,6 +15,9 @@ import numpy.typing as npt
 from streamer.geometry import Box, CropWindow
 from streamer.records import Grey
 
+_LEAST_VISIBLE = 0.4
+"""Share of a box that must remain in view for it to stay one."""
+
 
 def photometric(grey: Grey, rng: np.random.Generator) -> Grey:
     """Vary gain, dynamic range, time-gain compensation, speckle, sharpness, shadows and burnt-in calipers.
@@ -101,7 +104,8 @@ def place(
     *,
     scale: float,
     zoom: float = 1.0,
-) -> tuple[list[Grey], npt.NDArray[np.float32]]:
+    ignored: npt.NDArray[np.float32] | None = None,
+) -> tuple[list[Grey], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Scale an image about its fit into a cell, put it at a random place there, flip it left-right or not.
 
     Args:
@@ -111,9 +115,11 @@ def place(
         rng: source of randomness.
         scale: largest change of size in either direction, as a share.
         zoom: size about which it changes; above 1 the cell shows a part of the image.
+        ignored: xyxy of regions that go the same way and are neither right nor wrong, shape (m, 4); None for none.
 
     Returns:
-        The layers' cells and the boxes in them, clipped. A box of which less than 40 % remains is dropped.
+        The layers' cells, the boxes in them, clipped, and the regions, clipped. A box of which less than 40 % remains
+        is a region: what is seen of it is no longer a nodule to find, and no background either.
     """
     cell_w, cell_h = cell_wh
     height, width = layers[0].shape
@@ -121,6 +127,8 @@ def place(
     new_w, new_h = max(2, round(width * factor)), max(2, round(height * factor))
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     scaled = [np.asarray(cv2.resize(layer, (new_w, new_h), interpolation=interpolation), np.uint8) for layer in layers]
+    known = len(boxes)
+    boxes = boxes if ignored is None else np.concatenate([boxes, ignored])
     boxes = boxes * np.array([new_w / width, new_h / height, new_w / width, new_h / height], np.float32)
     if rng.random() < 0.5:
         scaled = [layer[:, ::-1] for layer in scaled]
@@ -131,7 +139,9 @@ def place(
     columns = slice(max(left, 0), min(left + new_w, cell_w))
     for cell, layer in zip(cells, scaled, strict=True):
         cell[rows, columns] = layer[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    return cells, _clip_boxes(boxes + np.array([left, top, left, top], np.float32), cell_w, cell_h)
+    clipped, share = _clip_boxes(boxes + np.array([left, top, left, top], np.float32), cell_w, cell_h)
+    whole = (share > _LEAST_VISIBLE) & (np.arange(len(share)) < known)
+    return cells, clipped[whole], clipped[~whole & (share > 0)]
 
 
 def _offset(slack: int, rng: np.random.Generator) -> int:
@@ -139,8 +149,11 @@ def _offset(slack: int, rng: np.random.Generator) -> int:
     return int(rng.integers(low, high + 1))
 
 
-def _clip_boxes(boxes: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.float32]:
-    clipped = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+def _clip_boxes(
+    boxes: npt.NDArray[np.float32], width: int, height: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Boxes clipped to a cell, shape (n, 4), and the share of each one's area that remains, shape (n,)."""
+    clipped = np.clip(boxes, 0, np.array([width, height, width, height], np.float32)).astype(np.float32)
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     left_over = np.prod(np.maximum(clipped[:, 2:] - clipped[:, :2], 0), axis=1)
-    return np.asarray(clipped[left_over > 0.4 * np.maximum(area, 1e-6)], np.float32)
+    return clipped, np.asarray(left_over / np.maximum(area, 1e-6), np.float32)

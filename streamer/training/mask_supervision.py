@@ -7,6 +7,8 @@ use the detector is what it was. (In He et al., Mask R-CNN, ICCV 2017, boxes gai
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -26,13 +28,16 @@ _MASKS = 2
 def masks_of(picture: Picture) -> Grey:
     """What is known of a picture's pixels, shape (height, width, 4): nodule, and where that is known; so the gland.
 
-    Each is 0 or 255. Where there is no nodule that is known, too; a nodule with a box only is not known to a pixel.
+    Each is 0 or 255. Where there is no nodule that is known, too; a nodule with a box only is not known to a pixel, nor
+    are further nodules without a mark, nor what is to be ignored.
     """
     known = picture.mask is not None or picture.sample.has_nodule is False
     layers = np.zeros((*picture.grey.shape, 2 * _MASKS), np.uint8)
     if picture.mask is not None:
         layers[..., 0] = picture.mask
     layers[..., 1] = 255 * known
+    for x0, y0, x1, y1 in (*picture.unmarked_xyxy, *picture.ignore_xyxy):
+        layers[int(y0) : ceil(y1), int(x0) : ceil(x1), 1] = layers[int(y0) : ceil(y1), int(x0) : ceil(x1), 0]
     if picture.gland is not None:
         layers[..., 2] = picture.gland
         layers[..., 3] = 255

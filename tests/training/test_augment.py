@@ -22,7 +22,7 @@ def test_boxes_stay_on_objects(seed: int, width: int, height: int, scale: float,
     grey[30:70, 50:110] = 255
     box = np.array([[50, 30, 110, 70]], np.float32)
     rng = np.random.default_rng(seed)
-    (cell,), boxes = place([grey], box, (width, height), rng, scale=scale, zoom=zoom)
+    (cell,), boxes, _ = place([grey], box, (width, height), rng, scale=scale, zoom=zoom)
     assert cell.shape == (height, width)
     rows, columns = np.nonzero(cell > 127)
     if len(boxes):
@@ -38,7 +38,7 @@ def test_placing_keeps_the_shape_and_never_turns(seed: int) -> None:
     grey[26:74, 42:58] = 255  # stays whole where it is enlarged by the most, wherever it is put
     grey[26:34, 42:58] = 100  # dark end up
     box = np.array([[42, 26, 58, 74]], np.float32)
-    (cell,), boxes = place([grey], box, (200, 200), np.random.default_rng(seed), scale=0.3)
+    (cell,), boxes, _ = place([grey], box, (200, 200), np.random.default_rng(seed), scale=0.3)
     (found,) = boxes
     assert (found[3] - found[1]) / (found[2] - found[0]) == pytest.approx(3, rel=0.05)
     middle = int((found[0] + found[2]) / 2)
@@ -47,7 +47,7 @@ def test_placing_keeps_the_shape_and_never_turns(seed: int) -> None:
 
 
 def test_no_boxes_stay_no_boxes() -> None:
-    (cell,), boxes = place(
+    (cell,), boxes, _ = place(
         [np.ones((50, 50), np.uint8)], np.zeros((0, 4), np.float32), (64, 64), np.random.default_rng(0), scale=0.2
     )
     assert boxes.shape == (0, 4)
@@ -56,7 +56,7 @@ def test_no_boxes_stay_no_boxes() -> None:
 
 def test_what_lies_upon_an_image_goes_the_same_way() -> None:
     grey = np.random.default_rng(0).integers(0, 256, (60, 90), np.uint8)
-    cells, _ = place(
+    cells, _, _ = place(
         [grey, np.stack([grey, 255 - grey], axis=2)],
         np.zeros((0, 4), np.float32),
         (64, 48),
@@ -81,7 +81,7 @@ def mosaics() -> DetectorTask:
 @settings(max_examples=50)
 @given(seed=SEEDS)
 def test_a_mosaics_boxes_stay_on_objects(mosaics: DetectorTask, seed: int) -> None:
-    (canvas,), boxes = mosaics._mosaic(0, (160, 128), np.random.default_rng(seed))
+    (canvas,), boxes, _ = mosaics._mosaic(0, (160, 128), np.random.default_rng(seed))
     assert canvas.shape == (128, 160)
     for left, top, right, bottom in boxes.round().astype(int):
         inside = canvas[max(top, 0) : bottom, max(left, 0) : right]
