@@ -1,4 +1,4 @@
-"""Boxes for stills that have none: a trained detector points at the nodule."""
+"""Boxes and outlines for stills that have none: a trained detector points at the nodule, a segmenter outlines it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torchvision.ops import box_iou
 
 from streamer.backends import choose_backend
 from streamer.data.pixels import Picture
-from streamer.geometry import Box
+from streamer.geometry import Box, CropWindow
 from streamer.models.detector import Detection, Detector
-from streamer.models.loading import load_detector
+from streamer.models.loading import load_detector, load_segmenter
+from streamer.models.segmenter import Segmenter
 from streamer.settings import DetectionSettings, RuntimeSettings
 
 PROPOSAL_DETECTION = DetectionSettings(confidence=0.1, max_nodules=1)
@@ -48,6 +50,24 @@ def propose_boxes(pictures: Iterable[Picture], detector: Detector) -> list[Pictu
         detector: its least confidence decides what counts as a proposal (see `load_proposer`).
     """
     return [_with_box(picture, detector) for picture in pictures]
+
+
+def propose_outlines(pictures: Iterable[Picture], segmenter: Segmenter) -> list[Picture]:
+    """Give every picture with a box and without a mask the segmenter's outline of its first box as its mask.
+
+    Left as they are: pictures with a mask, without a box, and where nothing is outlined.
+    """
+    return [_with_outline(picture, segmenter) for picture in pictures]
+
+
+def load_outliner(folder: Path) -> Segmenter:
+    """The segmenter of a weights folder, to propose outlines with; the folder need not hold the other networks.
+
+    Raises:
+        WeightsError: the folder holds no usable segmenter.
+    """
+    backend = choose_backend(RuntimeSettings(threads=torch.get_num_threads(), precision="fp32"))
+    return load_segmenter(folder, backend)
 
 
 def confirmed_boxes(pictures: Iterable[Picture], detector: Detector, least: float) -> list[Picture]:
@@ -95,6 +115,19 @@ def _confirmed(picture: Picture, detector: Detector, least: float) -> tuple[Box,
 
 def _boxes(detections: list[Detection]) -> torch.Tensor:
     return torch.tensor([detection.box_xyxy for detection in detections], dtype=torch.float32)
+
+
+def _with_outline(picture: Picture, segmenter: Segmenter) -> Picture:
+    if picture.mask is not None or not picture.boxes_xyxy:
+        return picture
+    window = CropWindow.around(picture.nodule_box, segmenter.preprocessing.margin)
+    crop = window.crop(picture.grey, segmenter.preprocessing.size_wh[0])
+    (outline,) = segmenter(crop[None], [window], [(picture.grey.shape[1], picture.grey.shape[0])])
+    if not len(outline.contour_xy):
+        return picture
+    mask = np.zeros_like(picture.grey)
+    cv2.fillPoly(mask, [outline.contour_xy], 255)
+    return replace(picture, mask=mask)
 
 
 def _with_box(picture: Picture, detector: Detector) -> Picture:

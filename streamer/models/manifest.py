@@ -17,7 +17,7 @@ MANIFEST = "manifest.json"
 ARCHITECTURES: dict[Role, tuple[str, ...]] = {
     "detector": ("yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x"),
     "segmenter": ("densenet121-fpn", "densenet121-fpn-slim"),
-    "classifier": ("densenet121",),
+    "classifier": ("densenet121", "densenet121-region"),
 }
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from streamer.models.region_head import RegionClassifier
+
 CLASSES = ("benign", "malignant")
 MALIGNANT = CLASSES.index("malignant")
 
@@ -56,8 +58,15 @@ def build_segmenter(variant: str = "densenet121-fpn") -> nn.Module:
     )
 
 
-def build_classifier() -> nn.Module:
-    """DenseNet121 with the paper's head, 1024 -> 256 -> ReLU -> dropout 0.2 -> 2 logits, randomly initialised."""
+def build_classifier(variant: str = "densenet121") -> nn.Module:
+    """DenseNet121, randomly initialised.
+
+    Args:
+        variant: "densenet121" with the paper's head, 1024 -> 256 -> ReLU -> dropout 0.2 -> 2 logits, or
+            "densenet121-region", whose head pools inside the nodule's outline, on its rim and over the crop.
+    """
+    if variant.endswith("-region"):
+        return RegionClassifier(len(CLASSES))
     from torchvision.models import densenet121
 
     model: nn.Module = densenet121(weights=None)

@@ -35,7 +35,7 @@ def build(architecture: str) -> nn.Module:
     if architecture in ARCHITECTURES["segmenter"]:
         return build_segmenter(architecture)
     if architecture in ARCHITECTURES["classifier"]:
-        return build_classifier()
+        return build_classifier(architecture)
     known = ", ".join(name for names in ARCHITECTURES.values() for name in names)
     raise WeightsError(f"unknown architecture {architecture!r}: {known}")
 

@@ -20,7 +20,10 @@ class _Section(BaseModel):
 _OPTIONS_OF: tuple[tuple[tuple[Role, ...], tuple[str, ...]], ...] = (
     (("detector",), ("mosaic", "scale", "mask_weight", "self_training")),
     (("segmenter", "classifier"), ("margin", "box_shift", "box_stretch", "tilt_degrees")),
-    (("classifier",), ("whole_view", "encoder_from_segmenter")),
+    (
+        ("classifier",),
+        ("whole_view", "encoder_from_segmenter", "outline_weight", "unlabelled", "outlines_from_segmenter", "frozen_blocks"),
+    ),
     (("segmenter",), ("encoder_from_classifier",)),
 )
 """Whose training an option changes."""
@@ -82,6 +85,15 @@ class TrainingConfig(_Section):
     """Weight of the masks that teach the detector beside its boxes (see `mask_supervision`); 0 for none."""
     whole_view: Share = 0.0
     """Share of classifier crops that show the whole image instead of the nodule's box."""
+    outline_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the masks that teach a classifier of the kind "-region" where its nodule is; 0 for none."""
+    unlabelled: Share = 0.0
+    """Share of a classifier's batch that shows pictures with a mask and no label: they teach the outline only."""
+    frozen_blocks: Annotated[int, Field(ge=0, le=3)] = 0
+    """Dense blocks of a classifier's encoder, from the picture on, that stay as they were where it started: half the
+    work of a step lies in the first two."""
+    outlines_from_segmenter: bool = False
+    """Let the segmenter of a weights folder outline the box of pictures without a mask."""
     init: Path | None = None
     """Tensors (safetensors) to start from where name and shape fit; relative to the data folder."""
     boxes_from_detector: bool = False

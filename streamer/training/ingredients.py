@@ -11,7 +11,7 @@ from rich.console import Console
 from streamer.data.balance import balance_table, balance_warnings
 from streamer.data.dataset import load_dataset
 from streamer.data.pixels import Picture, load_pictures, phantom_pictures
-from streamer.data.proposals import confirmed_boxes, load_proposer, propose_boxes, truth_known
+from streamer.data.proposals import confirmed_boxes, load_outliner, load_proposer, propose_boxes, propose_outlines, truth_known
 from streamer.data.samples import Sample, thin
 from streamer.data.twins import find_twins, refuse_twins, without_twins
 from streamer.errors import DataError
@@ -96,6 +96,8 @@ def read_ingredients(
     if config.boxes_from_detector:
         detector = load_proposer(weights)
         train, val = propose_boxes(train, detector), propose_boxes(val, detector)
+    if config.outlines_from_segmenter:
+        train = propose_outlines(train, load_outliner(weights))
     return [*train, *phantom_pictures(config.phantom, _FIRST_PHANTOM_SEED + config.seed)], val
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from streamer.errors import DataError, WeightsError
 from streamer.models.manifest import ModelEntry, Role, read_manifest
+from streamer.models.region_head import RegionClassifier, from_plain_head
 from streamer.models.weights import load_fitting, load_network
 from streamer.training.config import TrainingConfig
 
@@ -131,6 +132,8 @@ def start_from(network: nn.Module, config: TrainingConfig, data: Path, weights: 
         tensors = {name.removeprefix(_ENCODER): tensor for name, tensor in segmenter.items()}
     if config.encoder_from_classifier:
         tensors |= {_ENCODER + name: tensor for name, tensor in _learned(weights, "classifier").items()}
+    if isinstance(network, RegionClassifier) and "classifier.0.weight" in tensors:
+        tensors = from_plain_head(tensors)
     return load_fitting(network, tensors)
 
 
@@ -148,6 +151,8 @@ def _networks(config: TrainingConfig, weights: Path) -> dict[Role, ModelEntry]:
         roles.append("segmenter")
     if config.encoder_from_classifier:
         roles.append("classifier")
+    if config.outlines_from_segmenter and "segmenter" not in roles:
+        roles.append("segmenter")
     if not roles:
         return {}
     models = read_manifest(weights).models
