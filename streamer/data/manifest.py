@@ -110,9 +110,7 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
         if not row[name]:
             raise DataError(f"{place}: {name} is empty")
     try:
-        boxes, unmarked, ignored = (
-            _parse_boxes(row[name]) for name in ("boxes_xyxy", "unmarked_xyxy", "ignore_xyxy")
-        )
+        boxes, unmarked, ignored = (_parse_boxes(row[name]) for name in ("boxes_xyxy", "unmarked_xyxy", "ignore_xyxy"))
         frame = _parse_frame(row["frame"]) if row["frame"] else None
         age = _parse_age(row["age"]) if row["age"] else None
         split = _one_of(SPLITS, "split", row["split"]) or "train"  # provisional where empty

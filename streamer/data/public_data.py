@@ -1,8 +1,9 @@
 """The public data sets, as samples: cine sweeps, TN3K, DDTI, TG3K glands and breast lesions in one folder.
 
 The layout is the one that the folder's own README describes. Splits keep what belongs together: cine by its given
-group (groups whose sweeps `cine/sisters.csv` calls one patient's are one), DDTI by case, TN3K by its given fold, glands by blocks of 100 neighbouring numbers. Each set comes from one
-place, so its name stands for the hospital; DDTI was made on one device, the other sets' vendors are not stated.
+group (groups of sweeps that `cine/sisters.csv` calls one patient's are one), DDTI by case, TN3K by its given fold,
+glands by blocks of 100 neighbouring numbers. Each set comes from one place, so its name stands for the hospital; DDTI
+was made on one device, the other sets' vendors are not stated.
 """
 
 from __future__ import annotations

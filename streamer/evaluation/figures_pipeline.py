@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streamer.evaluation.detection import nodules_found
 from streamer.evaluation.figure import Figure, mean_figure
-from streamer.evaluation.figures_detector import operating_results
+from streamer.evaluation.figures_detector import SECOND_LOOK, operating_results
 from streamer.evaluation.matching import taken_truths
 from streamer.evaluation.measure_pipeline import TrackedView
 from streamer.evaluation.plots import draw_bars
@@ -69,6 +69,10 @@ def evaluate_tracks(frames: Sequence[TrackedView], confidence: float) -> Evaluat
 def _results(part: Subset, frames: Sequence[TrackedView]) -> list[Result]:
     images = [frame.boxes for frame in frames]
     results = operating_results(part, images, 0.0)  # the pipeline reports nothing below its operating point
+    if part.whole and any(frame.second_look is not None for frame in frames):
+        best_known = [frame.boxes if frame.second_look is None else frame.second_look for frame in frames]
+        again = operating_results(part, best_known, 0.0)
+        results += [replace(result, name=result.name + SECOND_LOOK) for result in again]
     lives = list(_lives(frames).values())
     groups, resampling = [life.group for life in lives], part.resampling
     overlaps = [(overlap, frame.view.patient) for frame in frames for overlap in frame.overlaps]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,10 +22,23 @@ _MOST_BOXES = 100
 
 @dataclass(frozen=True, slots=True)
 class DetectedView:
-    """True and detected boxes of an image, and what kind of image it is."""
+    """True and detected boxes of an image, and what kind of image it is.
+
+    Attributes:
+        view: what kind of image it is.
+        boxes: by the marks alone.
+        second_look: with the nodules and the regions to ignore that a second look found, if any; None where the marks
+            are all there is.
+    """
 
     view: View
     boxes: ImageBoxes
+    second_look: ImageBoxes | None = None
+
+    @property
+    def best_known(self) -> ImageBoxes:
+        """With the second look, where there is one."""
+        return self.boxes if self.second_look is None else self.second_look
 
 
 def curve_settings(operating_point: float) -> DetectionSettings:
@@ -41,14 +54,26 @@ def shows_known_nodules(sample: Sample) -> bool:
 def detect(picture: Picture, detector: Detector, split: str) -> DetectedView:
     """Run the detector on one picture."""
     found = detector([picture.grey])[0]
-    return DetectedView(view_of(picture, picture.boxes_xyxy, split), image_boxes(picture, found))
+    view = view_of(picture, picture.boxes_xyxy, split)
+    return DetectedView(view, image_boxes(picture, found), second_look_boxes(picture, found))
 
 
 def image_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes:
-    """True and detected boxes of a picture, in its pixels."""
+    """True and detected boxes of a picture, in its pixels, by the marks alone."""
     return ImageBoxes(
         group=picture.sample.patient,
         truth_xyxy=np.asarray(picture.boxes_xyxy, np.float64).reshape(-1, 4),
         boxes_xyxy=np.asarray([detection.box_xyxy for detection in found], np.float64).reshape(-1, 4),
         scores=np.asarray([detection.score for detection in found], np.float64),
+    )
+
+
+def second_look_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes | None:
+    """The same with nodules that have no mark and with regions to ignore; None where a picture has neither."""
+    if not picture.unmarked_xyxy and not picture.ignore_xyxy:
+        return None
+    return replace(
+        image_boxes(picture, found),
+        truth_xyxy=np.asarray((*picture.boxes_xyxy, *picture.unmarked_xyxy), np.float64).reshape(-1, 4),
+        ignored_xyxy=np.asarray(picture.ignore_xyxy, np.float64).reshape(-1, 4),
     )

@@ -13,7 +13,7 @@ from streamer.engine import Engine
 from streamer.errors import DataError
 from streamer.evaluation.held_out import read_pictures
 from streamer.evaluation.matching import UNMATCHED, ImageBoxes, taken_truths
-from streamer.evaluation.measure_detector import image_boxes
+from streamer.evaluation.measure_detector import image_boxes, second_look_boxes
 from streamer.evaluation.measure_segmenter import NO_OVERLAP, Overlap, filled, nodule_mask, overlap
 from streamer.evaluation.subsets import View, view_of
 from streamer.models.detector import Detection
@@ -28,12 +28,15 @@ class TrackedView:
     Attributes:
         view: what kind of frame it is.
         boxes: true and tracked boxes, with the nodules' names and the track numbers.
+        second_look: the same boxes with the nodules and the regions to ignore that a second look found; None where the
+            marks are all there is.
         overlaps: of each true nodule's outline in the whole frame; Dice 0 and no HD95 if missed, NaN without a mask.
     """
 
     view: View
     boxes: ImageBoxes
     overlaps: tuple[Overlap, ...]
+    second_look: ImageBoxes | None = None
 
 
 def track(samples: Sequence[Sample], engine: Engine, split: str) -> list[TrackedView]:
@@ -61,7 +64,8 @@ def track(samples: Sequence[Sample], engine: Engine, split: str) -> list[Tracked
 
 
 def _frame(picture: Picture, nodules: Sequence[Nodule], split: str) -> TrackedView:
-    boxes = image_boxes(picture, [Detection(nodule.box_xyxy, nodule.score) for nodule in nodules])
+    found = [Detection(nodule.box_xyxy, nodule.score) for nodule in nodules]
+    boxes = image_boxes(picture, found)
     boxes = replace(
         boxes,
         nodules=tuple(f"{picture.sample.image}#{number}" for number in range(1, len(picture.boxes_xyxy) + 1)),
@@ -70,7 +74,12 @@ def _frame(picture: Picture, nodules: Sequence[Nodule], split: str) -> TrackedVi
     owners = {int(truth): nodule for truth, nodule in zip(taken_truths(boxes), nodules, strict=True)}
     owners.pop(UNMATCHED, None)
     overlaps = tuple(_overlap(picture, number, owners.get(number)) for number in range(len(picture.boxes_xyxy)))
-    return TrackedView(view=view_of(picture, picture.boxes_xyxy, split), boxes=boxes, overlaps=overlaps)
+    return TrackedView(
+        view=view_of(picture, picture.boxes_xyxy, split),
+        boxes=boxes,
+        overlaps=overlaps,
+        second_look=second_look_boxes(picture, found),
+    )
 
 
 def _overlap(picture: Picture, number: int, nodule: Nodule | None) -> Overlap:

@@ -65,10 +65,8 @@ class RegionHead(nn.Module):
         active = (self._hidden(both, weights) > 0).to(both.dtype)
         margin = self.logits.weight[malignant] - self.logits.weight[1 - malignant]
         gradient = (active * margin) @ self.hidden.weight  # of the pooled features, shape (n, 4096)
-        inside, rim, whole = gradient.split(
-            [FINE_CHANNELS + COARSE_CHANNELS, FINE_CHANNELS, COARSE_CHANNELS], dim=1
-        )
-        fine_up, coarse_up = both.split([FINE_CHANNELS, COARSE_CHANNELS], dim=1)
+        inside, rim, whole = torch.split(gradient, [FINE_CHANNELS + COARSE_CHANNELS, FINE_CHANNELS, COARSE_CHANNELS], 1)
+        fine_up, coarse_up = torch.split(both, [FINE_CHANNELS, COARSE_CHANNELS], 1)
         shares = [
             (both * inside[:, :, None, None]).sum(1),
             (fine_up * rim[:, :, None, None]).sum(1),
@@ -76,9 +74,7 @@ class RegionHead(nn.Module):
         ]
         return (torch.stack(shares, 1) * weights).sum(1, keepdim=True)
 
-    def _regions(
-        self, fine: torch.Tensor, coarse: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _regions(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Both feature maps at the fine one's scale, the outline's logits, and each region's weights, which sum to 1.
 
         The weights have shape (n, 3, side, side): inside, rim, whole.

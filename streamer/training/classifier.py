@@ -126,4 +126,4 @@ def _cells(mask: Grey | None, size: int) -> npt.NDArray[np.float32]:
     side = size // OUTLINE_STRIDE
     if mask is None:
         return np.full((side, side), np.nan, np.float32)
-    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA), np.float32) / 255
+    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA) / np.float32(255), np.float32)

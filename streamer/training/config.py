@@ -22,7 +22,14 @@ _OPTIONS_OF: tuple[tuple[tuple[Role, ...], tuple[str, ...]], ...] = (
     (("segmenter", "classifier"), ("margin", "box_shift", "box_stretch", "tilt_degrees")),
     (
         ("classifier",),
-        ("whole_view", "encoder_from_segmenter", "outline_weight", "unlabelled", "outlines_from_segmenter", "frozen_blocks"),
+        (
+            "whole_view",
+            "encoder_from_segmenter",
+            "outline_weight",
+            "unlabelled",
+            "outlines_from_segmenter",
+            "frozen_blocks",
+        ),
     ),
     (("segmenter",), ("encoder_from_classifier",)),
 )

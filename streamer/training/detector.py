@@ -130,7 +130,7 @@ class DetectorTask:
 
     def _anchors_in(self, boxes: npt.NDArray[np.float32], size_wh: tuple[int, int]) -> npt.NDArray[np.bool_]:
         """Which anchors, in the order of the head's output, have their centre in one of the boxes."""
-        strides = [int(stride) for stride in self.network.model[-1].stride]  # type: ignore[index, union-attr, operator]
+        strides = [int(stride) for stride in self.network.model[-1].stride]  # type: ignore[index, union-attr]
         inside = [np.zeros((size_wh[1] // stride, size_wh[0] // stride), np.bool_) for stride in strides]
         for cells, stride in zip(inside, strides, strict=True):
             for x0, y0, x1, y1 in np.ceil(boxes / stride - 0.5).astype(int):

@@ -11,7 +11,14 @@ from rich.console import Console
 from streamer.data.balance import balance_table, balance_warnings
 from streamer.data.dataset import load_dataset
 from streamer.data.pixels import Picture, load_pictures, phantom_pictures
-from streamer.data.proposals import confirmed_boxes, load_outliner, load_proposer, propose_boxes, propose_outlines, truth_known
+from streamer.data.proposals import (
+    confirmed_boxes,
+    load_outliner,
+    load_proposer,
+    propose_boxes,
+    propose_outlines,
+    truth_known,
+)
 from streamer.data.samples import Sample, thin
 from streamer.data.twins import find_twins, refuse_twins, without_twins
 from streamer.errors import DataError

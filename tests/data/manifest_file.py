@@ -20,7 +20,8 @@ def write_manifest(samples: Iterable[Sample], path: Path) -> None:
             row = {name: getattr(sample, name) for name in COLUMNS}
             for name in ("image", "mask", "gland_mask"):
                 row[name] = _relative(row[name], folder)
-            row["boxes_xyxy"] = "; ".join(" ".join(f"{v:.10g}" for v in box) for box in sample.boxes_xyxy)
+            for name in ("boxes_xyxy", "unmarked_xyxy", "ignore_xyxy"):
+                row[name] = "; ".join(" ".join(f"{v:.10g}" for v in box) for box in getattr(sample, name))
             row["has_nodule"] = {None: "", True: "yes", False: "no"}[sample.has_nodule]
             row["age"] = None if sample.age is None else f"{sample.age:g}"
             writer.writerow({name: "" if value is None else value for name, value in row.items()})

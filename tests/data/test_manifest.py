@@ -50,6 +50,7 @@ def test_samples_come_back(tmp_path: Path) -> None:
         ),
         sample(image=Path("/elsewhere/d.png"), mask=tmp_path / "m.png", label="malignant", boxes_xyxy=(box,)),
         sample(image=tmp_path / "c.mp4", frame=7, mask=tmp_path / "m.png", boxes_xyxy=(box, (0, 0, 123.456789, 9))),
+        sample(image=tmp_path / "c.mp4", frame=8, boxes_xyxy=(box,), unmarked_xyxy=(box,), ignore_xyxy=(box, box)),
     ]
     samples[2:] = [replace(item, has_nodule=True) for item in samples[2:]]
     write_manifest(samples, tmp_path / "data.csv")

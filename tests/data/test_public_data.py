@@ -63,6 +63,33 @@ def test_what_is_known_of_place_and_patient(samples: list[Sample]) -> None:
     assert all(sample.age is None and sample.sex is None for sample in samples if sample.source != "ddti")
 
 
+def test_the_second_look_at_the_sweeps(samples: list[Sample]) -> None:
+    """As the data's README counts it: rows and kinds; sweeps of probably one patient are one group, in one split."""
+    cine = [sample for sample in samples if sample.source == "cine"]
+    assert sum(len(sample.unmarked_xyxy) for sample in cine) == 162 + 73
+    assert sum(len(sample.ignore_xyxy) for sample in cine) == 845 - 162 - 73
+    patients = {sample.image.stem: sample.patient for sample in cine}
+    assert patients["cine-048"] == patients["cine-049"] != patients["cine-050"]
+    assert len({sample.patient for sample in cine if sample.split == "val"}) == 8
+    (picture,) = load_pictures([next(sample for sample in cine if sample.unmarked_xyxy)], max_side=300)
+    scale = picture.grey.shape[1] / 900
+    assert picture.unmarked_xyxy[0] == tuple(value * scale for value in picture.sample.unmarked_xyxy[0])
+
+
+def test_tables_of_a_second_look_without_any(tmp_path: Path, data_dir: Path) -> None:
+    """Who has the sweeps only has what they say; a verdict that nobody knows is refused."""
+    (tmp_path / "cine").mkdir()
+    row = "clip,frame,group,split,area_px,x0,y0,x1,y1\ncine-001,0,1,train,0,,,,\n"
+    (tmp_path / "cine" / "frames.csv").write_text(row)
+    (tmp_path / "cine" / "cine-001.mp4").symlink_to(data_dir / "cine" / "cine-001.mp4")
+    (sample,) = load_public(tmp_path)
+    assert (sample.patient, sample.unmarked_xyxy, sample.ignore_xyxy) == ("cine-1", (), ())
+    table = tmp_path / "cine" / "unmarked.csv"
+    table.write_text("clip,frame,x0,y0,x1,y1,verdict,object,how\ncine-001,0,1,1,9,9,perhaps,1,by eye\n")
+    with pytest.raises(DataError, match="perhaps"):
+        load_public(tmp_path)
+
+
 def test_no_patient_is_in_two_splits(samples: list[Sample]) -> None:
     check_splits(samples)
     patients: dict[str, set[str]] = defaultdict(set)

@@ -1,5 +1,6 @@
 """Detection figures, checked against supervision's COCO evaluation and by hand."""
 
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -24,7 +25,7 @@ from streamer.evaluation.detection import (
     sensitivity_at,
 )
 from streamer.evaluation.figure import Resampling
-from streamer.evaluation.matching import UNMATCHED, ImageBoxes, Matches, match, taken_truths
+from streamer.evaluation.matching import IGNORED, UNMATCHED, ImageBoxes, Matches, match, taken_truths
 
 Rows = list[tuple[int, int, int, int, float]]
 
@@ -158,6 +159,20 @@ def test_one_match_a_nodule_and_the_greatest_overlap_first() -> None:
     assert taken_truths(twice).tolist() == [0, UNMATCHED]
     near = [14.0, 10.0, 54.0, 40.0]
     assert taken_truths(image([BOX, near], [near, BOX], [0.5, 0.9])).tolist() == [1, 0]
+
+
+def test_what_lies_half_inside_a_region_to_ignore_is_neither_right_nor_wrong() -> None:
+    region = np.array([[0.0, 0.0, 100.0, 100.0]])
+    half, less, nodule = [50.0, 0.0, 150.0, 50.0], [51.0, 0.0, 151.0, 50.0], [10.0, 10.0, 60.0, 60.0]
+    seen = image([nodule], [half, less, nodule], [0.9, 0.8, 0.7])
+    seen = replace(seen, ignored_xyxy=region)
+    assert taken_truths(seen).tolist() == [IGNORED, UNMATCHED, 0]  # a mark in the region counts
+    matches = match([seen, replace(image([], [half], [0.6]), ignored_xyxy=region), image([], [half], [0.5])])
+    assert matches.scores.tolist() == [0.8, 0.7, 0.5]
+    assert matches.correct.tolist() == [False, True, False]
+    assert matches.image.tolist() == [0, 0, 2]
+    assert matches.empty.tolist() == [False, False, True]
+    assert false_positives_on_empty(matches, 0.1, FEW).value == 1.0
 
 
 def test_overlap_of_exactly_the_threshold_matches() -> None:

@@ -14,7 +14,7 @@ from streamer.data.samples import Sample, Tirads
 from streamer.evaluation.calibration import Scaling
 from streamer.evaluation.classification import patient_maximum
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
-from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
+from streamer.evaluation.figures_detector import SECOND_LOOK, choose_confidence, evaluate_detections
 from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
 from streamer.evaluation.figures_readings import reading_figures
 from streamer.evaluation.figures_segmenter import evaluate_outlines
@@ -59,6 +59,19 @@ def test_detector_figures_by_source() -> None:
     free = figure(evaluation, "false positives an image without a nodule, at the operating point", "here")
     assert (free.figure.value, free.figure.count) == (0.0, 1)
     assert set(evaluation.plots) == {"precision-recall", "froc"}
+
+
+def test_figures_by_the_marks_alone_and_with_the_second_look() -> None:
+    plain = picture((BOX,), patient="a")
+    unmarked = replace(picture((BOX,), patient="b"), boxes_xyxy=(), unmarked_xyxy=(BOX,))
+    unsure = replace(picture((BOX,), patient="c"), boxes_xyxy=(), ignore_xyxy=(BOX,))
+    evaluation = evaluate_detections([detect(one, bright_detector(), "val") for one in (plain, unmarked, unsure)], 0.3)
+    assert figure(evaluation, "precision at the operating point", "here").figure.value == pytest.approx(1 / 3)
+    again = figure(evaluation, "precision at the operating point" + SECOND_LOOK, "here")
+    assert again.figure.value == 1.0
+    assert not [one for one in evaluation.results if one.name.startswith("false pos") and SECOND_LOOK in one.name]
+    once = evaluate_detections([detect(plain, bright_detector(), "val")], 0.3)
+    assert not [one for one in once.results if SECOND_LOOK in one.name]  # nobody looked twice
 
 
 def test_the_detectors_operating_point_is_chosen_on_what_it_was_trained_on() -> None:

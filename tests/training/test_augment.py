@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -136,3 +138,36 @@ def test_input_is_normalised_as_in_inference() -> None:
     batch = as_input([np.full((64, 64), 51, np.uint8)], config("segmenter", mean=0.3, std=0.2))
     assert batch.shape == (1, 3, 64, 64)
     torch.testing.assert_close(batch, torch.full_like(batch, (0.2 - 0.3) / 0.2))
+
+
+def test_regions_to_ignore_go_the_same_way_and_a_nodule_that_is_cut_off_becomes_one() -> None:
+    box = np.array([[0, 0, 40, 40]], np.float32)
+    region = np.array([[60, 60, 90, 90]], np.float32)
+    cut = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        _, boxes, ignored = place(
+            [np.ones((100, 100), np.uint8)], box, (100, 100), rng, scale=0.1, zoom=2.0, ignored=region
+        )
+        assert len(boxes) + len(ignored) <= 2
+        assert ((ignored >= 0) & (ignored <= 100)).all()
+        cut += not len(boxes) and len(ignored) == 2
+    assert cut > 0
+
+
+def test_what_is_ignored_teaches_nothing() -> None:
+    """A region to ignore over the whole picture takes every anchor out but those in the nodule."""
+    plain = picture(0)
+    everything = replace(plain, boxes_xyxy=(), ignore_xyxy=(plain.whole_view,))
+    task = DetectorTask(config("detector", mosaic=0.0, scale=0.0, batch=1), [everything], [plain])
+    task.network.train()
+    (batch,) = task.batches(np.random.default_rng(0))
+    shown = batch["img"][0, 0] > 0
+    assert batch["ignored"].float().mean() > 0.8 * shown.float().mean()
+    found = task.network(batch["img"])
+    assert torch.isfinite(task.loss(lambda _: found, batch))
+    unmarked = replace(plain, boxes_xyxy=(), unmarked_xyxy=plain.boxes_xyxy)
+    task = DetectorTask(config("detector", mosaic=0.0, scale=0.0, batch=1), [unmarked], [unmarked])
+    (batch,) = task.batches(np.random.default_rng(0))
+    assert batch["bboxes"].shape == (1, 4)
+    assert not batch["ignored"].any()
