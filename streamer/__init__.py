@@ -11,39 +11,39 @@ from typing import TYPE_CHECKING, Any
 from streamer.version import __version__
 
 if TYPE_CHECKING:
-    from streamer.engine import Engine
-    from streamer.pipeline import analyse
+    from streamer.pipeline.aggregation import PatientAggregator
+    from streamer.pipeline.analyse import analyse
+    from streamer.pipeline.multistream import analyse_streams
+    from streamer.pipeline.thyroid import Engine
     from streamer.run import run_live, run_study
-    from streamer.serving import serve
     from streamer.settings import Settings, load_settings
     from streamer.sources import open_live, open_source
-    from streamer.study import Study
 
 __all__ = [
     "Engine",
+    "PatientAggregator",
     "Settings",
-    "Study",
     "__version__",
     "analyse",
+    "analyse_streams",
     "load_settings",
     "open_live",
     "open_source",
     "run_live",
     "run_study",
-    "serve",
 ]
 
 _HOMES = {
-    "Engine": "streamer.engine",
+    "Engine": "streamer.pipeline.thyroid",
     "Settings": "streamer.settings",
-    "Study": "streamer.study",
-    "analyse": "streamer.pipeline",
+    "PatientAggregator": "streamer.pipeline.aggregation",
+    "analyse": "streamer.pipeline.analyse",
     "load_settings": "streamer.settings",
     "open_live": "streamer.sources",
     "open_source": "streamer.sources",
     "run_live": "streamer.run",
     "run_study": "streamer.run",
-    "serve": "streamer.serving",
+    "analyse_streams": "streamer.pipeline.multistream",
 }
 
 

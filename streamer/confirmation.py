@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from streamer.records import Nodule
+from streamer.types import Nodule
 
 Item = TypeVar("Item")
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from streamer.engine import Engine
+from streamer._timing import LiveClock, StageClock
 from streamer.errors import ClipGoneError, InputError, NoFrameError, OutputError
 from streamer.outputs import StudyWriter, is_result
 from streamer.outputs.folder import REPORT_JSON
-from streamer.pipeline import analyse
-from streamer.records import FrameResult, StudyReport, VideoSummary
-from streamer.schema import read_report
+from streamer.outputs.schema import read_report
+from streamer.pipeline.aggregation import PatientAggregator, decide
+from streamer.pipeline.analyse import analyse
+from streamer.pipeline.thyroid import Engine
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
-from streamer.study import Study, decide
-from streamer.telemetry import LiveClock, StageClock
+from streamer.types import FrameResult, StudyReport, VideoSummary
 
 STOPPED = "stopped before the end of the clip"
 UNRELATED = (
@@ -54,7 +54,7 @@ def run_study(
     output: Path,
     *,
     engine: Engine,
-    study: Study | None = None,
+    aggregator: PatientAggregator | None = None,
     patient: str = "",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -65,7 +65,7 @@ def run_study(
         videos: paths of clips, stills or folders of stills, at least one.
         output: folder of the results; made where missing. Results of an earlier run in it are replaced at the end.
         engine: loaded networks.
-        study: counts what is seen, for a caller who looks at it meanwhile; a new one if None.
+        aggregator: counts what is seen, for a caller who looks at it meanwhile; a new one if None.
         patient: identifier shown in the report.
         progress: told about each clip and frame.
         should_stop: asked after each frame; once True, what was done so far is written as a partial result.
@@ -81,7 +81,14 @@ def run_study(
     for clip in clips:
         refuse_result(clip.path, output)
         open_source(clip.path, name=clip.name, decoder=decoder).close()
-    run = _Run(output, engine, study or Study(engine.settings), patient, progress or Progress(), videos=len(clips))
+    run = _Run(
+        output,
+        engine,
+        aggregator or PatientAggregator(engine.settings),
+        patient,
+        progress or Progress(),
+        videos=len(clips),
+    )
     gone: InputError | None = None
     with run.writer:
         for clip in clips:
@@ -123,7 +130,7 @@ def run_live(
         DeviceError: the device that runs the networks fails, or its memory is full.
         OutputError: the results cannot be written.
     """
-    run = _Run(output, engine, Study(engine.settings), patient, progress or Progress(), videos=1)
+    run = _Run(output, engine, PatientAggregator(engine.settings), patient, progress or Progress(), videos=1)
     with source, run.writer:
         run.add(source, lambda: False)
         return run.finish()
@@ -158,10 +165,17 @@ class _Run:
     """A study on its way from sources to a folder of results."""
 
     def __init__(
-        self, output: Path, engine: Engine, study: Study, patient: str, progress: Progress, *, videos: int
+        self,
+        output: Path,
+        engine: Engine,
+        aggregator: PatientAggregator,
+        patient: str,
+        progress: Progress,
+        *,
+        videos: int,
     ) -> None:
         self.summaries: list[VideoSummary] = []
-        self._engine, self._study, self._patient, self._progress = engine, study, patient, progress
+        self._engine, self._aggregator, self._patient, self._progress = engine, aggregator, patient, progress
         self._clock = StageClock()
         self._started = time.perf_counter()
         self.writer = StudyWriter(
@@ -177,7 +191,7 @@ class _Run:
         self._progress.start_video(source)
         self.writer.start_video(source)
         frames, end_s, stopped, live = 0, 0.0, False, LiveClock()
-        with closing(analyse(source, engine=self._engine, study=self._study)) as results:
+        with closing(analyse(source, engine=self._engine, aggregator=self._aggregator)) as results:
             for result in results:
                 self._clock.add(result.timing_ms)
                 live.add(result)
@@ -188,7 +202,7 @@ class _Run:
                     break
         # A source that was stopped, or whose last frames were dropped, has been read further than it was analysed.
         duration_s = end_s if stopped or source.live else source.duration_s
-        warnings = (UNRELATED,) if self._study.is_unrelated(source.name) else ()
+        warnings = (UNRELATED,) if self._aggregator.is_unrelated(source.name) else ()
         summary = _summary(source, frames, duration_s, warnings, stopped=stopped, live=live)
         self.writer.end_video(summary.duration_s)
         self._progress.end_video(summary)
@@ -208,11 +222,11 @@ class _Run:
         if not self.frames:
             raise NoFrameError("not one frame was analysed: nothing is written, and earlier results are kept")
         elapsed_s = time.perf_counter() - self._started
-        malignancy = self._study.patient_malignancy()
+        malignancy = self._aggregator.patient_malignancy()
         report = StudyReport(
             patient=self._patient,
             videos=tuple(self.summaries),
-            tracks=self._study.tracks(),
+            tracks=self._aggregator.tracks(),
             patient_malignancy=malignancy,
             threshold=self._engine.threshold,
             decision=decide(malignancy, self._engine.threshold),

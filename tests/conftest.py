@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-import streamer.console
-from streamer.cli import main
-from streamer.engine import Engine
+import streamer.cli.run
+from streamer.cli.main import main
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
-from tests.command_line import Cli
+from tests.cli.command_line import Cli
 from tests.random_weights import random_settings, write_random_weights
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -81,4 +81,4 @@ def config(weights_folder: Path, random_engine_settings: Settings, tmp_path: Pat
 @pytest.fixture
 def ready(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that are loaded already."""
-    monkeypatch.setattr(streamer.console, "Engine", lambda _: engine)
+    monkeypatch.setattr(streamer.cli.run, "Engine", lambda _: engine)

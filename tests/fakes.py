@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from streamer.engine import Engine, FrameFindings
-from streamer.models.heatmap import Explained, HeatMaps
-from streamer.models.manifest import Preprocessing
-from streamer.records import Finding, Frame, Image, ModelVersion
+from streamer.models.grad_cam import Explained, HeatMaps
+from streamer.models.weights_manifest import Preprocessing
+from streamer.pipeline.thyroid import Engine, FrameFindings
 from streamer.settings import ClassificationSettings, Settings
 from streamer.sources import Source
+from streamer.types import Finding, Frame, Image, ModelVersion
 
 
 def finding(

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Self, cast
 
-from streamer.engine import FrameFindings
-from streamer.records import Finding, Frame
+from streamer.pipeline.thyroid import FrameFindings
 from streamer.sources import Source
+from streamer.types import Finding, Frame
 from tests.fakes import FakeEngine, finding, grey_image
 
 PATIENCE_S = 60.0

@@ -7,9 +7,17 @@ from typing import Literal
 
 import torch
 
-from streamer.models.manifest import ROLES, ModelEntry, Preprocessing, Role, Training, read_manifest, write_entry
-from streamer.models.networks import CLASSES
+from streamer.models.architectures import CLASSES
 from streamer.models.weights import build, load_fitting, load_network, save_half
+from streamer.models.weights_manifest import (
+    ROLES,
+    ModelEntry,
+    Preprocessing,
+    Role,
+    Training,
+    read_manifest,
+    write_entry,
+)
 from streamer.settings import DetectionSettings, Settings, TrackingSettings
 
 ARCHITECTURE: dict[Role, str] = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.confirmation import CONFIRMING_FRAMES, ConfirmationRule, TrackConfirmation
-from streamer.records import Nodule
+from streamer.types import Nodule
 from tests.fakes import finding
 
 WEAK, STRONG = 0.2, 0.8

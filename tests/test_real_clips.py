@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.assets import weights_dir
-from streamer.engine import Engine
-from streamer.pipeline import analyse
+from streamer._resources import weights_dir
+from streamer.outputs.schema import read_frames, read_report
+from streamer.pipeline.analyse import analyse
+from streamer.pipeline.thyroid import Engine
 from streamer.run import run_study
-from streamer.schema import read_frames, read_report
 from streamer.settings import Settings
 
 Box = tuple[float, float, float, float]

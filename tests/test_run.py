@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from streamer.console import print_summary
+from streamer.cli.run import print_summary
 from streamer.errors import ClipGoneError, InputError, OutputError
-from streamer.records import Finding, FrameResult, StudyReport, VideoSummary
+from streamer.outputs.schema import read_frames, read_report
 from streamer.run import STOPPED, UNRELATED, Progress, name_clips, run_study
-from streamer.schema import read_frames, read_report
 from streamer.settings import Settings
 from streamer.sources import Source
 from streamer.sources.base import result_name
+from streamer.types import Finding, FrameResult, StudyReport, VideoSummary
 from tests.fakes import FakeEngine, finding
 from tests.sources.media import write_clip
 

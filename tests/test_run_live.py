@@ -12,11 +12,12 @@ import pytest
 
 from streamer.errors import InputError
 from streamer.outputs.folder import REPORT_JSON
-from streamer.records import StudyReport
+from streamer.outputs.schema import json_schemas, read_frames, read_report
 from streamer.run import run_live
-from streamer.schema import json_schemas, read_frames, read_report
-from streamer.sources import live, open_live
-from tests.command_line import overlay_frames
+from streamer.sources import open_live
+from streamer.sources import stream as live
+from streamer.types import StudyReport
+from tests.cli.command_line import overlay_frames
 from tests.fakes import FakeEngine, finding
 from tests.live_fakes import GatedEngine, PushedSource, until
 from tests.sources.media import write_clip

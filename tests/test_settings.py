@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streamer.assets import configs_dir
+from streamer._resources import configs_dir
 from streamer.errors import SettingsError
 from streamer.settings import DetectionSettings, Settings, load_settings, read_yaml
 

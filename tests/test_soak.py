@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.engine import Engine
-from streamer.pipeline import analyse
-from streamer.serving import serve
+from streamer._timing import LiveClock
+from streamer.pipeline.analyse import analyse
+from streamer.pipeline.multistream import analyse_streams
+from streamer.pipeline.thyroid import Engine
 from streamer.sources import open_live
-from streamer.telemetry import LiveClock
 from tests.live_fakes import until
 from tests.sources.media import write_clip
 
@@ -100,7 +100,7 @@ def test_several_live_sources(engine: Engine, clip: Path) -> None:
     def take(stream: int, result: object) -> None:
         arrived[stream] = result.frame.index + 1  # type: ignore[attr-defined]
 
-    with serve(sources, engine, on_result=take) as serving:
+    with analyse_streams(sources, engine, on_result=take) as serving:
         while time.monotonic() - memory._began_s < SECONDS:
             time.sleep(0.1)
             memory.sample()

@@ -12,15 +12,15 @@ from time import perf_counter
 import cv2
 import numpy as np
 
+from streamer._timing import LiveClock
 from streamer.app.camera_clip import CameraClips
 from streamer.app.job import Job
-from streamer.engine import Engine
 from streamer.errors import InputError, OutputError
-from streamer.pipeline import analyse
-from streamer.records import Frame, Image
+from streamer.pipeline.analyse import analyse
+from streamer.pipeline.thyroid import Engine
+from streamer.sources._lifecycle import SelfClosing
 from streamer.sources.base import MAX_FRAME_PIXELS
-from streamer.sources.closing import SelfClosing
-from streamer.telemetry import LiveClock
+from streamer.types import Frame, Image
 
 NAME = "camera"
 _FPS = 30.0
@@ -163,7 +163,7 @@ class CameraJob(Job):
         source = self._source
         self.summary.start_video(NAME)
         try:
-            with closing(analyse(source, engine=engine, study=self.summary.study)) as results:
+            with closing(analyse(source, engine=engine, aggregator=self.summary.aggregator)) as results:
                 for result in results:
                     self._clock.add(result)
                     self.summary.add(result)

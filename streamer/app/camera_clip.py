@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from streamer.errors import OutputError
-from streamer.outputs.overlay_video import OverlayVideo
-from streamer.records import Image
+from streamer.outputs.video import OverlayVideo
 from streamer.settings import OverlaySettings
+from streamer.types import Image
 
 
 class CameraClip:

@@ -12,11 +12,11 @@ from collections import deque
 from pathlib import Path
 from typing import Any, Literal
 
-from streamer.app.feed import Feed
+from streamer.app.frame_store import Feed
 from streamer.app.summary import Summary
-from streamer.engine import Engine
 from streamer.errors import NoFrameError, StreamerError
 from streamer.outputs.study_writer import DiscardedError
+from streamer.pipeline.thyroid import Engine
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 

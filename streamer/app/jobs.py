@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from streamer.app.job import Job
-from streamer.engine import Engine
 from streamer.errors import InputError
+from streamer.pipeline.thyroid import Engine
 
 AT_ONCE = 2
 

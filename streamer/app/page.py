@@ -8,12 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from streamer.app.answers import Answers
+from streamer.app.api import Answers
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import RESULTS
 from streamer.errors import InputError
 from streamer.outputs.folder import REPORT_JSON
-from streamer.schema import read_report
+from streamer.outputs.schema import read_report
 
 _HERE = Path(__file__).parent
 _SCRIPTS = (

@@ -17,7 +17,7 @@ _NICENESS = 5
 latency to 60 to 82 ms, from 75 to 150 without (with a player that made up for a little more than it was late)."""
 
 
-def standing_back(load: Callable[[], T]) -> T:
+def run_at_low_priority(load: Callable[[], T]) -> T:
     """Run `load` so that the threads it starts stand back behind those of the rest of the program.
 
     OpenVINO starts its threads when it loads a network; torch computes in the caller's, which stay as they are. Only on

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.app.priority import standing_back
+from streamer.app.priority import run_at_low_priority
 from streamer.app.private_folder import private_folder
-from streamer.engine import Engine
 from streamer.errors import SettingsError
-from streamer.records import Frame
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
+from streamer.types import Frame
 
 Login = Callable[[str, str], bool]
 
@@ -53,7 +53,7 @@ def running(engine: Engine, *, host: str, port: int, login: Login | None = None)
         root = stack.enter_context(private_folder())
         stack.enter_context(_environment(_ENVIRONMENT | {"GRADIO_TEMP_DIR": str(root)}))
         # Gradio reads the environment when it is imported.
-        from streamer.app.answers import Answers
+        from streamer.app.api import Answers
         from streamer.app.demo_clip import DemoClip
         from streamer.app.jobs import Jobs
         from streamer.app.page import build_page, look
@@ -129,7 +129,7 @@ def warm_engine(settings: Settings) -> Engine:
 
     The heat maps' libraries take three seconds to import: else the first report would wait for them.
     """
-    engine = standing_back(lambda: Engine(settings))
+    engine = run_at_low_priority(lambda: Engine(settings))
     blank = np.zeros((480, 640, 3), np.uint8)
     engine.find([Frame(image=blank, index=0, time_s=0.0, video="")])
     engine.heat_maps(blank[..., 0], (220.0, 140.0, 420.0, 340.0))

@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from streamer.app.feed import Feed
+from streamer.app.frame_store import Feed
 from streamer.app.job import Job
 from streamer.app.summary import Summary
-from streamer.engine import Engine
 from streamer.errors import ClipGoneError, InputError
 from streamer.outputs.folder import output_errors
 from streamer.outputs.reader_notes import write_reader_notes
-from streamer.records import FrameResult, VideoSummary
+from streamer.outputs.schema import C_TIRADS, LONGEST_NOTE, CTirads, ReaderEntry
+from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
-from streamer.schema import C_TIRADS, LONGEST_NOTE, CTirads, ReaderEntry
 from streamer.sources import Source
+from streamer.types import FrameResult, VideoSummary
 
 ARCHIVE = "study.zip"
 RESULTS = "results"
@@ -140,7 +140,7 @@ class StudyJob(Job):
                 self._videos,
                 self.results,
                 engine=engine,
-                study=self.summary.study,
+                aggregator=self.summary.aggregator,
                 patient=self._patient,
                 progress=progress,
                 should_stop=self._should_stop,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from streamer.engine import Engine
-from streamer.overlay import clock, percent, track_colour
-from streamer.records import FrameResult, Track
-from streamer.study import Study, decide, decimals_apart
+from streamer.outputs.overlay import clock, percent, track_colour
+from streamer.pipeline.aggregation import PatientAggregator, decide, decimals_apart
+from streamer.pipeline.thyroid import Engine
+from streamer.types import FrameResult, Track
 
 _EVERY_S = 0.3  # often enough for a number that is read, and rarely enough to cost nothing
 
@@ -17,13 +17,13 @@ class Summary:
     """Follows the frames of a study. One thread adds; `shown` may be read by any.
 
     Attributes:
-        study: counts what is shown; whoever runs the analysis hands it over.
+        aggregator: counts what is shown; whoever runs the analysis hands it over.
         shown: {"version", "patient", "nodules", "brief"} as plain data, replaced as a whole whenever it is renewed.
     """
 
     def __init__(self, engine: Engine) -> None:
         """Start with nothing seen, under the settings and threshold of `engine`."""
-        self.study = Study(engine.settings)
+        self.aggregator = PatientAggregator(engine.settings)
         self._threshold = engine.threshold
         self._first_positions: dict[str, int] = {}
         self._positions = 0
@@ -46,11 +46,11 @@ class Summary:
 
     def end_video(self) -> None:
         """A clip ends."""
-        self._patient = self.study.patient_malignancy()
+        self._patient = self.aggregator.patient_malignancy()
         self._renew()
 
     def _renew(self) -> None:
-        tracks = self.study.tracks()
+        tracks = self.aggregator.tracks()
         counted = [track for track in tracks if track.qualifies]
         top = max(counted, key=lambda track: track.malignancy_max, default=None)
         decimals = 0 if self._patient is None else decimals_apart(self._patient, self._threshold, least=2) - 2

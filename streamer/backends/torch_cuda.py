@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from streamer.backends._chunks import ChunkedRunner, Run
 from streamer.backends.base import Quantised, Runner
-from streamer.backends.chunks import ChunkedRunner, Run
 
 _CHUNK = 8
 _WARM_UPS = 3

@@ -30,11 +30,11 @@ from streamer.benchmark.browser import open_browser, view
 from streamer.benchmark.clip import write_looped, write_phantom
 from streamer.benchmark.figures import Answered, figures
 from streamer.benchmark.machine import describe_machine, describe_versions
-from streamer.engine import Engine, FrameFindings
 from streamer.outputs.folder import output_errors
-from streamer.records import Frame
+from streamer.pipeline.thyroid import Engine, FrameFindings
 from streamer.settings import Settings
 from streamer.sources import open_source
+from streamer.types import Frame
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -17,7 +17,7 @@ from streamer.benchmark.passes import Facts, Pass, Watch
 from streamer.benchmark.peer_networks import Bgr, NetworkKind, PeerNetworks
 from streamer.errors import OutputError, SettingsError
 from streamer.geometry import Box
-from streamer.models.crop_reader import Reading
+from streamer.models.crop_analyser import RoiPrediction
 from streamer.settings import Settings
 
 OVERLAY = "overlay.mp4"
@@ -209,19 +209,19 @@ def _as_tuple(box: npt.NDArray[np.float32]) -> Box:
     return float(box[0]), float(box[1]), float(box[2]), float(box[3])
 
 
-def _draw_box(picture: Bgr, reading: Reading) -> None:
+def _draw_box(picture: Bgr, reading: RoiPrediction) -> None:
     x0, y0, x1, y1 = (round(value) for value in reading.box_xyxy)
     cv2.rectangle(picture, (x0, y0), (x1, y1), _GREEN, 2)
 
 
-def _draw_reading(picture: Bgr, reading: Reading) -> None:
+def _draw_reading(picture: Bgr, reading: RoiPrediction) -> None:
     if len(reading.outline.contour_xy):
         cv2.polylines(picture, [reading.outline.contour_xy], True, _GREEN, 1)
     place = round(reading.box_xyxy[0]), round(reading.box_xyxy[3]) + 16
     cv2.putText(picture, f"{reading.malignancy:.2f}", place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _GREEN, 1)
 
 
-def _mask(frame: Bgr, reading: Reading) -> npt.NDArray[np.uint8]:
+def _mask(frame: Bgr, reading: RoiPrediction) -> npt.NDArray[np.uint8]:
     mask = np.zeros(frame.shape[:2], np.uint8)
     if len(reading.outline.contour_xy):
         cv2.fillPoly(mask, [reading.outline.contour_xy], 1)

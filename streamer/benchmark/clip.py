@@ -7,11 +7,11 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from streamer.outputs.overlay_video import OverlayVideo
+from streamer.outputs.video import OverlayVideo
 from streamer.phantom import simulate, write_clip
-from streamer.records import Image
 from streamer.settings import OverlaySettings
 from streamer.sources import open_source
+from streamer.types import Image
 
 _PHANTOM_FRAMES = 150  # the length of the demo clip
 _SWEEP_FRAMES = 90  # neighbouring frames then differ as in a real sweep

@@ -19,15 +19,15 @@ from streamer.backends import Runner
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts, Pass, stop_after
 from streamer.benchmark.streams import Watch, watch_streams
-from streamer.engine import Engine
 from streamer.geometry import Box
-from streamer.models.manifest import Role
+from streamer.models.weights_manifest import Role
 from streamer.outputs import StudyWriter
-from streamer.pipeline import analyse
-from streamer.records import Frame
+from streamer.pipeline.aggregation import PatientAggregator
+from streamer.pipeline.analyse import analyse
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
-from streamer.study import Study
+from streamer.types import Frame
 
 _ALONE_S = 0.6
 """How long each network runs by itself: some dozens of calls of the slowest on two cores."""
@@ -56,8 +56,8 @@ class OwnAnalysis:
         ):
             source = _NotedSource(opened)
             writer.start_video(source)
-            study = Study(self._engine.settings)
-            with closing(analyse(cast(Source, source), engine=self._engine, study=study)) as results:
+            aggregator = PatientAggregator(self._engine.settings)
+            with closing(analyse(cast(Source, source), engine=self._engine, aggregator=aggregator)) as results:
                 for result in results:
                     for stage, value_ms in result.timing_ms.items():
                         stages.add(stage, value_ms)

@@ -10,10 +10,10 @@ import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from streamer._files import write_whole
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.table import memory_text, notes
 from streamer.outputs.folder import output_errors
-from streamer.whole_file import write_whole
 
 BY_HAND = "<!-- by hand from here on: the benchmark keeps what follows -->"
 _FIRST_BY_HAND = "## Where the time goes\n\nTo be written by somebody who has looked.\n"

@@ -17,22 +17,29 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from streamer.assets import weights_dir
+from streamer._resources import weights_dir
 from streamer.backends import Backend, Runner, choose_backend
-from streamer.backends.choice import available_cores
-from streamer.backends.openvino_cpu import OpenVinoBackend
+from streamer.backends.openvino import OpenVinoBackend
+from streamer.backends.select import available_cores
 from streamer.backends.torch_cuda import CudaBackend
 from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts
+from streamer.models.architectures import GreyInput
 from streamer.models.classifier import Classifier
-from streamer.models.crop_reader import CropReader, Lap, Place, Reading, SeparateCropReader, load_crop_reader
+from streamer.models.crop_analyser import (
+    CropAnalyser,
+    Roi,
+    RoiPrediction,
+    SeparateCropAnalyser,
+    StageCallback,
+    load_crop_analyser,
+)
 from streamer.models.loading import load_runner
-from streamer.models.manifest import ModelEntry, Role, read_manifest
-from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import load_network
-from streamer.records import Grey
+from streamer.models.weights_manifest import ModelEntry, Role, read_manifest
 from streamer.settings import ClassificationSettings, RuntimeSettings, Settings
+from streamer.types import Grey
 
 Bgr = npt.NDArray[np.uint8]
 _TRIALS = 3
@@ -66,7 +73,7 @@ class PeerNetworks:
             models = {role: _enlarged(entry) for role, entry in models.items()}
         self._backend = _unshared(choose_backend(settings.runtime), settings.runtime)
         cuda = self._backend.device.startswith("CUDA")
-        self._crop_reader: CropReader
+        self._crop_analyser: CropAnalyser
         self._torch_device = torch.device("cuda" if cuda else "cpu")
         detector = models["detector"]
         own = settings.detection.confidence
@@ -91,7 +98,7 @@ class PeerNetworks:
             self.detector.names = {0: "nodule"}  # type: ignore[assignment]  # ultralytics' table of classes
 
         if kind is NetworkKind.compiled:
-            self._crop_reader = load_crop_reader(folder, manifest, self._backend, settings.classification)
+            self._crop_analyser = load_crop_analyser(folder, manifest, self._backend, settings.classification)
             return
         once = kind is NetworkKind.paper  # it knows no mirror images
         classification = ClassificationSettings(mirrored=False) if once else settings.classification
@@ -101,7 +108,7 @@ class PeerNetworks:
             graph = GreyInput(load_network(folder, role, manifest), preprocessing.mean, preprocessing.std)
             return _EagerRunner(graph.eval().to(self._torch_device))
 
-        self._crop_reader = SeparateCropReader(
+        self._crop_analyser = SeparateCropAnalyser(
             Segmenter(runner("segmenter"), models["segmenter"]),
             Classifier(runner("classifier"), models["classifier"], classification),
         )
@@ -120,17 +127,17 @@ class PeerNetworks:
             times_s[threads] = min(timeit.repeat(work, number=1, repeat=_TRIALS))
         torch.set_num_threads(min(times_s, key=times_s.__getitem__))
 
-    def read(self, frame: Bgr, boxes: npt.NDArray[np.float32], lap: Lap) -> list[Reading]:
+    def read(self, frame: Bgr, boxes: npt.NDArray[np.float32], on_stage: StageCallback) -> list[RoiPrediction]:
         """Outline and malignancy of each box, shape (n, 4).
 
         Args:
             frame: shape (height, width, 3), BGR as OpenCV reads it.
             boxes: xyxy in its pixels.
-            lap: told "segment" when all crops are outlined, then "classify"; or "segment, classify" of one network.
+            on_stage: called with "segment" when all crops are outlined, then "classify"; or once for a joint network.
         """
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
-        places = [Place(grey, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))) for box in boxes]
-        return self._crop_reader(places, lap)
+        rois = [Roi(grey, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))) for box in boxes]
+        return self._crop_analyser(rois, on_stage)
 
     @property
     def _torch_precision(self) -> str:

@@ -16,11 +16,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from streamer.benchmark.times import Times, times_of
-from streamer.engine import Engine
 from streamer.errors import InputError
-from streamer.records import FrameResult
-from streamer.serving import StreamEvent, serve
+from streamer.pipeline.multistream import StreamEvent, analyse_streams
+from streamer.pipeline.thyroid import Engine
 from streamer.sources import open_live
+from streamer.types import FrameResult
 
 _WARM_UP_S = 1.0
 _LEAST_PACE = 0.98
@@ -91,7 +91,7 @@ def watch_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Wat
         decoder = engine.settings.runtime.decoder
         sources = [stack.enter_context(open_live(clip, loop=True, decoder=decoder)) for _ in range(count)]
         pace = sources[0].fps
-        with serve(sources, engine, on_result=note, on_event=complain) as serving:
+        with analyse_streams(sources, engine, on_result=note, on_event=complain) as serving:
             time.sleep(_WARM_UP_S)
             before, began_s = serving.figures(), time.perf_counter()
             for times in latencies:

@@ -15,7 +15,7 @@ from streamer.benchmark.page import write_page
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.rounds import Course, Plan
 from streamer.benchmark.table import tables
-from streamer.console import INTERRUPTED
+from streamer.cli.run import INTERRUPTED
 from streamer.errors import OutputError
 from streamer.outputs.folder import output_errors
 from streamer.sources import open_source

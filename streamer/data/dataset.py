@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamer.data.manifest import read_manifest
-from streamer.data.public_data import load_public
+from streamer.data.csv_manifest import read_manifest
+from streamer.data.public_sources import load_public
 from streamer.data.samples import Dataset
 from streamer.data.splits import leave_out
 from streamer.errors import DataError

@@ -16,8 +16,8 @@ from streamer.data.samples import Sample
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
 from streamer.phantom import PhantomFrame, random_scene, simulate
-from streamer.records import Grey
 from streamer.sources import open_source
+from streamer.types import Grey
 
 _SMALLEST_PHANTOM_PX = 150
 

@@ -10,12 +10,10 @@ from pathlib import Path
 import torch
 
 from streamer.backends import Backend, choose_backend
-from streamer.console import track_frames
-from streamer.data.proposals import load_proposer
+from streamer.cli.run import track_frames
+from streamer.data.pseudo_boxes import load_proposer
 from streamer.data.samples import Sample, Split
-from streamer.engine import Engine
 from streamer.errors import WeightsError
-from streamer.evaluation.calibration import AS_IT_IS
 from streamer.evaluation.held_out import HeldOut, in_order, read_pictures
 from streamer.evaluation.measure_classifier import ClassifiedView, classify, is_labelled
 from streamer.evaluation.measure_detector import DetectedView, curve_settings, detect, shows_known_nodules
@@ -27,15 +25,17 @@ from streamer.evaluation.measure_segmenter import (
     outline_true_boxes,
     segment,
 )
+from streamer.metrics.calibration import IDENTITY
 from streamer.models.classifier import Classifier
 from streamer.models.detector import Detector
-from streamer.models.heatmap import classifier_heat_maps
+from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_detector, load_runner, load_segmenter
-from streamer.models.manifest import ROLES, ModelEntry, Role, read_manifest
+from streamer.models.weights_manifest import ROLES, ModelEntry, Role, read_manifest
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 
 
-class Bench:
+class EvaluationRun:
     """Runs the networks of a weights folder over the images that they may be judged on."""
 
     def __init__(
@@ -144,7 +144,7 @@ class Bench:
         """The classifier's log-odds of each of them."""
         held, samples, backend = self.held_out("classifier"), self.labelled(external=external), self._backend()
         runner = load_runner(self.weights, "classifier", self.manifest, backend)
-        entry = self.entry("classifier").model_copy(update=AS_IT_IS._asdict())
+        entry = self.entry("classifier").model_copy(update=IDENTITY._asdict())
         classifier = Classifier(runner, entry, self._settings.classification)
         proposer = None
         if not all(sample.boxes_xyxy for sample in samples):

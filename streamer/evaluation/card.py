@@ -10,11 +10,11 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from streamer._files import write_whole
 from streamer.errors import OutputError, WeightsError
 from streamer.evaluation.carbon import GRID_KG_PER_KWH, PUE, footprint
 from streamer.evaluation.tables import interval_text
-from streamer.models.manifest import ModelEntry, ReportedFigure, Role, read_manifest
-from streamer.whole_file import write_whole
+from streamer.models.weights_manifest import ModelEntry, ReportedFigure, Role, read_manifest
 
 _PURPOSE: dict[Role, str] = {
     "detector": "finds thyroid nodules in B-mode ultrasound frames and gives a box and a confidence for each",

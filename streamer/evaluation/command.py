@@ -11,7 +11,7 @@ from rich.table import Table
 
 from streamer.data.samples import Split
 from streamer.errors import DataError, DeviceError
-from streamer.evaluation.bench import Bench
+from streamer.evaluation.bench import EvaluationRun
 from streamer.evaluation.figures_folds import evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.folds import coverage, fold_bench, predict_folds
 from streamer.evaluation.int8_cost import note_int8_cost
@@ -21,7 +21,7 @@ from streamer.evaluation.result import Evaluation, Matrix
 from streamer.evaluation.tables import by_data, number_text, value_text
 from streamer.evaluation.tasks import compare, evaluate_subject
 from streamer.evaluation.writer import EvaluationFolder
-from streamer.models.manifest import ROLES, read_manifest
+from streamer.models.weights_manifest import ROLES, read_manifest
 from streamer.settings import Settings
 
 
@@ -54,7 +54,7 @@ def evaluate(
         OutputError: the results cannot be written.
     """
     with EvaluationFolder(output) as folder:
-        bench = Bench(data, weights, split, settings or Settings())
+        bench = EvaluationRun(data, weights, split, settings or Settings())
         evaluation = evaluate_subject(subject, bench, choosing=update)
         if update:
             for role in ROLES:
@@ -98,7 +98,7 @@ def evaluate_matrix(
     if role is None:
         raise DataError(f"runs are compared by network ({', '.join(ROLES)}), not by {subject}")
     with EvaluationFolder(output) as folder:
-        benches = [Bench(data, run, split, settings or Settings(), detector_from=weights) for run in runs]
+        benches = [EvaluationRun(data, run, split, settings or Settings(), detector_from=weights) for run in runs]
         evaluation = compare(role, benches)
         folder.write(evaluation, {str(bench.weights): bench.entry(role) for bench in benches})
     _print_summary(evaluation, output)
@@ -138,7 +138,7 @@ def evaluate_folds(
     with EvaluationFolder(output) as folder:
         benches = [fold_bench(data, run, settings or Settings(), detector_from=weights) for run in runs]
         entries = {str(bench.weights): bench.entry("classifier") for bench in benches}
-        published = [Bench(data, weights, "val", settings or Settings()).entry("classifier")] if update else []
+        published = [EvaluationRun(data, weights, "val", settings or Settings()).entry("classifier")] if update else []
         differences = recipe_differences([entry.training.config for entry in (*entries.values(), *published)])
         if update and differences:
             raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")

@@ -10,15 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import DataError
-from streamer.evaluation.calibration import (
-    AS_IT_IS,
+from streamer.evaluation.figures_readings import reading_figures
+from streamer.evaluation.measure_classifier import ClassifiedView
+from streamer.evaluation.plots import Line, draw_calibration, draw_lines
+from streamer.evaluation.result import Chosen, Evaluation, Result
+from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, subsets
+from streamer.metrics.calibration import (
+    IDENTITY,
     Scaling,
     apply_scaling,
     calibration_error,
     fit_scaling,
     reliability_curve,
 )
-from streamer.evaluation.classification import (
+from streamer.metrics.classification import (
     auc,
     auc_by_group,
     classification_point,
@@ -27,12 +32,7 @@ from streamer.evaluation.classification import (
     roc,
     youden_threshold,
 )
-from streamer.evaluation.figure import Figure
-from streamer.evaluation.figures_readings import reading_figures
-from streamer.evaluation.measure_classifier import ClassifiedView
-from streamer.evaluation.plots import Line, draw_calibration, draw_lines
-from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, subsets
+from streamer.metrics.estimate import Figure
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -139,7 +139,7 @@ def evaluate_probabilities(
                     f"{part.name}, {when} calibration": reliability_curve(labels, apply_scaling(odds, value))
                     for part in parts
                     for labels, odds in [arrays([seen[row] for row in part.rows])]
-                    for when, value in (("before", AS_IT_IS), ("after", scaling))
+                    for when, value in (("before", IDENTITY), ("after", scaling))
                 }
             ),
         },
@@ -185,7 +185,7 @@ def _calibration(
 ) -> dict[str, Figure]:
     return {
         f"ECE {when} calibration": calibration_error(labels, apply_scaling(log_odds, value), patients, part.resampling)
-        for when, value in (("before", AS_IT_IS), ("after", scaling))
+        for when, value in (("before", IDENTITY), ("after", scaling))
     }
 
 

@@ -9,7 +9,11 @@ from math import floor
 import numpy as np
 from matplotlib.figure import Figure as Plot
 
-from streamer.evaluation.detection import (
+from streamer.evaluation.measure_detector import DetectedView
+from streamer.evaluation.plots import Line, draw_lines
+from streamer.evaluation.result import Chosen, Evaluation, Result
+from streamer.evaluation.subsets import Subset, subsets
+from streamer.metrics.detection import (
     DetectionCurve,
     average_precision,
     average_precision_50_95,
@@ -20,12 +24,8 @@ from streamer.evaluation.detection import (
     false_positives_on_empty,
     sensitivity_at,
 )
-from streamer.evaluation.figure import Figure
-from streamer.evaluation.matching import ImageBoxes, match
-from streamer.evaluation.measure_detector import DetectedView
-from streamer.evaluation.plots import Line, draw_lines
-from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.subsets import Subset, subsets
+from streamer.metrics.estimate import Figure
+from streamer.metrics.matching import ImageBoxes, match
 
 FALSE_POSITIVES_AN_IMAGE = 0.5
 SECOND_LOOK = ", with the second look"

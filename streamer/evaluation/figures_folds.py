@@ -10,15 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import DataError
-from streamer.evaluation.calibration import (
-    AS_IT_IS,
-    Scaling,
-    apply_scaling,
-    calibration_error,
-    fit_scaling,
-    reliability_curve,
-)
-from streamer.evaluation.classification import has_both, patient_maximum, roc, youden_threshold
 from streamer.evaluation.figures_classifier import (
     arrays,
     calibration_part,
@@ -32,11 +23,20 @@ from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.plots import Line, draw_calibration, draw_lines
 from streamer.evaluation.result import Chosen, Evaluation, Result
 from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, subsets
+from streamer.metrics.calibration import (
+    IDENTITY,
+    Scaling,
+    apply_scaling,
+    calibration_error,
+    fit_scaling,
+    reliability_curve,
+)
+from streamer.metrics.classification import has_both, patient_maximum, roc, youden_threshold
 
 OUT_OF_FOLD = "classifier, out of fold"
 Floats = npt.NDArray[np.float64]
 
-_LEAST_FOLDS = 2
+_MIN_FOLDS = 2
 _FOLD_SETTINGS = ("seed", "tn3k_val_fold", "split_seed", "leave_out")
 _NOTES = (
     "Each image was predicted by the one run that held it out, and calibration and operating point for it were fitted "
@@ -92,7 +92,7 @@ def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Ev
     Raises:
         DataError: fewer than two folds, or only one class in all others of a fold.
     """
-    if len(folds) < _LEAST_FOLDS:
+    if len(folds) < _MIN_FOLDS:
         raise DataError(f"out-of-fold figures need at least two runs with different folds (got {len(folds)})")
     everything = [image for fold in folds for image in fold.seen]
     chosen = _choose(everything, len(folds))
@@ -115,7 +115,7 @@ def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Ev
                 {
                     f"{part.name}, {when} calibration": reliability_curve(labels[part.rows], values[part.rows])
                     for part in parts
-                    for when, values in (("before", apply_scaling(log_odds, AS_IT_IS)), ("after", shown.probability))
+                    for when, values in (("before", apply_scaling(log_odds, IDENTITY)), ("after", shown.probability))
                 }
             ),
         },
@@ -163,7 +163,7 @@ def _results(part: Subset, shown: _Shown) -> list[Result]:
     patients = np.array([image.view.patient for image in images])
     # Ranked by what the networks say: calibrated apart, a fold with few malignant cases would outrank one with many.
     figures = ranking_figures(labels, log_odds, patients, part) | point_figures(labels, above, 0.0)
-    for when, values in (("before", apply_scaling(log_odds, AS_IT_IS)), ("after", probability)):
+    for when, values in (("before", apply_scaling(log_odds, IDENTITY)), ("after", probability)):
         figures[f"ECE {when} calibration"] = calibration_error(labels, values, patients, part.resampling)
     results = named(part, "image level", "images", figures)
     if images[0].view.source not in BLOCKED_SOURCES:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from streamer.evaluation.figure import mean_figure
-from streamer.evaluation.measure_heat import MOST_IMAGES, HeatedNodule
+from streamer.evaluation.measure_heat import MAX_IMAGES, HeatedNodule
 from streamer.evaluation.result import Result
 from streamer.evaluation.subsets import subsets
+from streamer.metrics.estimate import mean_figure
 
 _MEASURES: dict[str, Callable[[HeatedNodule], float]] = {
     "Grad-CAM mass inside the nodule": lambda nodule: nodule.inside,
@@ -16,7 +16,7 @@ _MEASURES: dict[str, Callable[[HeatedNodule], float]] = {
     "Grad-CAM maximum inside the nodule (pointing game)": lambda nodule: nodule.hit,
 }
 HEAT_NOTE = (
-    f"Grad-CAM: the map of what raises the malignancy, on at most {MOST_IMAGES} held-out images with masks a source, "
+    f"Grad-CAM: the map of what raises the malignancy, on at most {MAX_IMAGES} held-out images with masks a source, "
     "in the crop around the detector's box where it found the nodule, else around the true box. A classifier that "
     "looks anywhere has the chance level."
 )

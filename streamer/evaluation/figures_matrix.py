@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Plot
 
-from streamer.evaluation.classification import auc, auc_by_group, has_both
-from streamer.evaluation.detection import average_precision, sensitivity_at
-from streamer.evaluation.figure import Figure, mean_figure
 from streamer.evaluation.figures_detector import FALSE_POSITIVES_AN_IMAGE
-from streamer.evaluation.matching import match
 from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.measure_detector import DetectedView
 from streamer.evaluation.measure_segmenter import OutlinedNodule
 from streamer.evaluation.plots import Line, draw_lines
 from streamer.evaluation.result import Matrix, MatrixRow, Result
 from streamer.evaluation.subsets import Subset, View, subsets
-from streamer.models.manifest import ModelEntry
+from streamer.metrics.classification import auc, auc_by_group, has_both
+from streamer.metrics.detection import average_precision, sensitivity_at
+from streamer.metrics.estimate import Figure, mean_figure
+from streamer.metrics.matching import match
+from streamer.models.weights_manifest import ModelEntry
 
 MATRIX_NOTE = (
     "Train source by test source: a source that the weights were trained on is tested on its held-out part, one they "

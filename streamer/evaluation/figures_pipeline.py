@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from streamer.evaluation.detection import nodules_found
-from streamer.evaluation.figure import Figure, mean_figure
 from streamer.evaluation.figures_detector import SECOND_LOOK, operating_results
-from streamer.evaluation.matching import taken_truths
 from streamer.evaluation.measure_pipeline import TrackedView
 from streamer.evaluation.plots import draw_bars
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.subsets import Subset, subsets
+from streamer.metrics.detection import nodules_found
+from streamer.metrics.estimate import Figure, mean_figure
+from streamer.metrics.matching import taken_truths
 
 FOUND = "nodules found in at least half of their frames under one track number"
 _DICE = "Dice end to end (nodule missed: 0)"

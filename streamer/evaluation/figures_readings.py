@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from streamer.data.samples import TIRADS
-from streamer.evaluation.classification import PatientScores, auc, has_both
-from streamer.evaluation.figure import Figure
 from streamer.evaluation.measure_classifier import ClassifiedView
+from streamer.metrics.classification import PatientScores, auc, has_both
+from streamer.metrics.estimate import Figure
 
 
 def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -> dict[str, Figure]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure as Plot
 
-from streamer.evaluation.figure import mean_figure
 from streamer.evaluation.measure_segmenter import NoduleScores
 from streamer.evaluation.plots import draw_boxes, draw_points
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.subsets import Subset, subsets
+from streamer.metrics.estimate import mean_figure
 
 _MEASURES: dict[str, Callable[[NoduleScores], float]] = {
     "Dice in the crop of the true box": lambda scores: scores.true_crop.dice,

@@ -8,25 +8,25 @@ from pathlib import Path
 
 from streamer.data.dataset import load_dataset
 from streamer.errors import DataError
-from streamer.evaluation.bench import Bench
+from streamer.evaluation.bench import EvaluationRun
 from streamer.evaluation.figures_folds import Fold
 from streamer.evaluation.measure_classifier import is_labelled
 from streamer.settings import Settings
 
 
-def fold_bench(data: Path, run: Path, settings: Settings, *, detector_from: Path) -> Bench:
+def fold_bench(data: Path, run: Path, settings: Settings, *, detector_from: Path) -> EvaluationRun:
     """A run over what it held out: the centre that it left out, else its validation part.
 
     Raises:
         WeightsError: the run has no classifier.
     """
-    left_out = Bench(data, run, "test", settings, detector_from=detector_from)
+    left_out = EvaluationRun(data, run, "test", settings, detector_from=detector_from)
     if left_out.entry("classifier").training.config.get("leave_out"):
         return left_out
-    return Bench(data, run, "val", settings, detector_from=detector_from)
+    return EvaluationRun(data, run, "val", settings, detector_from=detector_from)
 
 
-def predict_folds(benches: Sequence[Bench]) -> list[Fold]:
+def predict_folds(benches: Sequence[EvaluationRun]) -> list[Fold]:
     """Log-odds of every image that a run held out of the sources it was trained on, by that run.
 
     Raises:

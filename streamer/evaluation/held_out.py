@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from streamer.data.dataset import load_dataset
+from streamer.data.near_duplicates import find_near_duplicates, merge_groups_sharing_images, without_near_duplicates
 from streamer.data.pixels import Picture, load_pictures
 from streamer.data.samples import SPLITS, Dataset, Sample, Split
 from streamer.data.splits import leave_out
-from streamer.data.twins import find_twins, joined_patients, without_twins
 from streamer.errors import DataError
-from streamer.models.manifest import ModelEntry
+from streamer.models.weights_manifest import ModelEntry
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -79,11 +79,11 @@ class HeldOut:
     def unknown(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
         """As `select`, with every patient as the data name them; perhaps none."""
         chosen = [sample for sample in self.samples if wanted(sample)]
-        twins = find_twins(self._seen, chosen)
+        twins = find_near_duplicates(self._seen, chosen)
         if twins:
             first = f"{len(twins)} images nearly equal one seen in training and are left out; {twins[0]}"
             Console().print(first, markup=False, highlight=False, soft_wrap=True)
-        return without_twins(chosen, twins)
+        return without_near_duplicates(chosen, twins)
 
     def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
         """The samples that are wanted, without those that nearly equal an image seen in training.
@@ -97,7 +97,7 @@ class HeldOut:
         chosen = self.unknown(wanted)
         if not chosen:
             raise DataError(f"{self._data} holds no {what} in the split {self._split!r}")
-        joined, twins = joined_patients(chosen)
+        joined, twins = merge_groups_sharing_images(chosen)
         if twins:
             fewer = len({sample.patient for sample in chosen}) - len({sample.patient for sample in joined})
             line = f"{fewer} patients share nearly the same image with another and count as one with it; {twins[0]}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamer.data.samples import Split
-from streamer.evaluation.bench import Bench
+from streamer.evaluation.bench import EvaluationRun
 from streamer.evaluation.tasks import compare
-from streamer.models.manifest import Role, read_manifest, write_entry
+from streamer.models.weights_manifest import Role, read_manifest, write_entry
 from streamer.settings import Settings
 
 
@@ -33,7 +33,7 @@ def note_int8_cost(role: Role, data: Path, weights: Path, split: Split) -> dict[
     if entry.int8 is None:
         return {}
     precisions = [Settings().with_runtime(device="cpu", backend="openvino", precision=p) for p in ("int8", "fp32")]
-    matrix = compare(role, [Bench(data, weights, split, settings) for settings in precisions]).matrix
+    matrix = compare(role, [EvaluationRun(data, weights, split, settings) for settings in precisions]).matrix
     assert matrix is not None  # a comparison has one
     ours, theirs = matrix.rows
     cost = {}

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logit
 
 from streamer.data.pixels import Picture
-from streamer.data.proposals import propose_boxes
+from streamer.data.pseudo_boxes import propose_boxes
 from streamer.data.samples import Sample, Tirads
 from streamer.evaluation.subsets import View, view_of
 from streamer.geometry import CropWindow

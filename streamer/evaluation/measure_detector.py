@@ -8,15 +8,15 @@ import numpy as np
 
 from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
-from streamer.evaluation.matching import ImageBoxes
 from streamer.evaluation.subsets import View, view_of
+from streamer.metrics.matching import ImageBoxes
 from streamer.models.detector import Detection, Detector
 from streamer.settings import DetectionSettings
 
-_LEAST_CONFIDENCE = 0.01
+_MIN_CONFIDENCE = 0.01
 """Low enough for the curves to reach their end: what scores less is nearly always wrong."""
 
-_MOST_BOXES = 100
+_MAX_BOXES = 100
 """As COCO keeps an image."""
 
 
@@ -43,7 +43,7 @@ class DetectedView:
 
 def curve_settings(operating_point: float) -> DetectionSettings:
     """How detections are kept so that whole curves, the operating point included, can be drawn."""
-    return DetectionSettings(confidence=min(_LEAST_CONFIDENCE, operating_point), max_nodules=_MOST_BOXES)
+    return DetectionSettings(confidence=min(_MIN_CONFIDENCE, operating_point), max_nodules=_MAX_BOXES)
 
 
 def shows_known_nodules(sample: Sample) -> bool:

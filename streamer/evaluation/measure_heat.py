@@ -11,15 +11,15 @@ import numpy as np
 
 from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
-from streamer.evaluation.matching import UNMATCHED, taken_truths
 from streamer.evaluation.measure_detector import image_boxes
 from streamer.evaluation.measure_segmenter import nodule_mask
 from streamer.evaluation.subsets import View, view_of
 from streamer.geometry import Box
+from streamer.metrics.matching import UNMATCHED, taken_truths
 from streamer.models.detector import Detector
-from streamer.models.heatmap import HeatMaps
+from streamer.models.grad_cam import HeatMaps
 
-MOST_IMAGES = 120
+MAX_IMAGES = 120
 """Images of a source whose maps are made, evenly spread: neighbouring frames tell the same, and a map takes 0.1 s."""
 
 
@@ -41,11 +41,11 @@ class HeatedNodule:
 
 
 def spread(samples: Sequence[Sample]) -> list[Sample]:
-    """At most `MOST_IMAGES` of each source, evenly spread, in order."""
+    """At most `MAX_IMAGES` of each source, evenly spread, in order."""
     by_source: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_source[sample.source].append(sample)
-    return [sample for part in by_source.values() for sample in part[:: ceil(len(part) / MOST_IMAGES)]]
+    return [sample for part in by_source.values() for sample in part[:: ceil(len(part) / MAX_IMAGES)]]
 
 
 def heat(picture: Picture, heat_maps: HeatMaps, detector: Detector | None, split: str) -> list[HeatedNodule]:

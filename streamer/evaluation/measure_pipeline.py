@@ -9,16 +9,16 @@ from math import nan
 
 from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
-from streamer.engine import Engine
 from streamer.errors import DataError
 from streamer.evaluation.held_out import read_pictures
-from streamer.evaluation.matching import UNMATCHED, ImageBoxes, taken_truths
 from streamer.evaluation.measure_detector import image_boxes, second_look_boxes
 from streamer.evaluation.measure_segmenter import NO_OVERLAP, Overlap, filled, nodule_mask, overlap
 from streamer.evaluation.subsets import View, view_of
+from streamer.metrics.matching import UNMATCHED, ImageBoxes, taken_truths
 from streamer.models.detector import Detection
-from streamer.pipeline import analyse
-from streamer.records import Nodule
+from streamer.pipeline.analyse import analyse
+from streamer.pipeline.thyroid import Engine
+from streamer.types import Nodule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

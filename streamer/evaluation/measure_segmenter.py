@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.data.pixels import Picture
-from streamer.evaluation.matching import taken_truths
 from streamer.evaluation.measure_detector import image_boxes
-from streamer.evaluation.segmentation import dice, hd95
 from streamer.evaluation.subsets import View, view_of
 from streamer.geometry import Box, CropWindow
+from streamer.metrics.matching import taken_truths
+from streamer.metrics.segmentation import dice, hd95
 from streamer.models.detector import Detector
 from streamer.models.segmenter import Segmenter
-from streamer.records import Grey
+from streamer.types import Grey
 
 Mask = npt.NDArray[np.bool_]
 

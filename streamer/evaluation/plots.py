@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
 
-from streamer.evaluation.calibration import ReliabilityBin
+from streamer.metrics.calibration import ReliabilityBin
 
 _INK = "#1b2733"
 _MUTED = "#5b6b7a"

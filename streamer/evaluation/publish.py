@@ -11,7 +11,7 @@ from streamer.evaluation.card import write_card
 from streamer.evaluation.figures_folds import OUT_OF_FOLD
 from streamer.evaluation.figures_pipeline import OUTLINE_MEASURES
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.models.manifest import ROLES, ModelEntry, ReportedFigure, Role, read_manifest, write_entry
+from streamer.models.weights_manifest import ROLES, ModelEntry, ReportedFigure, Role, read_manifest, write_entry
 
 OUT_OF_FOLD_PREFIX = "out of fold: "
 """Begins the names of figures of other runs of the same recipe, each on the images that it held out."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure as Plot
 
-from streamer.evaluation.calibration import Scaling
-from streamer.evaluation.figure import Figure
+from streamer.metrics.calibration import Scaling
+from streamer.metrics.estimate import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.data.pixels import Picture
-from streamer.evaluation.figure import Resampling
 from streamer.geometry import Box
+from streamer.metrics.estimate import Resampling
 
 SIZE_BOUNDS = (0.03, 0.10)
 """Area of a nodule's box as a share of the frame: small below the first, large from the second. Of the public nodules

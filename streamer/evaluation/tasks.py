@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from streamer.evaluation.bench import Bench
-from streamer.evaluation.calibration import Scaling
+from streamer.evaluation.bench import EvaluationRun
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
 from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
 from streamer.evaluation.figures_heat import HEAT_NOTE, heat_results
@@ -23,10 +22,11 @@ from streamer.evaluation.figures_segmenter import evaluate_outlines
 from streamer.evaluation.measure_segmenter import OutlinedNodule
 from streamer.evaluation.publish import has_out_of_fold
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
-from streamer.models.manifest import Role
+from streamer.metrics.calibration import Scaling
+from streamer.models.weights_manifest import Role
 
 
-def evaluate_subject(subject: str, bench: Bench, *, choosing: bool) -> Evaluation:
+def evaluate_subject(subject: str, bench: EvaluationRun, *, choosing: bool) -> Evaluation:
     """All figures of a network, or of all three on clips.
 
     Args:
@@ -43,7 +43,7 @@ def evaluate_subject(subject: str, bench: Bench, *, choosing: bool) -> Evaluatio
     return evaluate_tracks(bench.tracks(), bench.confidence)
 
 
-def compare(role: Role, benches: Sequence[Bench]) -> Evaluation:
+def compare(role: Role, benches: Sequence[EvaluationRun]) -> Evaluation:
     """The matrix of several runs of a network, and their learning curve if they differ in nothing but their amount."""
     matrix = Matrix(rows=tuple(_row(bench, role, _CELLS[role](bench)) for bench in benches))
     return Evaluation(
@@ -56,21 +56,21 @@ def compare(role: Role, benches: Sequence[Bench]) -> Evaluation:
     )
 
 
-def _detector(bench: Bench, *, choosing: bool) -> Evaluation:
+def _detector(bench: EvaluationRun, *, choosing: bool) -> Evaluation:
     seen = bench.detections()
     chosen = choose_confidence(seen, bench.held_out("detector").sources_trained_on) if choosing else None
     confidence = bench.confidence if chosen is None else chosen.operating_point
     return _with_row(bench, "detector", evaluate_detections(seen, confidence, chosen), detector_cells(seen))
 
 
-def _segmenter(bench: Bench) -> Evaluation:
+def _segmenter(bench: EvaluationRun) -> Evaluation:
     seen = bench.outlines()
     confidence, cut = bench.confidence, bench.entry("segmenter").operating_point
     cells = segmenter_cells([OutlinedNodule(nodule.view, nodule.true_crop.dice) for nodule in seen])
     return _with_row(bench, "segmenter", evaluate_outlines(seen, confidence=confidence, cut=cut), cells)
 
 
-def _classifier(bench: Bench, *, choosing: bool) -> Evaluation:
+def _classifier(bench: EvaluationRun, *, choosing: bool) -> Evaluation:
     entry = bench.entry("classifier")
     seen = bench.log_odds()
     scaling, threshold, chosen = Scaling(entry.temperature, entry.offset), entry.operating_point, None
@@ -87,14 +87,14 @@ def _classifier(bench: Bench, *, choosing: bool) -> Evaluation:
     return _with_row(bench, "classifier", evaluation, classifier_cells(seen))
 
 
-_CELLS: dict[Role, Callable[[Bench], list[Result]]] = {
+_CELLS: dict[Role, Callable[[EvaluationRun], list[Result]]] = {
     "detector": lambda bench: detector_cells(bench.detections()),
     "segmenter": lambda bench: segmenter_cells(bench.outlines_of_true_boxes()),
     "classifier": lambda bench: classifier_cells(bench.log_odds()),
 }
 
 
-def _with_row(bench: Bench, role: Role, evaluation: Evaluation, cells: Sequence[Result]) -> Evaluation:
+def _with_row(bench: EvaluationRun, role: Role, evaluation: Evaluation, cells: Sequence[Result]) -> Evaluation:
     return replace(
         evaluation,
         notes=(*evaluation.notes, MATRIX_NOTE),
@@ -102,7 +102,7 @@ def _with_row(bench: Bench, role: Role, evaluation: Evaluation, cells: Sequence[
     )
 
 
-def _row(bench: Bench, role: Role, cells: Sequence[Result]) -> MatrixRow:
+def _row(bench: EvaluationRun, role: Role, cells: Sequence[Result]) -> MatrixRow:
     trained_on = bench.held_out(role).sources_trained_on
     external = {cell.data for cell in cells} - trained_on
     return matrix_row(bench.weights.name, bench.entry(role), cells, external)

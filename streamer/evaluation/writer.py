@@ -15,13 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Plot
 
+from streamer._files import write_whole
 from streamer.errors import OutputError
 from streamer.evaluation.matrix_tables import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
-from streamer.models.manifest import ModelEntry
+from streamer.models.weights_manifest import ModelEntry
 from streamer.version import __version__
-from streamer.whole_file import write_whole
 
 _PLOT_DPI = 130
 _SVG_SALT = "streamer"  # matplotlib names parts of an SVG at random unless told how: the same figures, the same file

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from streamer.backends import Runner
-from streamer.models.manifest import ModelEntry
-from streamer.models.networks import MALIGNANT
+from streamer.models.architectures import MALIGNANT
+from streamer.models.weights_manifest import ModelEntry
 from streamer.settings import ClassificationSettings
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from streamer.backends import Runner
 from streamer.geometry import Box, Letterbox
 from streamer.models.detections import read_detections
-from streamer.models.manifest import ModelEntry
+from streamer.models.weights_manifest import ModelEntry
 from streamer.settings import DetectionSettings
 
 

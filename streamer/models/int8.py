@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from streamer.backends import Runner
 from streamer.errors import WeightsError
-from streamer.models.joint import MASK, class_logits
-from streamer.models.manifest import Int8Version, Manifest, Role
+from streamer.models.shared_encoder import MASK, class_logits
+from streamer.models.weights_manifest import Int8Version, Manifest, Role
 
 _RUNS = 16
 """Numbers a channel in a summary at most."""

@@ -8,14 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from streamer.backends import Backend, Runner
-from streamer.models import joint, networks
+from streamer.models import architectures as networks
+from streamer.models import shared_encoder as joint
+from streamer.models.architectures import GreyInput
 from streamer.models.detector import Detector
 from streamer.models.int8 import Int8Network, JointInt8
-from streamer.models.joint import JointNetwork
-from streamer.models.manifest import Manifest, ModelEntry, Role, read_manifest
-from streamer.models.networks import GreyInput
 from streamer.models.segmenter import Segmenter
+from streamer.models.shared_encoder import JointNetwork
 from streamer.models.weights import checked_weights, load_network
+from streamer.models.weights_manifest import Manifest, ModelEntry, Role, read_manifest
 from streamer.settings import DetectionSettings
 
 _LIBRARIES = ("segmentation-models-pytorch", "torch", "torchvision", "ultralytics")

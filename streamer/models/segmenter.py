@@ -10,7 +10,7 @@ from scipy.special import logit
 
 from streamer.backends import Runner
 from streamer.geometry import CropWindow, Outline, outline_of
-from streamer.models.manifest import ModelEntry
+from streamer.models.weights_manifest import ModelEntry
 
 
 class Outliner:

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from streamer._files import write_whole
 from streamer.errors import OutputError, WeightsError
-from streamer.models.manifest import ARCHITECTURES, MANIFEST, Manifest, Role, read_manifest, write_entry
-from streamer.models.networks import build_classifier, build_detector, build_segmenter
-from streamer.whole_file import write_whole
+from streamer.models.architectures import build_classifier, build_detector, build_segmenter
+from streamer.models.weights_manifest import ARCHITECTURES, MANIFEST, Manifest, Role, read_manifest, write_entry
 
 JOINT: Literal["joint"] = "joint"
 """Name of segmenter and classifier where they run as one network."""

@@ -12,12 +12,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from streamer.heat_picture import COLOURS
-from streamer.outputs.heat_pictures import HeatPictures
-from streamer.overlay import clock, percent, track_colour
-from streamer.records import Image
-from streamer.schema import Report
-from streamer.study import decimals_apart
+from streamer.outputs.heatmap import COLOURS, NoduleHeatmaps
+from streamer.outputs.overlay import clock, percent, track_colour
+from streamer.outputs.schema import Report
+from streamer.pipeline.aggregation import decimals_apart
+from streamer.types import Image
 
 _WIDEST_PICTURE_PX = 1400
 _JPEG_QUALITY = 88  # a picture is then about 100 kB on the page; the PNG beside it has every pixel
@@ -27,7 +26,7 @@ _MAX_PICTURES = 24  # keeps the page quick to open; all pictures lie beside it
 
 
 def render_html(
-    report: Report, pictures: Mapping[int, Path], timeline: bytes | None, heat: HeatPictures | None = None
+    report: Report, pictures: Mapping[int, Path], timeline: bytes | None, heat: NoduleHeatmaps | None = None
 ) -> str:
     """The page for a report.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from streamer._files import write_whole
 from streamer.outputs.folder import REPORT_HTML, REPORT_JSON, output_errors
 from streamer.outputs.html import with_reader_notes
-from streamer.schema import ReaderEntry, read_report
-from streamer.whole_file import write_whole
+from streamer.outputs.schema import ReaderEntry, read_report
 
 
 def write_reader_notes(directory: Path, notes: Mapping[int, ReaderEntry]) -> None:

@@ -11,9 +11,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from streamer.entries import frame_line, report
 from streamer.errors import OutputError
-from streamer.models.heatmap import HeatMaps
+from streamer.models.grad_cam import HeatMaps
 from streamer.outputs.folder import (
     FRAMES,
     REPORT_HTML,
@@ -23,16 +22,17 @@ from streamer.outputs.folder import (
     overlay_name,
     picture_name,
 )
-from streamer.outputs.heat_pictures import HeatPictures
+from streamer.outputs.heatmap import NoduleHeatmaps
 from streamer.outputs.html import render_html
-from streamer.outputs.key_pictures import KeyPictures
-from streamer.outputs.overlay_video import OverlayVideo
+from streamer.outputs.key_frames import KeyPictures
+from streamer.outputs.overlay import OverlayRenderer
+from streamer.outputs.report_json import frame_line, report
+from streamer.outputs.schema import read_frames
 from streamer.outputs.timeline import read_curves, timeline_svg
+from streamer.outputs.video import OverlayVideo
 from streamer.outputs.worker import Worker
-from streamer.overlay import OverlayRenderer
-from streamer.records import Clip, FrameResult, StudyReport
-from streamer.schema import read_frames
 from streamer.settings import Settings
+from streamer.types import Clip, FrameResult, StudyReport
 
 _QUEUED_FRAMES = 3
 _QUEUED_BYTES = 256 * 2**20  # two frames of 8K, so that large frames do not fill the memory
@@ -77,7 +77,7 @@ class StudyWriter:
         self._settings = settings
         self._videos = videos
         self._on_stage = on_stage
-        self._heat = None if heat_maps is None else HeatPictures(heat_maps)
+        self._heat = None if heat_maps is None else NoduleHeatmaps(heat_maps)
         self._overlays: dict[str, str] = {}
         self._warnings: dict[str, tuple[str, ...]] = {}
         self._started = 0
@@ -201,7 +201,7 @@ class _ClipWriter:
         settings: Settings,
         lines: BinaryIO,
         on_stage: StageTimer | None,
-        heat: HeatPictures | None,
+        heat: NoduleHeatmaps | None,
     ) -> None:
         self.clip = clip
         self.overlay_name = overlay_name

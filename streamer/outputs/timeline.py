@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Stroke, withStroke
 
-from streamer.overlay import track_colour
-from streamer.schema import FrameLine, NoduleEntry, Report, VideoEntry
+from streamer.outputs.overlay import track_colour
+from streamer.outputs.schema import FrameLine, NoduleEntry, Report, VideoEntry
 
 _MAX_POINTS = 1500  # a line; more than a printed page resolves
 _INK = "#1b2733"

@@ -14,7 +14,7 @@ from streamer.phantom.nodule import Nodule
 from streamer.phantom.scene import BENIGN, SUSPICIOUS, Neck, NoduleSpec, Scanner
 from streamer.phantom.speckle import Field, ScattererVolume, blur, envelope, power_after_blur
 from streamer.phantom.view import View
-from streamer.records import Image
+from streamer.types import Image
 
 _STEP_MM = 0.1
 _PADDING_MM = 4.0

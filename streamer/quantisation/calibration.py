@@ -10,17 +10,17 @@ import numpy as np
 
 from streamer.data.dataset import load_dataset
 from streamer.data.pixels import Picture
-from streamer.data.proposals import propose_boxes
+from streamer.data.pseudo_boxes import propose_boxes
 from streamer.data.samples import Sample
 from streamer.errors import DataError
 from streamer.evaluation.held_out import read_pictures
 from streamer.geometry import Letterbox
 from streamer.models.detector import Detector
-from streamer.models.manifest import ModelEntry, Preprocessing, Role
-from streamer.records import Grey
+from streamer.models.weights_manifest import ModelEntry, Preprocessing, Role
 from streamer.settings import validated
 from streamer.training.augment import jittered_window
 from streamer.training.config import TrainingConfig
+from streamer.types import Grey
 
 
 @dataclass(frozen=True, slots=True)

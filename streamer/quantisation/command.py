@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from streamer.backends.choice import available_cores
-from streamer.backends.openvino_cpu import OpenVinoBackend, save
-from streamer.data.proposals import load_proposer
+from streamer.backends.openvino import OpenVinoBackend, save
+from streamer.backends.select import available_cores
+from streamer.data.pseudo_boxes import load_proposer
 from streamer.errors import OutputError
 from streamer.models.classifier import views_of
 from streamer.models.int8 import probe_image, summary
 from streamer.models.loading import JOINT_ROLES, joint_graph, joint_key, network_graph, network_key
-from streamer.models.manifest import ROLES, Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
 from streamer.models.weights import JOINT, int8_files
+from streamer.models.weights_manifest import ROLES, Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
 from streamer.quantisation.calibration import calibration
 from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
-from streamer.records import Grey
 from streamer.settings import ClassificationSettings
+from streamer.types import Grey
 
 _COMPARED = 50
 """Calibration images on which int8 is compared with float32."""

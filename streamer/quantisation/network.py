@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import streamer.backends.openvino_cpu  # noqa: F401  keeps nncf, too, from reporting usage: must come before it
+import streamer.backends.openvino  # noqa: F401  keeps nncf, too, from reporting usage: must come before it
 from streamer.backends import Runner
 from streamer.errors import StreamerError
-from streamer.models.manifest import Role
+from streamer.models.weights_manifest import Role
 
 FP32_LAYERS: dict[Role, tuple[str, ...]] = {
     "detector": (

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from streamer.records import Clip, Frame
+from streamer.types import Clip, Frame
 
 MAX_FRAME_PIXELS = 64 * 1024 * 1024
 """Largest frame accepted, in pixels (8192x8192). 8K is half of it; a file that claims more may be a bomb."""

@@ -10,10 +10,7 @@ from time import perf_counter
 import av
 
 from streamer.errors import InputError
-from streamer.records import Frame
-from streamer.sources.base import MAX_FRAME_PIXELS
-from streamer.sources.clock import Clock
-from streamer.sources.container import (
+from streamer.sources._container import (
     FALLBACK_FPS,
     LIBRARY_ERRORS,
     main_video,
@@ -21,10 +18,13 @@ from streamer.sources.container import (
     open_container,
     pixel_aspect,
 )
-from streamer.sources.hardware import LEFT_TO_CPU, Decoder, left_to_cpu
-from streamer.sources.pixels import Converter
-from streamer.sources.recording import Recording
-from streamer.sources.truncation import cut_short, indexed_frames
+from streamer.sources._convert import Converter
+from streamer.sources._hwaccel import LEFT_TO_CPU, Decoder, left_to_cpu
+from streamer.sources._recording import Recording
+from streamer.sources._timestamps import Clock
+from streamer.sources._truncation import cut_short, indexed_frames
+from streamer.sources.base import MAX_FRAME_PIXELS
+from streamer.types import Frame
 
 # One thread: a second one gained nothing on 900x600 H.264 (2.6 ms a frame either way), and error concealment in damaged
 # streams is the same on every machine only without frame threads.

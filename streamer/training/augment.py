@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.geometry import Box, CropWindow
-from streamer.records import Grey
+from streamer.types import Grey
 
 _LEAST_VISIBLE = 0.4
 """Share of a box that must remain in view for it to stay one."""

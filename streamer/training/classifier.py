@@ -14,13 +14,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from streamer.data.pixels import Picture
 from streamer.geometry import CropWindow
-from streamer.models.networks import MALIGNANT, GreyInput, build_classifier
+from streamer.models.architectures import MALIGNANT, GreyInput, build_classifier
 from streamer.models.region_head import OUTLINE_STRIDE
-from streamer.records import Grey
 from streamer.training.config import TrainingConfig
 from streamer.training.crops import as_input, training_crop
 from streamer.training.loop import Batch
 from streamer.training.precision import Forward
+from streamer.types import Grey
 
 _NO_LABEL = -100
 """What torch's cross entropy leaves out."""

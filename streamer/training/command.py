@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from streamer.assets import configs_dir, weights_dir
-from streamer.backends.choice import available_cores
-from streamer.data.manifest import manifest_sources
+from streamer._resources import configs_dir, weights_dir
+from streamer.backends.select import available_cores
+from streamer.data.csv_manifest import manifest_sources
 from streamer.errors import DeviceError, SettingsError
 from streamer.settings import read_yaml, validated
 from streamer.training.config import Ingredient, TrainingConfig

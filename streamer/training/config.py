@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streamer.models.manifest import ARCHITECTURES, Preprocessing, Role
+from streamer.models.weights_manifest import ARCHITECTURES, Preprocessing, Role
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=32, multiple_of=32)]

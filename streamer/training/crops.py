@@ -9,9 +9,9 @@ import torch
 
 from streamer.data.pixels import Picture
 from streamer.geometry import Box
-from streamer.records import Grey
 from streamer.training.augment import jittered_window, photometric, tilt_and_flip
 from streamer.training.config import TrainingConfig
+from streamer.types import Grey
 
 
 def training_crop(

@@ -12,18 +12,18 @@ import torch
 from torch import nn
 
 from streamer.data.pixels import Picture
-from streamer.evaluation.detection import average_precision
-from streamer.evaluation.figure import Resampling
-from streamer.evaluation.matching import ImageBoxes, match
 from streamer.geometry import Letterbox
+from streamer.metrics.detection import average_precision
+from streamer.metrics.estimate import Resampling
+from streamer.metrics.matching import ImageBoxes, match
+from streamer.models.architectures import GreyInput, build_detector
 from streamer.models.detections import read_detections
-from streamer.models.networks import GreyInput, build_detector
-from streamer.records import Grey
 from streamer.training.augment import photometric, place
+from streamer.training.auxiliary_masks import MaskHead, at_feature_scale, masks_of
 from streamer.training.config import TrainingConfig
 from streamer.training.loop import Batch
-from streamer.training.mask_supervision import MaskHead, at_feature_scale, masks_of
 from streamer.training.precision import Forward
+from streamer.types import Grey
 
 LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
 """Weights of the loss terms: ultralytics' defaults for its anchor-free head."""

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from streamer.data.samples import Sample, describe
-from streamer.models.manifest import MANIFEST, ModelEntry, Role, Training, read_manifest, write_entry
-from streamer.models.networks import CLASSES
+from streamer.models.architectures import CLASSES
 from streamer.models.weights import save_half
+from streamer.models.weights_manifest import MANIFEST, ModelEntry, Role, Training, read_manifest, write_entry
 from streamer.training.config import TrainingConfig
-from streamer.training.ingredients import Ingredients
+from streamer.training.dataset import TrainingData
 from streamer.training.loop import Run
 
 _LICENCE = "AGPL-3.0-or-later; trained on public research data (see the model card): research use only"
@@ -25,7 +25,7 @@ _LICENCE = "AGPL-3.0-or-later; trained on public research data (see the model ca
 def export(
     run: Run,
     config: TrainingConfig,
-    ingredients: Ingredients,
+    ingredients: TrainingData,
     built_on: Mapping[str, str],
     encoder_from: str | None = None,
 ) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from streamer.data.pixels import Picture
 from streamer.geometry import Box, CropWindow
-from streamer.models.networks import GreyInput, build_segmenter
+from streamer.models.architectures import GreyInput, build_segmenter
 from streamer.training.config import TrainingConfig
 from streamer.training.crops import as_input, training_crop
 from streamer.training.loop import Batch

@@ -12,19 +12,19 @@ from streamer.errors import DataError
 from streamer.training.classifier import ClassifierTask
 from streamer.training.config import TrainingConfig
 from streamer.training.curves import draw_curves
+from streamer.training.dataset import load_training_data, select_samples
 from streamer.training.detector import DetectorTask
 from streamer.training.export import data_digest, export, is_exported
-from streamer.training.ingredients import choose_samples, read_ingredients
+from streamer.training.initialisation import (
+    built_on,
+    check_label_leakage,
+    check_same_preprocessing,
+    initialise,
+    parents_trained_on_left_out_site,
+    verify_frozen_encoder,
+)
 from streamer.training.loop import Observer, Run
 from streamer.training.segmenter import SegmenterTask
-from streamer.training.start import (
-    built_on,
-    kept_encoder,
-    knew_the_left_out,
-    refuse_known_labels,
-    refuse_other_crops,
-    start_from,
-)
 
 _TASKS: dict[str, type[DetectorTask] | type[SegmenterTask] | type[ClassifierTask]] = {
     "detector": DetectorTask,
@@ -68,15 +68,15 @@ def train(
     """
     console = Console()
     foundation = built_on(config, data, weights)
-    refuse_known_labels(config, weights)
-    refuse_other_crops(config, weights)
-    for role in knew_the_left_out(config, weights):
+    check_label_leakage(config, weights)
+    check_same_preprocessing(config, weights)
+    for role in parents_trained_on_left_out_site(config, weights):
         console.print(f"warning: the {role} it builds on did not leave out {config.leave_out}", style="yellow")
-    ingredients = choose_samples(config, data, console, drop_duplicates=drop_duplicates)
-    train_pictures, val_pictures = read_ingredients(ingredients, config, weights, console)
+    ingredients = select_samples(config, data, console, drop_duplicates=drop_duplicates)
+    train_pictures, val_pictures = load_training_data(ingredients, config, weights, console)
     torch.manual_seed(config.seed)
     task = _TASKS[config.role](config, train_pictures, val_pictures)
-    console.print(f"{start_from(task.network, config, data, weights)} tensors taken over")
+    console.print(f"{initialise(task.network, config, data, weights)} tensors taken over")
     if task.steps() == 0:
         raise DataError(f"{data} has fewer usable training images than a batch of {config.batch}")
     origin = {"data": data_digest(ingredients.train), **foundation}
@@ -90,6 +90,6 @@ def train(
         # Not an earlier run's weights; and what was exported before may have been measured since.
         if run.state.best_epoch >= 0 and (run.progressed or not is_exported(folder, config.role)):
             draw_curves(folder / "history.csv", folder)
-            encoder_from = kept_encoder(load_file(run.best_weights), config, weights)
+            encoder_from = verify_frozen_encoder(load_file(run.best_weights), config, weights)
             export(run, config, ingredients, foundation, encoder_from)
     return folder

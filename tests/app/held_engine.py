@@ -8,8 +8,8 @@ from math import exp
 
 import numpy as np
 
-from streamer.engine import FrameFindings
-from streamer.records import Finding, Frame, Image
+from streamer.pipeline.thyroid import FrameFindings
+from streamer.types import Finding, Frame, Image
 from tests.fakes import FakeEngine, finding
 
 WIDTH, HEIGHT, FPS = 320, 240, 25

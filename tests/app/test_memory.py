@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.app.feed import View
+from streamer.app.frame_store import View
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
 from tests.app.held_engine import HeldEngine

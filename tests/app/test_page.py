@@ -13,7 +13,7 @@ import pytest
 
 from streamer.app import camera
 from streamer.app.jobs import Jobs
-from streamer.overlay import track_colour
+from streamer.outputs.overlay import track_colour
 from tests.app.conftest import CAMERA_FRAMES, App, NewPage
 from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER
 from tests.app.pages import ENDED, analyse, frame_shown, wait_for_position, wait_until

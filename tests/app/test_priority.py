@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from streamer.app.priority import standing_back
+from streamer.app.priority import run_at_low_priority
 
 
 def niceness() -> int:
@@ -27,10 +27,10 @@ def inherited() -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere priority belongs to the process")
 def test_only_what_it_starts_stands_back() -> None:
     before = niceness()
-    assert standing_back(inherited) > before
+    assert run_at_low_priority(inherited) > before
     assert niceness() == inherited() == before
 
 
 def test_an_error_comes_through() -> None:
     with pytest.raises(ZeroDivisionError):
-        standing_back(lambda: 1 / 0)
+        run_at_low_priority(lambda: 1 / 0)

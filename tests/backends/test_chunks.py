@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-import streamer.engine
+import streamer.pipeline.thyroid
 from streamer.backends import Runner
-from streamer.backends.chunks import ChunkedRunner, Run
+from streamer.backends._chunks import ChunkedRunner, Run
 from streamer.backends.torch_cpu import TorchCpuBackend
-from streamer.engine import Engine
 from streamer.errors import DeviceError
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from tests.fakes import frame
-from tests.test_engine import speckle
+from tests.pipeline.test_thyroid import speckle
 
 SIZE_WH = (6, 4)
 
@@ -139,7 +139,7 @@ def test_an_engine_on_a_device_with_little_memory(
     engine: Engine, random_engine_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = _SmallDevice(2)
-    monkeypatch.setattr(streamer.engine, "choose_backend", lambda _: backend)
+    monkeypatch.setattr(streamer.pipeline.thyroid, "choose_backend", lambda _: backend)
     small = Engine(random_engine_settings)
     frames = [frame(index, image=speckle(index)) for index in range(3)]
     assert [len(found.findings) for found in small.find(frames)] == [

@@ -11,10 +11,10 @@ import pytest
 from torch import nn
 
 from streamer.backends import Quantised, Runner, choose_backend
-from streamer.backends import openvino_cpu as module
-from streamer.backends.openvino_cpu import OpenVinoBackend, has_int8_instructions
+from streamer.backends import openvino as module
+from streamer.backends.openvino import OpenVinoBackend, has_int8_instructions
 from streamer.errors import DeviceError, WeightsError
-from streamer.models.networks import GreyInput
+from streamer.models.architectures import GreyInput
 from streamer.settings import RuntimeSettings
 
 _GREY = np.full((1, 32, 32), 100, np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 from openvino import opset13
 
-from streamer.backends.openvino_graph import chain_concatenations
+from streamer.backends._openvino_graph import chain_concatenations
 
 
 def dense_block(*, axis_of_last: int = 1) -> Any:

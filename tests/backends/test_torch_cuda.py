@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from streamer.backends.torch_cuda import CudaBackend
-from streamer.models.networks import GreyInput
+from streamer.models.architectures import GreyInput
 from tests.backends.test_runners import graph, images
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

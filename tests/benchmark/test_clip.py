@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from streamer.benchmark.clip import write_looped
-from streamer.records import Image
 from streamer.sources import open_source
+from streamer.types import Image
 from tests.app.conftest import write_numbered
 
 

@@ -16,7 +16,7 @@ from streamer.benchmark.passes import Pass, stop_after
 from streamer.benchmark.peer_networks import NetworkKind, PeerNetworks, _EagerRunner
 from streamer.errors import SettingsError
 from streamer.settings import Settings
-from tests.command_line import clip_in, overlay_frames
+from tests.cli.command_line import clip_in, overlay_frames
 from tests.random_weights import random_settings, write_joint_weights
 
 FRAMES = 6

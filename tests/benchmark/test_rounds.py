@@ -21,7 +21,7 @@ from streamer.errors import DeviceError, SettingsError
 from streamer.settings import Settings
 from streamer.sources import open_source
 from tests.benchmark.results import FACTS, done_pass
-from tests.command_line import clip_in
+from tests.cli.command_line import clip_in
 
 
 class Stage:

@@ -8,8 +8,8 @@ import pytest
 
 from streamer.benchmark.streams import Watch, judge, largest_held, shares, watch_streams
 from streamer.errors import InputError
-from streamer.records import Finding
-from tests.command_line import clip_in
+from streamer.types import Finding
+from tests.cli.command_line import clip_in
 from tests.fakes import FakeEngine
 
 

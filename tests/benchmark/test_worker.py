@@ -17,7 +17,7 @@ from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.worker import Entrant, Worker
 from streamer.errors import WeightsError
 from streamer.settings import Settings
-from tests.command_line import clip_in
+from tests.cli.command_line import clip_in
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -51,7 +51,7 @@ def test_a_pass_is_broken_off_and_the_worker_lives_on(random_engine_settings: Se
 
 
 def start(folder: Path, config: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from streamer.cli import main; main()", "benchmark", "--video", "clip.mp4"]
+    command = [sys.executable, "-c", "from streamer.cli.main import main; main()", "benchmark", "--video", "clip.mp4"]
     return subprocess.Popen(
         [*command, "--config", str(config), "--device", "cpu", "--json", "figures.json", *arguments],
         cwd=folder,

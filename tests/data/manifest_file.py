@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from streamer.data.manifest import COLUMNS
+from streamer.data.csv_manifest import COLUMNS
 from streamer.data.samples import Sample
 
 

@@ -12,8 +12,8 @@ from streamer.data.pixels import Picture
 from streamer.data.samples import Label, Sample
 from streamer.geometry import Box
 from streamer.models.detector import Detector
-from streamer.models.manifest import Preprocessing
 from streamer.models.segmenter import Segmenter
+from streamer.models.weights_manifest import Preprocessing
 from streamer.settings import DetectionSettings
 from tests.random_weights import entry
 

@@ -15,12 +15,12 @@ from streamer.data.samples import Sample
 from streamer.errors import DataError, OutputError
 from streamer.evaluation.card import card_path, render_card
 from streamer.evaluation.command import evaluate
-from streamer.evaluation.figure import Figure
 from streamer.evaluation.figures_pipeline import OUTLINE_MEASURES
 from streamer.evaluation.held_out import HeldOut, in_order
 from streamer.evaluation.publish import update_manifest
 from streamer.evaluation.result import Evaluation, Result
-from streamer.models.manifest import ModelEntry, Role, read_manifest, write_entry
+from streamer.metrics.estimate import Figure
+from streamer.models.weights_manifest import ModelEntry, Role, read_manifest, write_entry
 from streamer.phantom import simulate, write_clip
 from streamer.settings import Settings
 from tests.data.manifest_file import write_manifest

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from streamer.errors import DataError
-from streamer.evaluation.classification import youden_threshold
 from streamer.evaluation.command import evaluate, evaluate_folds, evaluate_matrix
 from streamer.evaluation.figures_folds import Fold, evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.subsets import View
-from streamer.models.manifest import read_manifest, write_entry
+from streamer.metrics.classification import youden_threshold
+from streamer.models.weights_manifest import read_manifest, write_entry
 from streamer.settings import Settings
 
 SETTINGS = Settings().with_runtime(device="cpu", backend="openvino", threads=1)

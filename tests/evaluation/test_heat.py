@@ -9,7 +9,7 @@ import pytest
 
 from streamer.data.samples import Sample
 from streamer.evaluation.figures_heat import heat_results
-from streamer.evaluation.measure_heat import MOST_IMAGES, heat, spread
+from streamer.evaluation.measure_heat import MAX_IMAGES, heat, spread
 from tests.evaluation.pictures import GROUND, bright_detector, picture
 from tests.fakes import quadrant_heat_maps
 
@@ -54,7 +54,7 @@ def test_few_images_of_each_source_are_explained() -> None:
     def sample(number: int, source: str) -> Sample:
         return Sample(image=Path(f"{number}.png"), source=source, patient="a", split="val")
 
-    many = [sample(number, "many") for number in range(2 * MOST_IMAGES)]
+    many = [sample(number, "many") for number in range(2 * MAX_IMAGES)]
     kept = spread([*many, sample(0, "few")])
-    assert len(kept) == MOST_IMAGES + 1
+    assert len(kept) == MAX_IMAGES + 1
     assert kept[1].image.name == "2.png"

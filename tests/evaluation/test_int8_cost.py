@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from streamer.evaluation import int8_cost as module
-from streamer.evaluation.figure import Figure
 from streamer.evaluation.int8_cost import note_int8_cost
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
-from streamer.models.manifest import Int8Version, Role, read_manifest, write_entry
+from streamer.metrics.estimate import Figure
+from streamer.models.weights_manifest import Int8Version, Role, read_manifest, write_entry
 from streamer.settings import RuntimeSettings, Settings
 
 

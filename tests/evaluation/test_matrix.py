@@ -2,13 +2,13 @@
 
 import pytest
 
-from streamer.evaluation.figure import Figure
 from streamer.evaluation.figures_matrix import detector_cells, learning_curves, matrix_row, segmenter_cells
 from streamer.evaluation.matrix_tables import cell_text, row_text
 from streamer.evaluation.measure_detector import detect
 from streamer.evaluation.measure_segmenter import outline_true_boxes
 from streamer.evaluation.result import Matrix, MatrixRow, Result
-from streamer.models.manifest import ModelEntry
+from streamer.metrics.estimate import Figure
+from streamer.models.weights_manifest import ModelEntry
 from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture
 from tests.random_weights import entry
 

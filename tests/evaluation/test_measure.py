@@ -11,8 +11,6 @@ import numpy.typing as npt
 import pytest
 
 from streamer.data.samples import Sample, Tirads
-from streamer.evaluation.calibration import Scaling
-from streamer.evaluation.classification import patient_maximum
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
 from streamer.evaluation.figures_detector import SECOND_LOOK, choose_confidence, evaluate_detections
 from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
@@ -24,10 +22,12 @@ from streamer.evaluation.measure_pipeline import track
 from streamer.evaluation.measure_segmenter import NoduleScores, segment
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.subsets import View
+from streamer.metrics.calibration import Scaling
+from streamer.metrics.classification import patient_maximum
 from streamer.models.classifier import Classifier
 from streamer.phantom import PhantomFrame, write_clip
-from streamer.records import Finding
 from streamer.settings import ClassificationSettings
+from streamer.types import Finding
 from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture
 from tests.fakes import FakeEngine, finding
 from tests.random_weights import entry

@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from streamer.backends.openvino_cpu import OpenVinoBackend
+from streamer.backends.openvino import OpenVinoBackend
 from streamer.errors import WeightsError
+from streamer.models.architectures import GreyInput
 from streamer.models.int8 import Int8Network, agree, probe_image, summary
 from streamer.models.loading import load_runner
-from streamer.models.manifest import Int8Version, read_manifest, write_entry
-from streamer.models.networks import GreyInput
 from streamer.models.weights import int8_files, publish
+from streamer.models.weights_manifest import Int8Version, read_manifest, write_entry
 
 
 class Logits(nn.Module):

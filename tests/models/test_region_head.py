@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from streamer.models.networks import MALIGNANT, build_classifier
+from streamer.models.architectures import MALIGNANT, build_classifier
 from streamer.models.region_head import (
     COARSE_CHANNELS,
     FINE_CHANNELS,

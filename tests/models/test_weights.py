@@ -14,10 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from streamer.engine import Engine
 from streamer.errors import OutputError, WeightsError
-from streamer.models.manifest import ARCHITECTURES, ROLES, Role, read_manifest, write_entry
 from streamer.models.weights import build, load_fitting, load_network, save_half
+from streamer.models.weights_manifest import ARCHITECTURES, ROLES, Role, read_manifest, write_entry
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from tests.random_weights import entry
 

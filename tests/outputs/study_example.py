@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamer.records import (
+from streamer.settings import Settings
+from streamer.types import (
     Decision,
     Frame,
     FrameResult,
@@ -18,7 +19,6 @@ from streamer.records import (
     Track,
     VideoSummary,
 )
-from streamer.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from streamer.errors import InputError, OutputError
 from streamer.outputs import StudyWriter
 from streamer.outputs.reader_notes import write_reader_notes
-from streamer.schema import LONGEST_NOTE, ReaderEntry, read_report
+from streamer.outputs.schema import LONGEST_NOTE, ReaderEntry, read_report
 from streamer.settings import Settings
 from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.entries import frame_line, report
 from streamer.outputs.html import render_html
+from streamer.outputs.report_json import frame_line, report
+from streamer.outputs.schema import Report
 from streamer.outputs.timeline import Curve, read_curves, timeline_svg
-from streamer.records import StudyReport
-from streamer.schema import Report
+from streamer.types import StudyReport
 from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
 
 _OUTSIDE = re.compile(r"https?:|//[a-z]|<script|<link|@import|url\(", re.IGNORECASE)

@@ -17,9 +17,9 @@ import pytest
 
 from streamer.errors import OutputError
 from streamer.outputs import StudyWriter
-from streamer.records import StudyReport
-from streamer.schema import read_frames, read_report
+from streamer.outputs.schema import read_frames, read_report
 from streamer.settings import Settings
+from streamer.types import StudyReport
 from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
 
 

@@ -13,7 +13,7 @@ from streamer.data.pixels import Picture, load_pictures
 from streamer.errors import DataError, SettingsError
 from streamer.geometry import CropWindow, Letterbox
 from streamer.models.detector import Detector
-from streamer.models.manifest import ModelEntry, Role
+from streamer.models.weights_manifest import ModelEntry, Role
 from streamer.quantisation.calibration import calibration
 from streamer.settings import DetectionSettings
 from tests.random_weights import entry

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.backends.openvino_cpu import OpenVinoBackend
+from streamer.backends.openvino import OpenVinoBackend
 from streamer.errors import OutputError, StreamerError
 from streamer.models.int8 import probe_image
-from streamer.models.joint import MASK, class_logits
 from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
-from streamer.models.manifest import Int8Version, ModelEntry, Role, read_manifest, write_entry
+from streamer.models.shared_encoder import MASK, class_logits
 from streamer.models.weights import int8_files, publish
+from streamer.models.weights_manifest import Int8Version, ModelEntry, Role, read_manifest, write_entry
 from streamer.quantisation import command
 from streamer.quantisation.command import quantise
-from tests.command_line import Cli
+from tests.cli.command_line import Cli
 from tests.random_weights import entry, write_joint_weights
 from tests.training.tiny import config, write_data
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from streamer.records import Image
+from streamer.types import Image
 
 BITS = 8
 FIELDS_RGB = ((200, 40, 40), (40, 160, 40), (40, 40, 200))

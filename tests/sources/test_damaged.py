@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from streamer.errors import InputError
-from streamer.records import Frame
 from streamer.sources import open_source
+from streamer.types import Frame
 from tests.sources.media import read_number, write_clip
 
 _FRAMES = 40

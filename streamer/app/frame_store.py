@@ -1,0 +1,229 @@
+"""What a viewer may ask of one analysis: a row a frame, any frame with or without overlay, a view of each nodule."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from streamer.app.spool import Spool
+from streamer.geometry import CropWindow
+from streamer.outputs.overlay import OverlayRenderer
+from streamer.outputs.report_json import frame_line
+from streamer.outputs.schema import FrameLine, NoduleLine
+from streamer.settings import OverlaySettings
+from streamer.types import Frame, FrameResult, Image, Nodule
+
+_KEPT_QUALITY = 92  # JPEG of the frame as decoded; at 640x480 some 60 kB and 2 ms
+_SENT_QUALITY = 85
+_SENT_SIDE_PX = 1600  # no screen shows more of a frame beside the panels
+_PORTRAIT_PX = 144
+_PORTRAIT_MARGIN = 0.35  # of the box's longer side, as in the nodule's picture in the report
+_MOST_PORTRAITS = 200  # more than anyone looks at; brief findings have one too
+_RECENT_BYTES = 16 * 2**20  # frames in memory: one that is about to be shown need not be decoded again
+ROWS_A_READ = 600
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the viewer wants drawn on a frame; `opacity` 0 is the frame as it was decoded."""
+
+    boxes: bool = True
+    contours: bool = True
+    labels: bool = True
+    opacity: float = 1.0
+
+
+class Picture(NamedTuple):
+    """A frame as it is sent: its position, the JPEG, and for a recent one how long ago it was added."""
+
+    position: int
+    jpeg: bytes
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    position: int
+    result: FrameResult
+    added_s: float
+
+
+class Feed:
+    """Takes every result of an analysis and keeps it for the viewer. One thread adds, any thread asks.
+
+    Args:
+        folder: where frames and rows are spooled.
+        keep_frames: True to keep every frame; False to keep only the newest, as for a camera.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+
+    def __init__(self, folder: Path, *, keep_frames: bool) -> None:
+        self._rows = Spool(folder / "rows")
+        self._frames = Spool(folder / "frames") if keep_frames else None
+        self._lines = Spool(folder / "lines") if keep_frames else None
+        self._recent: deque[_Recent] = deque()
+        self._best: dict[int, float] = {}
+        self._portraits: dict[int, bytes] = {}
+        self._renderers: dict[tuple[bool, bool, bool], OverlayRenderer] = {}
+        self._drawing = threading.Lock()  # a renderer serves one thread
+        self._grown = threading.Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, result: FrameResult, *, clip: int, at_s: float) -> None:
+        """Take the next frame.
+
+        Args:
+            result: what was found in it.
+            clip: position of its clip in the study, from 0.
+            at_s: its time in the study, all clips played one after the other.
+        """
+        line = frame_line(result)
+        nodules = [[nodule.track, nodule.malignancy] for nodule in line.nodules]
+        row = [clip, line.frame, line.time_s, round(at_s, 6), nodules]
+        self._rows.append(json.dumps(row, separators=(",", ":")).encode())
+        self._remember(_Recent(len(self._rows) - 1, result, time.monotonic()))
+        # The viewer has what it waits for; the rest is for later.
+        if self._frames is not None and self._lines is not None:
+            self._frames.append(_jpeg(result.frame.image, _KEPT_QUALITY))
+            self._lines.append(line.model_dump_json().encode())
+        for nodule in result.nodules:
+            if nodule.malignancy > self._best.get(nodule.track, -1.0):
+                self._best[nodule.track] = nodule.malignancy
+                self._portraits[nodule.track] = _portrait(result.frame.image, nodule)
+                if len(self._portraits) > _MOST_PORTRAITS:
+                    del self._portraits[min(self._portraits, key=self._best.__getitem__)]
+
+    def wait_for(self, position: int, timeout_s: float) -> None:
+        """Wait until that frame is there, the feed is closed, or the time is over."""
+        with self._grown:
+            self._grown.wait_for(lambda: self._closed or len(self._rows) > position, timeout_s)
+
+    def rows(self, start: int) -> list[list[Any]]:
+        """Some rows from `start` on: clip, frame, time in the clip and in the study, [[track, malignancy], ..]."""
+        return [json.loads(row) for row in self._rows.read(start, start + ROWS_A_READ)]
+
+    def picture(self, position: int, view: View) -> Picture | None:
+        """A frame as JPEG.
+
+        Args:
+            position: which one, counted from 0 over all clips; where frames are not kept, the newest stands for all
+                before it.
+            view: what to draw on it.
+
+        Returns:
+            None where it is not there.
+        """
+        if position < 0:
+            return None
+        with self._grown:
+            at_hand = list(self._recent)
+        if at_hand and self._frames is None and position <= at_hand[-1].position:
+            position = at_hand[-1].position
+        for recent in at_hand:
+            if recent.position == position:
+                jpeg = self._drawn(recent.result, view)
+                return Picture(position, jpeg, time.monotonic() - recent.added_s)
+        result = self._spooled(position)
+        return None if result is None else Picture(position, self._drawn(result, view), None)
+
+    def result(self, position: int) -> FrameResult | None:
+        """What was found in a frame, and the frame itself; None where it is not there."""
+        with self._grown:
+            at_hand = [recent.result for recent in self._recent if recent.position == position]
+        return at_hand[0] if at_hand else self._spooled(position)
+
+    def portrait(self, track: int) -> bytes | None:
+        """The nodule where its malignancy was highest, as a square JPEG with nothing drawn on it."""
+        return self._portraits.get(track)
+
+    def close(self) -> None:
+        """Let go of files and pictures; nothing can be asked for from then on."""
+        with self._grown:
+            self._closed = True
+            self._recent.clear()
+            self._grown.notify_all()
+        self._portraits.clear()
+        with ExitStack() as stack:
+            for spool in (self._rows, self._frames, self._lines):
+                if spool is not None:
+                    stack.callback(spool.close)
+
+    def _remember(self, recent: _Recent) -> None:
+        most = max(1, _RECENT_BYTES // recent.result.frame.image.nbytes) if self._frames is not None else 1
+        with self._grown:
+            self._recent.append(recent)
+            while len(self._recent) > most:
+                self._recent.popleft()
+            self._grown.notify_all()
+
+    def _spooled(self, position: int) -> FrameResult | None:
+        if self._frames is None or self._lines is None:
+            return None
+        kept, lines = (spool.read(position, position + 1) for spool in (self._frames, self._lines))
+        return _result(kept[0], lines[0]) if kept and lines else None
+
+    def _drawn(self, result: FrameResult, view: View) -> bytes:
+        image = result.frame.image
+        if view.opacity > 0:
+            key = view.boxes, view.contours, view.labels
+            with self._drawing:
+                if key not in self._renderers:
+                    settings = OverlaySettings(boxes=view.boxes, contours=view.contours, labels=view.labels)
+                    self._renderers[key] = OverlayRenderer(settings)
+                image = self._renderers[key].draw(result)
+            if view.opacity < 1:
+                image = _rgb(cv2.addWeighted(image, view.opacity, result.frame.image, 1 - view.opacity, 0))
+        return sent_jpeg(image)
+
+
+def sent_jpeg(image: Image) -> bytes:
+    """A picture as it is sent to the page: no larger than it is shown there."""
+    scale = _SENT_SIDE_PX / max(image.shape[:2])
+    if scale < 1:
+        image = _rgb(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return _jpeg(image, _SENT_QUALITY)
+
+
+def _result(jpeg: bytes, line: bytes) -> FrameResult:
+    """A result as it was spooled."""
+    entry = FrameLine.model_validate_json(line)
+    image = _rgb(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB))
+    return FrameResult(
+        frame=Frame(image=image, index=entry.frame, time_s=entry.time_s, video=entry.video),
+        nodules=tuple(_nodule(nodule) for nodule in entry.nodules),
+        patient_malignancy=entry.patient_malignancy,
+    )
+
+
+def _nodule(line: NoduleLine) -> Nodule:
+    fields = line.model_dump()
+    contour_xy = np.asarray(fields.pop("contour_xy"), np.int32).reshape(-1, 2)
+    return Nodule(contour_xy=contour_xy, **fields)
+
+
+def _portrait(image: Image, nodule: Nodule) -> bytes:
+    window = CropWindow.around(nodule.box_xyxy, _PORTRAIT_MARGIN)
+    return _jpeg(window.crop(image, _PORTRAIT_PX), _SENT_QUALITY)
+
+
+def _jpeg(image: Image, quality: int) -> bytes:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+
+
+def _rgb(image: Any) -> Image:
+    return np.asarray(image, np.uint8)

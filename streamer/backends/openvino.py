@@ -1,0 +1,244 @@
+"""OpenVINO on the CPU, int8 or float32: the fastest way measured to run these networks on a few cores.
+
+An int8 network comes with the weights. For float32 each network is converted once for a machine and kept in the user's
+cache folder, keyed by weights and OpenVINO version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from streamer.backends.base import Quantised, Runner, grouped
+from streamer.errors import DeviceError, WeightsError
+
+# OpenVINO's converter reports usage to its maker unless told otherwise, merely by being used. Without this module it
+# falls back to a stub that sends nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+from openvino.frontend import FrontEndManager  # noqa: E402
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
+
+from streamer.backends._openvino_graph import chain_concatenations  # noqa: E402
+
+
+class OpenVinoBackend:
+    """Runs networks with OpenVINO on `threads` cores.
+
+    Two streams of one core beat one stream of two by a fifth, and two workers keep both busy while a third prepares
+    the next frame.
+    """
+
+    def __init__(
+        self, threads: int, precision: Literal["auto", "fp32", "int8"] = "auto", *, streams: int | None = None
+    ) -> None:
+        """Run on `threads` cores in a precision: "auto" takes int8 where it is made for the processor and agrees.
+
+        `streams` is the number of calls that share the cores; one a core where it is None.
+
+        Raises:
+            DeviceError: int8 is asked for and OpenVINO has none for this processor.
+        """
+        release = openvino.get_version().split("-")[0]
+        self.device = f"CPU (OpenVINO {release})"
+        self.warnings: tuple[str, ...] = ()
+        self.workers = threads + 1
+        self.batch_frames = 1
+        self._core = openvino.Core()
+        self._properties = {
+            "NUM_STREAMS": streams or threads,
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": "f32",  # or machines with AMX would silently use bf16
+        }
+        self._release = openvino.get_version()
+        int8 = "INT8" in _capabilities(self._core)
+        if precision == "int8" and not int8:
+            raise DeviceError("OpenVINO has no int8 arithmetic for this processor: use precision auto or fp32")
+        self._int8_asked = precision == "int8"
+        self._int8_wanted = self._int8_asked or (precision == "auto" and int8 and has_int8_instructions())
+        self._loaded: set[str] = set()
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the networks loaded so far."""
+        return "mixed" if len(self._loaded) > 1 else next(iter(self._loaded), "fp32")
+
+    def load(
+        self,
+        build: Callable[[], nn.Module],
+        size_wh: tuple[int, int],
+        key: str,
+        quantised: Quantised | None = None,
+        *,
+        views: int = 1,
+    ) -> Runner:
+        """Compile the int8 version if it is wanted and passes its checks, else the network itself; run it once."""
+        runner = self._load_int8(quantised, views) if self._int8_wanted else None
+        self._loaded.add("fp32" if runner is None else "int8")
+        return runner or self.ready(self.converted(build, size_wh, key, views=views))
+
+    def converted(self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, *, views: int = 1) -> Any:
+        """A network as an OpenVINO model in float32, not compiled; from the cache where it has been converted."""
+        digest = hashlib.sha256(f"{key} {size_wh} {views} {self._release}".encode()).hexdigest()[:32]
+        path = cache_folder() / f"{digest}.xml"
+        model = self._cached(path)
+        if model is None:
+            model = _convert(build(), (views, size_wh[1], size_wh[0]))
+            _keep(model, path)
+        return model
+
+    def _load_int8(self, quantised: Quantised | None, views: int) -> Runner | None:
+        if quantised is None:
+            if self._int8_asked:
+                raise WeightsError("the weights have no int8 version: make it with `streamer quantise`, or use auto")
+            return None
+        try:
+            quantised.check_files()
+            runner = self.open(quantised.path, views=views)
+            quantised.check_output(runner)
+        except WeightsError as error:
+            if self._int8_asked:
+                raise
+            self.warnings += (f"{error}; fp32 runs instead",)
+            return None
+        return quantised.part_of(runner)
+
+    def open(self, path: Path, *, views: int = 1) -> Runner:
+        """Compile a network from its `.xml` and `.bin` files for so many views of each object, and run it once.
+
+        Raises:
+            WeightsError: they are absent or damaged, or this release of OpenVINO cannot run them.
+        """
+        try:
+            model = self._core.read_model(path)
+            _, height, width = model.input(0).shape
+            model.reshape([views, height, width])
+            return self.ready(model)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise WeightsError(f"OpenVINO {self._release} cannot run {path}: {reason}") from error
+
+    def ready(self, model: Any) -> Runner:
+        """Compile an OpenVINO model, whose graph is changed on the way, and run it once."""
+        shape = model.input(0).shape
+        chain_concatenations(model)
+        runner = _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties), views=shape[0])
+        # The first call ever sets up OpenVINO's Python binding; where two threads make it at once, they wait for each
+        # other for ever (2026.4: one holds the interpreter's lock, the other that of a static variable).
+        runner(np.zeros(shape, np.uint8))
+        return runner
+
+    def _cached(self, path: Path) -> Any:
+        try:
+            if _seal(path).read_text(encoding="ascii") == _digest(path):
+                return self._core.read_model(path)
+        except (OSError, ValueError, RuntimeError):
+            pass
+        return None  # absent or damaged: it is made again
+
+
+class _OpenVinoRunner:
+    def __init__(self, compiled: Any, views: int) -> None:
+        self._compiled, self._views = compiled, views
+        self._threads = threading.local()
+
+    def __call__(self, grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        # One object a request: batching gains 0 to 15 % on a CPU, and results must not depend on it.
+        if len(grey) == 0:
+            return np.zeros(0, np.float32)
+        request = self._request()
+        outputs = [np.array(request.infer([part], share_inputs=True)[0]) for part in grouped(grey, self._views)]
+        return np.concatenate(outputs)
+
+    def _request(self) -> Any:
+        if not hasattr(self._threads, "request"):
+            self._threads.request = self._compiled.create_infer_request()
+        return self._threads.request
+
+
+def _capabilities(core: Any) -> list[str]:
+    """Kinds of arithmetic that OpenVINO has for this processor."""
+    return list(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies int8 four at a time (VNNI, AMX); True where the system does not tell.
+
+    Without them int8 gains little, and sums of products may overflow.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return True
+    flags = next((line for line in lines if line.startswith("flags")), None)
+    return flags is None or "vnni" in flags or "amx_int8" in flags
+
+
+def cache_folder() -> Path:
+    """Where converted networks are kept: $STREAMER_CACHE, else in $XDG_CACHE_HOME, ~/.cache or the temporary folder."""
+    own = os.environ.get("STREAMER_CACHE")
+    if own:
+        return Path(own)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamer"
+    except RuntimeError:  # a user without a name or a home, as in a container
+        return Path(tempfile.gettempdir()) / f"streamer-cache-{os.getuid()}"
+
+
+def _convert(graph: nn.Module, shape: tuple[int, int, int]) -> Any:
+    example = torch.zeros(shape, dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns of branches on sizes, which are fixed here
+        graph(example)  # YOLO builds its anchors at the first call
+        decoder = TorchScriptPythonDecoder(graph, example_input=(example,))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    model.reshape(list(shape))
+    return model
+
+
+def save(model: Any, path: Path) -> None:
+    """Write an OpenVINO model as `.xml` and `.bin`, float32 uncompressed.
+
+    Half precision would round the constants of preprocessing: a network from a file would differ from the one written.
+
+    Raises:
+        RuntimeError: OpenVINO cannot write it.
+    """
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _keep(model: Any, path: Path) -> None:
+    """Save a converted network for the next start; a cache that cannot be written only costs that time again."""
+    with contextlib.suppress(OSError, RuntimeError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            save(model, partial)
+            _seal(partial).write_text(_digest(partial), encoding="ascii")
+            for part in (partial.with_suffix(".bin"), partial, _seal(partial)):
+                part.replace(path.with_name(part.name))
+
+
+def _seal(path: Path) -> Path:
+    """The file beside a cached network that holds its checksum."""
+    return path.with_suffix(".sha256")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes() + path.with_suffix(".bin").read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""The command line: terminal only, no logic of its own."""

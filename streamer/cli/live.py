@@ -1,0 +1,153 @@
+"""What a live run looks like in a terminal: a status line while it goes, losses of the connection, a summary."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path
+from statistics import median
+
+from rich import progress as bars
+from rich.console import Console
+from rich.text import Text
+
+from streamer._timing import LiveClock
+from streamer.cli.run import print_summary, print_warnings, stop_on_signal
+from streamer.pipeline.thyroid import Engine
+from streamer.run import Progress, refuse_result, run_live
+from streamer.settings import Settings
+from streamer.sources import Source, open_live
+from streamer.sources.base import result_name
+from streamer.types import FrameResult, VideoSummary
+
+_RECENT = 60
+"""Frames over which rate and latency are shown: two seconds of a common camera."""
+
+
+def analyse_live(
+    uri: str, output: Path | None, *, settings: Settings, patient: str, loop: bool = False, seconds: float | None = None
+) -> int:
+    """Run a live source in the terminal until Ctrl-C, which is its normal end, or for some seconds.
+
+    Args:
+        uri: as for `open_live`.
+        output: folder of the results; if None below `results` by the source's name, a new one each time: what a camera
+            shows does not come again.
+        settings: how.
+        patient: identifier shown in the report.
+        loop: repeat a recording.
+        seconds: how long, from when the networks are loaded; without end if None.
+
+    Returns:
+        Exit code: 0.
+
+    Raises:
+        StreamerError: input, output, weights or device are not usable.
+    """
+    console, messages = Console(), Console(stderr=True)
+    decoder = settings.runtime.decoder
+    with open_live(uri, loop=loop, decoder=decoder) as probe:  # a wrong address should not wait for the networks
+        name = probe.name if "://" in probe.name else result_name(Path(uri))
+        folder = output or _unused(Path("results") / _folder_name(name))
+    refuse_result(Path(uri), folder)
+    with messages.status("loading the networks (the first time on a machine takes longer)"):
+        engine = Engine(settings)
+    print_warnings(messages, engine)
+    line = _StatusLine(messages)
+    with (
+        open_live(uri, loop=loop, on_event=line.event, decoder=decoder) as source,
+        line,
+        stop_on_signal(source.close),
+        _closed_after(source, seconds),
+    ):
+        report = run_live(source, folder, engine=engine, patient=patient, progress=line)
+    print_summary(console, report, folder)
+    return 0
+
+
+@contextmanager
+def _closed_after(source: Source, seconds: float | None) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, source.close)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+class _StatusLine(Progress):
+    """Time, frames, rate, latency and drops, and what happens to the connection."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = bars.Progress(
+            bars.SpinnerColumn(),
+            bars.TextColumn("{task.description}", markup=False),
+            bars.TimeElapsedColumn(),
+            bars.TextColumn("{task.fields[line]}", markup=False),
+            console=console,
+        )
+        self._task = bars.TaskID(0)
+        self._name = ""
+        self._frames = 0
+        self._clock = LiveClock()
+        self._recent: deque[tuple[float, float]] = deque(maxlen=_RECENT)
+
+    def __enter__(self) -> _StatusLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar.tasks:
+            self._bar.stop()
+
+    def start_video(self, source: Source) -> None:
+        self._name = source.name
+        self._task = self._bar.add_task(source.name, total=None, line="waiting for the first frame; Ctrl-C ends")
+        self._bar.start()
+
+    def frame(self, result: FrameResult) -> None:
+        self._frames += 1
+        self._clock.add(result)
+        self._recent.append((time.monotonic(), result.latency_ms or 0.0))
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        rate = (len(self._recent) - 1) / seconds if seconds > 0 else 0.0
+        latency_ms = median(latency for _, latency in self._recent)
+        self._bar.update(
+            self._task,
+            line=f"{self._frames} frames  {rate:.1f} fps  latency {latency_ms:.0f} ms  "
+            f"{self._clock.dropped_frames} dropped",
+        )
+
+    def end_video(self, summary: VideoSummary) -> None:
+        for warning in summary.warnings:
+            self._warn(f"{summary.name}: {warning}")
+
+    def event(self, message: str) -> None:
+        """Say what happened to the connection; called on the thread that reads."""
+        self._warn(f"{self._name}: {message}")
+
+    def _warn(self, message: str) -> None:
+        self._console.print(Text(f"warning: {message}", style="yellow"))
+
+
+def _unused(folder: Path) -> Path:
+    """That folder, or one numbered on, in which there is nothing, not even what a killed run has left."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(free for free in chain([folder], numbered) if not free.exists() or _is_empty(free))
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _folder_name(name: str) -> str:
+    """A folder's name out of a source's."""
+    return "".join(letter if letter.isalnum() or letter in "-_. " else "-" for letter in name).strip("-. ") or "live"

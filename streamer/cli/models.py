@@ -1,0 +1,188 @@
+"""The commands that make and measure networks: train, publish, quantise, evaluate."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
+from streamer.errors import DataError
+
+
+class Network(StrEnum):
+    """What can be trained."""
+
+    detector = "detector"
+    segmenter = "segmenter"
+    classifier = "classifier"
+
+
+class Subject(StrEnum):
+    """What can be evaluated."""
+
+    detector = "detector"
+    segmenter = "segmenter"
+    classifier = "classifier"
+    pipeline = "pipeline"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the networks."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    int8 = "int8"
+
+
+class SplitName(StrEnum):
+    """A part of the data."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+def train(
+    network: Annotated[Network, typer.Argument(help="Which network.")],
+    data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file; default: the one that made the published weights.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder; default: runs/NETWORK.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights folder of networks it builds on; default: the published ones.")
+    ] = None,
+    device: DeviceOption = None,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")] = False,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(metavar="KIND=NAME", help="Centre kept for the test: hospital, vendor, region or source."),
+    ] = None,
+    drop_duplicates: Annotated[
+        bool,
+        typer.Option("--drop-duplicates", help="Leave held-out images out that nearly equal one of an earlier split."),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write the figures to RUN/tensorboard (needs that package).")
+    ] = False,
+) -> None:
+    """Train one network; its run folder can be evaluated, and published into a weights folder."""
+    from streamer.training.command import train_network
+
+    train_network(
+        network.value,
+        data,
+        config=config,
+        folder=output or Path("runs") / network.value,
+        weights=weights,
+        device=(device or Device.auto).value,
+        threads=threads,
+        resume=resume,
+        leave_out=leave_out,
+        drop_duplicates=drop_duplicates,
+        tensorboard=tensorboard,
+    )
+
+
+def evaluate(
+    subject: Annotated[Subject, typer.Argument(help="Which network; or all three with tracking, on clips.")],
+    data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Run folders to compare, a row each; default: evaluate --weights."),
+    ] = None,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="The runs are folds of one recipe: each predicts what it held out.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of results; default: evaluation/SUBJECT, with -matrix or -folds.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
+    split: Annotated[
+        SplitName | None,
+        typer.Option(help="Split of the sources trained on; default: val. Sources never trained on count whole."),
+    ] = None,
+    config: ConfigOption = None,
+    device: DeviceOption = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Arithmetic on a CPU; default: the configuration's, else auto.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
+    update_manifest: Annotated[
+        bool,
+        typer.Option(
+            "--update-manifest",
+            help="Store figures, calibration, operating point and the cost of int8 with the weights; write their model "
+            "cards anew.",
+        ),
+    ] = False,
+) -> None:
+    """Measure accuracy with 95 % intervals: figures, tables, plots and one page."""
+    from streamer._resources import weights_dir
+    from streamer.evaluation import command
+
+    settings = settings_of(config, device)
+    if threads:
+        settings = settings.with_runtime(threads=threads)
+    if precision is not None:
+        settings = settings.with_runtime(precision=precision.value)
+    if update_manifest and config is not None:
+        raise DataError("--update-manifest stores figures of the default settings: leave out --config")
+    if folds and split is not None:
+        raise DataError("each fold predicts what it held out: leave out --split")
+    published = weights or settings.weights or weights_dir()
+    name, part = subject.value, (split or SplitName.val)
+    if folds:
+        folder = output or Path("evaluation") / f"{name}-folds"
+        command.evaluate_folds(
+            name, runs or [], data, folder, weights=published, settings=settings, update=update_manifest
+        )
+    elif runs:
+        if update_manifest:
+            raise DataError("--update-manifest stores figures of one weights folder: name no runs, or say --folds")
+        folder = output or Path("evaluation") / f"{name}-matrix"
+        command.evaluate_matrix(name, runs, data, folder, weights=published, split=part.value, settings=settings)
+    else:
+        folder = output or Path("evaluation") / name
+        command.evaluate(
+            name, data, folder, weights=published, split=part.value, settings=settings, update=update_manifest
+        )
+
+
+def publish(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `streamer train`.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
+) -> None:
+    """Take a trained network over into a weights folder, and write its card anew."""
+    from streamer._resources import weights_dir
+    from streamer.evaluation.card import write_card
+    from streamer.models.weights import publish as take_over
+    from streamer.models.weights_manifest import MANIFEST, read_manifest
+
+    folder = weights or weights_dir()
+    was_one = (folder / MANIFEST).is_file() and read_manifest(folder).one_encoder
+    roles = take_over(run_folder, folder)
+    for role in roles:
+        write_card(folder, role)
+    typer.echo(f"{', '.join(roles)} -> {folder}; figures: streamer evaluate {roles[0]} --update-manifest")
+    now = read_manifest(folder)
+    if was_one and not now.one_encoder:
+        typer.echo("segmenter and classifier no longer share an encoder: `streamer train segmenter` joins them again")
+    if missing := [role for role, entry in now.models.items() if entry.int8 is None]:
+        typer.echo(f"no int8 version of {', '.join(missing)}: make it with `streamer quantise`")
+
+
+def quantise(
+    data: Annotated[Path, typer.Option(help="Training data: folder in the public layout, or CSV manifest.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Calibration images of each role.")] = 300,
+) -> None:
+    """Make int8 versions of a weights folder's networks, which run faster on a CPU."""
+    from streamer._resources import weights_dir
+    from streamer.quantisation.command import quantise as run_quantisation
+
+    run_quantisation(data, weights or weights_dir(), images=images)

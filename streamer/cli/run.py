@@ -1,0 +1,174 @@
+"""What a run looks like in a terminal: progress while it goes, a summary when it is done."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from rich import progress as bars
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from streamer.errors import ClipGoneError, InputError, NoFrameError
+from streamer.pipeline.aggregation import decimals_apart
+from streamer.pipeline.thyroid import Engine
+from streamer.run import Progress, run_study
+from streamer.settings import Settings
+from streamer.sources import Source, open_source
+from streamer.types import FrameResult, StudyReport, VideoSummary
+
+Item = TypeVar("Item")
+
+INTERRUPTED = 130
+
+
+def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Settings, patient: str) -> int:
+    """Run a study in the terminal.
+
+    Returns:
+        Exit code: 0, or 130 if it was stopped by Ctrl-C (the partial result is then in the folder).
+
+    Raises:
+        StreamerError: input, output, weights or device are not usable.
+    """
+    console, messages = Console(), Console(stderr=True)
+    for video in videos:
+        open_source(video, decoder=settings.runtime.decoder).close()  # a wrong path should not wait for the networks
+    with messages.status("loading the networks (the first time on a machine takes longer)"):
+        engine = Engine(settings)
+    print_warnings(messages, engine)
+    with stop_on_signal() as stop, _Bars(messages) as progress:
+        try:
+            report = run_study(
+                videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
+            )
+        except ClipGoneError as error:
+            raise InputError(f"{error}; {output} holds what was analysed before") from error
+        except NoFrameError as error:
+            messages.print(f"stopped: {error}", highlight=False)
+            return INTERRUPTED
+    print_summary(console, report, output)
+    return INTERRUPTED if stop else 0
+
+
+def print_warnings(messages: Console, engine: Engine) -> None:
+    """What a user should know about how the networks run."""
+    for warning in engine.backend.warnings:
+        messages.print(Text(f"warning: {warning}", style="yellow"))
+
+
+def track_frames(frames: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+    """Pass frames through, with a progress bar on standard error."""
+    return iter(bars.track(frames, total=total, description=description, console=Console(stderr=True)))
+
+
+class _Bars(Progress):
+    """Frames, rate against the clip's own, and remaining time."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            _RateColumn(),
+            bars.TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = bars.TaskID(0)
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress.tasks:  # or it would print an empty line below an error that came before the first frame
+            self._progress.stop()
+
+    def start_video(self, source: Source) -> None:
+        self._progress.start()
+        self._task = self._progress.add_task(
+            source.name, total=source.expected_frames, clip_rate=source.fps, began=time.monotonic()
+        )
+
+    def frame(self, result: FrameResult) -> None:  # noqa: ARG002
+        self._progress.advance(self._task)
+
+    def end_video(self, summary: VideoSummary) -> None:
+        self._progress.update(self._task, total=summary.frames, completed=summary.frames)
+        for warning in summary.warnings:
+            self._console.print(Text(f"warning: {summary.name}: {warning}", style="yellow"))
+
+
+class _RateColumn(bars.ProgressColumn):
+    """Analysed frames a second, and how that compares with the clip."""
+
+    def render(self, task: bars.Task) -> Text:
+        elapsed = (task.finished_time or task.elapsed or 0) or 1e-9
+        rate = task.completed / elapsed
+        return Text(f"{rate:.1f} fps ({rate / task.fields['clip_rate']:.2f}x real time)")
+
+
+@contextmanager
+def stop_on_signal(on_first: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
+    """Collect the first Ctrl-C or termination as a wish to stop, and tell it; the second one interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        on_first()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, note) for number in numbers]
+    try:
+        yield received
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def print_summary(console: Console, report: StudyReport, output: Path) -> None:
+    """Nodules, decision, speed and where the results are."""
+    qualifying = [track for track in report.tracks if track.qualifies]
+    if qualifying:
+        table = Table(title="nodules that count for the patient")
+        for heading in ("nodule", "clip", "frames", "max", "median", "key frame", "long x short axis, px"):
+            table.add_column(heading, justify="left" if heading == "clip" else "right")
+        for track in qualifying:
+            key = track.key_nodule
+            table.add_row(
+                str(track.track),
+                Text(track.video),
+                str(track.supporting_frames),
+                f"{track.malignancy_max:.2f}",
+                f"{track.malignancy_median:.2f}",
+                str(track.key_frame),
+                f"{key.long_axis_px:.0f} x {key.short_axis_px:.0f}",
+            )
+        console.print(table)
+    if brief := len(report.tracks) - len(qualifying):
+        console.print(f"{brief} brief finding{'' if brief == 1 else 's'} did not last long enough to count")
+    probability = ""
+    if report.patient_malignancy is not None:
+        decimals = decimals_apart(report.patient_malignancy, report.threshold, least=2)
+        probability = f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {report.threshold:.{decimals}f})"
+    frames = sum(video.frames for video in report.videos)
+    partial = "" if report.complete else ", [yellow]incomplete[/]"
+    console.print(f"patient: [bold]{report.decision}[/]{probability}{partial}; research use only", highlight=False)
+    console.print(
+        f"{frames} frames at {report.frames_per_second:.1f} fps on {report.device}, {report.precision}", highlight=False
+    )
+    for live in (video.live for video in report.videos if video.live):
+        console.print(
+            f"live: latency {live.latency_ms.p50:.0f} ms (median), {live.latency_ms.p95:.0f} ms (95th percentile), "
+            f"{live.dropped_frames} frames dropped",
+            highlight=False,
+        )
+    console.print(Text(f"results: {output / 'report.html'}"), soft_wrap=True)

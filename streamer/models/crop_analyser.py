@@ -1,0 +1,136 @@
+"""Crop analyser: regions of interest in, outlines and malignancy out; two networks, or one that shares an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from streamer.backends import Backend, Runner
+from streamer.geometry import Box, CropWindow, Outline
+from streamer.models.classifier import Calibration, Classifier, views_of
+from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
+from streamer.models.segmenter import Outliner, Segmenter
+from streamer.models.shared_encoder import MASK, class_logits
+from streamer.models.weights_manifest import Manifest, ModelEntry, Preprocessing
+from streamer.settings import ClassificationSettings
+from streamer.types import Grey
+
+StageCallback = Callable[[str], None]
+"""Told the name of a stage when it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roi:
+    """A nodule's roi: a grey frame, shape (height, width), and a box in it."""
+
+    grey: Grey
+    box_xyxy: Box
+
+
+@dataclass(frozen=True, slots=True)
+class RoiPrediction:
+    """What is read off a nodule: its outline, and its calibrated probability of malignancy."""
+
+    box_xyxy: Box
+    outline: Outline
+    malignancy: float
+
+
+class CropAnalyser(Protocol):
+    """Reads nodules.
+
+    Attributes:
+        runners: its networks by role; one that does the work of two under both names.
+    """
+
+    runners: Mapping[str, Runner]
+
+    def __call__(self, rois: Sequence[Roi], on_stage: StageCallback) -> list[RoiPrediction]:
+        """Read all of them; the result for one does not depend on the others."""
+        ...
+
+
+def load_crop_analyser(
+    folder: Path, manifest: Manifest, backend: Backend, settings: ClassificationSettings
+) -> CropAnalyser:
+    """Segmenter and classifier of a weights folder, joined where they have one encoder.
+
+    Raises:
+        WeightsError: one is missing or damaged.
+    """
+    if manifest.one_encoder:
+        runner = load_joint(folder, manifest, backend, views=settings.views)
+        return SharedCropAnalyser(runner, manifest.models["segmenter"], manifest.models["classifier"], settings)
+    segmenter, classifier = (load_runner(folder, role, manifest, backend) for role in JOINT_ROLES)
+    return SeparateCropAnalyser(
+        Segmenter(segmenter, manifest.models["segmenter"]),
+        Classifier(classifier, manifest.models["classifier"], settings),
+    )
+
+
+class SeparateCropAnalyser:
+    """Two networks, one after the other; their laps are "segment" and "classify"."""
+
+    def __init__(self, segmenter: Segmenter, classifier: Classifier) -> None:
+        """Read with these two."""
+        self._segmenter, self._classifier = segmenter, classifier
+        self.runners: Mapping[str, Runner] = {"segmenter": segmenter.runner, "classifier": classifier.runner}
+
+    def __call__(self, rois: Sequence[Roi], on_stage: StageCallback) -> list[RoiPrediction]:
+        """See `CropAnalyser`."""
+        windows, crops = _cut(rois, self._segmenter.preprocessing)
+        outlines = self._segmenter(crops, windows, _sizes_wh(rois))
+        on_stage("segment")
+        probabilities = self._classifier(_cut(rois, self._classifier.preprocessing)[1])
+        on_stage("classify")
+        return _predictions(rois, outlines, probabilities)
+
+
+class SharedCropAnalyser:
+    """One network for both; its on_stage is "segment, classify"."""
+
+    def __init__(
+        self, runner: Runner, segmenter: ModelEntry, classifier: ModelEntry, settings: ClassificationSettings
+    ) -> None:
+        """Read with `runner`, which takes the crop of each nodule, and after it, if so set, its mirror image."""
+        self._runner, self._views = runner, settings.views
+        self.runners: Mapping[str, Runner] = {", ".join(JOINT_ROLES): runner}
+        self._preprocessing = segmenter.preprocessing
+        self._outlines, self._calibrated = Outliner(segmenter), Calibration(classifier)
+
+    def __call__(self, rois: Sequence[Roi], on_stage: StageCallback) -> list[RoiPrediction]:
+        """See `CropAnalyser`."""
+        windows, crops = _cut(rois, self._preprocessing)
+        if not rois:
+            on_stage("segment, classify")
+            return []
+        output = self._runner(views_of(crops, self._views).reshape(-1, *crops.shape[1:]))
+        outlines = self._outlines(output[:, MASK], windows, _sizes_wh(rois))
+        logits = class_logits(output)
+        probabilities = self._calibrated([logits[:, number] for number in range(self._views)])
+        on_stage("segment, classify")
+        return _predictions(rois, outlines, probabilities)
+
+
+def _cut(rois: Sequence[Roi], preprocessing: Preprocessing) -> tuple[list[CropWindow], Grey]:
+    """A network's window around each nodule and what it shows, shape (n, size, size)."""
+    size = preprocessing.size_wh[0]
+    windows = [CropWindow.around(roi.box_xyxy, preprocessing.margin) for roi in rois]
+    if not rois:
+        return windows, np.zeros((0, size, size), np.uint8)
+    return windows, np.stack([window.crop(roi.grey, size) for roi, window in zip(rois, windows, strict=True)])
+
+
+def _sizes_wh(rois: Sequence[Roi]) -> list[tuple[int, int]]:
+    return [(roi.grey.shape[1], roi.grey.shape[0]) for roi in rois]
+
+
+def _predictions(
+    rois: Sequence[Roi], outlines: Sequence[Outline], probabilities: Sequence[float]
+) -> list[RoiPrediction]:
+    boxes = [roi.box_xyxy for roi in rois]
+    return [RoiPrediction(*found) for found in zip(boxes, outlines, probabilities, strict=True)]

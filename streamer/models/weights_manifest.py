@@ -1,0 +1,183 @@
+"""The manifest of a weights folder: what each network needs to run as it was trained, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streamer._files import write_whole
+from streamer.errors import WeightsError
+
+Role = Literal["detector", "segmenter", "classifier"]
+ROLES: tuple[Role, ...] = ("detector", "segmenter", "classifier")
+MANIFEST = "manifest.json"
+ARCHITECTURES: dict[Role, tuple[str, ...]] = {
+    "detector": ("yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x"),
+    "segmenter": ("densenet121-fpn", "densenet121-fpn-slim"),
+    "classifier": ("densenet121", "densenet121-region"),
+}
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(_Entry):
+    """How pixels reach a network; it travels with the weights.
+
+    `frame` is letterboxed whole, `crop` is a square window around a box with `margin` times its longer side all round.
+    Both are grey (ITU-R BT.601 luma), scaled to `size_wh`, padded with zero, and normalised as
+    `(value / 255 - mean) / std`. The networks halve their input five times, so its sides are multiples of 32.
+    """
+
+    view: Literal["frame", "crop"]
+    size_wh: tuple[Annotated[int, Field(ge=32, multiple_of=32)], Annotated[int, Field(ge=32, multiple_of=32)]]
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+    margin: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _crops_are_square(self) -> Self:
+        if self.view == "crop" and self.size_wh[0] != self.size_wh[1]:
+            raise ValueError("crops are square, but size_wh is not")
+        return self
+
+
+class ReportedFigure(_Entry):
+    """An accuracy figure with the data and split it was measured on, their number, and a 95 % interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    data: str
+    split: str
+    count: int
+    clusters: int
+    method: str
+
+
+class Training(_Entry):
+    """Where weights come from: configuration, data (images and patients a source), time and versions.
+
+    `splits` says by source how images came into their splits; `built_on` holds the SHA-256 of what the training started
+    from or was taught by: networks by role, and "init" for a file of tensors.
+    """
+
+    config: dict[str, Any]
+    data: dict[str, str]
+    data_sha256: str
+    hours: float
+    epochs: int
+    hardware: str
+    versions: dict[str, str]
+    splits: dict[str, str] = {}
+    built_on: dict[str, str] = {}
+
+
+class Int8Version(_Entry):
+    """A network quantised to int8 for OpenVINO on the CPU, and what it was made from.
+
+    Attributes:
+        file: OpenVINO's `.xml`, relative to the weights folder; the `.bin` lies beside it.
+        xml_sha256: checksum of that file.
+        bin_sha256: checksum of the file beside it.
+        weights_sha256: checksum of the weights it was made from.
+        preprocessing: the preprocessing that is built into it.
+        calibration: images a source that set the ranges of its integers; all of the training split.
+        fp32_layers: patterns of layer names that were left in float32.
+        versions: of the libraries that made it.
+        correlation: of its output with float32's on calibration images; the lowest of the output's channels.
+        probe: what it gives for the synthetic probe image, see `streamer.models.int8.summary`.
+        cost: figures in int8 minus the same in float32, by name and data, as `streamer evaluate` measured them.
+        joined_with: checksums of the weights of other networks that are in the same file.
+    """
+
+    file: Annotated[str, Field(pattern=r"^(\w[\w-]*/)*\w[\w.-]*$")]
+    xml_sha256: str
+    bin_sha256: str
+    weights_sha256: str
+    preprocessing: Preprocessing
+    calibration: dict[str, int]
+    fp32_layers: tuple[str, ...]
+    versions: dict[str, str]
+    correlation: float
+    probe: tuple[tuple[float, ...], ...]
+    cost: dict[str, float] = {}
+    joined_with: dict[Role, str] = {}
+
+
+class ModelEntry(_Entry):
+    """One network in the manifest.
+
+    `operating_point` is the detector's confidence, the segmenter's cut on its probability map, or the malignancy
+    probability from which a nodule is called malignant. The classifier's log-odds are divided by `temperature`, and
+    `offset` is added, before they become a probability. `encoder_from` is the checksum of the classifier whose encoder
+    a segmenter has, bit for bit.
+    """
+
+    file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+    sha256: str
+    architecture: str
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    operating_point: Annotated[float, Field(ge=0, le=1)]
+    operating_point_source: str
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    training: Training
+    figures: tuple[ReportedFigure, ...] = ()
+    licence: str
+    encoder_from: str | None = None
+    int8: Int8Version | None = None
+
+
+class Manifest(_Entry):
+    """All networks of a weights folder."""
+
+    version: Literal[1] = 1
+    models: dict[Role, ModelEntry]
+
+    @property
+    def one_encoder(self) -> bool:
+        """Whether segmenter and classifier have the same encoder and see the same crops, and so can run as one."""
+        segmenter, classifier = self.models.get("segmenter"), self.models.get("classifier")
+        return (
+            segmenter is not None
+            and classifier is not None
+            and segmenter.encoder_from == classifier.sha256
+            and segmenter.preprocessing == classifier.preprocessing
+        )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate a weights folder's manifest.
+
+    Raises:
+        WeightsError: it is missing or malformed.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"no weights at {folder}: cannot read {MANIFEST} ({error.strerror})") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"])) or "the file"
+        raise WeightsError(f"{path} is damaged: {place}: {problem['msg']}") from error
+
+
+def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
+    """Add or replace one network in a folder's manifest.
+
+    Raises:
+        OutputError: the manifest cannot be written.
+    """
+    path = folder / MANIFEST
+    models = dict(read_manifest(folder).models) if path.is_file() else {}
+    models[role] = entry
+    manifest = Manifest(models={name: models[name] for name in ROLES if name in models})
+    write_whole(path, (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode())

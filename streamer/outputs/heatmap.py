@@ -1,0 +1,129 @@
+"""Draws heat maps on frames: colours that colour-blind readers can order, and a legend that says what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from streamer.errors import WeightsError
+from streamer.geometry import Box
+from streamer.models.grad_cam import Heat, HeatMaps
+from streamer.outputs.overlay import BLACK, NOTICE, WHITE, Pen
+from streamer.types import Finding, Frame, Grey, Image, Nodule
+
+COLOURS: Image = np.asarray(
+    cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1], np.uint8
+)
+"""RGB of heat 0 to 255: inferno, whose brightness rises evenly for any colour vision (matplotlib, Smith 2015)."""
+
+_STRONGEST = 0.7  # share of the colour where the map is highest: the tissue below stays readable
+_LEGEND = f"Grad-CAM: what raised malignancy, least to most, relative; {NOTICE}"
+_SIDE_PX = 448  # twice the classifier's usual input: its detail, enlarged
+_MIN_TEXT_PX = 8  # below that a legend could not be read
+
+
+def draw_frame_heatmap(image: Image, findings: Sequence[Finding], heat_maps: HeatMaps) -> Image:
+    """A frame with the heat maps and outlines of `findings`, at least one; where maps overlap, the greater counts.
+
+    Returns:
+        RGB image of the frame's shape, (height, width, 3).
+
+    Raises:
+        WeightsError: the classifier cannot be loaded.
+    """
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    heat = np.maximum.reduce([heat_maps(grey, finding.box_xyxy) for finding in findings])
+    picture = tinted(image, heat)
+    height, width = image.shape[:2]
+    pen = Pen(width, height)
+    for finding in findings:
+        cv2.polylines(picture, [_outline(finding)], True, WHITE, pen.line_px, cv2.LINE_AA)
+    _write_legend(picture, heat, pen)
+    return picture
+
+
+def tinted(image: Image, heat: Heat) -> Image:
+    """`image`, shape (height, width, 3), coloured by a map of its height and width; untouched where that is 0."""
+    picture = image.copy()
+    x0, y0, width, height = cv2.boundingRect((heat > 0).astype(np.uint8))
+    part = np.s_[y0 : y0 + height, x0 : x0 + width]
+    share = _STRONGEST * np.sqrt(heat[part])[..., None]  # the root: weaker parts would be lost on dark tissue
+    colour = COLOURS[np.rint(255 * heat[part]).astype(np.uint8)]
+    picture[part] = np.rint((1 - share) * image[part] + share * colour).astype(np.uint8)
+    return picture
+
+
+def _outline(finding: Finding) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+    """The contour, or the box where there is none."""
+    if len(finding.contour_xy):
+        return finding.contour_xy
+    return _corners(finding.box_xyxy)
+
+
+def _corners(box_xyxy: Box) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+    x0, y0, x1, y1 = (round(value) for value in box_xyxy)
+    return np.array([(x0, y0), (x1 - 1, y0), (x1 - 1, y1 - 1), (x0, y1 - 1)], np.int32)
+
+
+def _write_legend(picture: Image, heat: Heat, pen: Pen) -> None:
+    """Colour bar and explanation along the bottom, or along the top where the map is in the way."""
+    height, width = picture.shape[:2]
+    size_px = max(10, round(0.8 * pen.text_px))
+    while _legend_width(pen, size_px) > width:
+        size_px -= 1
+        if size_px < _MIN_TEXT_PX:
+            return
+    pad = size_px // 3
+    strip = size_px + 2 * pad
+    at_top = heat[-strip:].sum() > heat[:strip].sum()
+    top = 0 if at_top else height - strip
+    cv2.rectangle(picture, (0, top), (_legend_width(pen, size_px) - 1, top + strip - 1), BLACK, cv2.FILLED)
+    bar = picture[top + pad : top + pad + size_px, pad : pad + _bar_width(size_px)]
+    bar[:] = COLOURS[np.linspace(0, 255, bar.shape[1]).astype(np.uint8)]
+    pen.write(picture, _LEGEND, (2 * pad + _bar_width(size_px), top + pad), size_px, WHITE, 600)
+
+
+def _legend_width(pen: Pen, size_px: int) -> int:
+    return 3 * (size_px // 3) + _bar_width(size_px) + pen.text_width(_LEGEND, size_px, 600)
+
+
+def _bar_width(size_px: int) -> int:
+    return 6 * size_px
+
+
+class NoduleHeatmaps:
+    """Heat maps of a study's nodules. A crop in grey is kept for each: 50 kB at an input of 224x224.
+
+    Attributes:
+        failure: why there is no heat map, in one line; None as long as nothing went wrong.
+    """
+
+    def __init__(self, heat_maps: HeatMaps) -> None:
+        self._heat_maps = heat_maps
+        self._crops: dict[int, Grey] = {}
+        self.failure: str | None = None
+
+    def keep(self, frame: Frame, nodule: Nodule) -> None:
+        """Cut out what the classifier sees of a nodule; the frame can go."""
+        grey = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
+        self._crops[nodule.track] = self._heat_maps.crop(grey, nodule.box_xyxy)
+
+    def picture(self, track: int) -> Image | None:
+        """The heat map on what was kept of a nodule, RGB of shape (448, 448, 3).
+
+        Returns:
+            None if nothing was kept, or the classifier cannot be loaded: that must not cost the report.
+        """
+        crop = self._crops.get(track)
+        if crop is None or self.failure is not None:
+            return None
+        try:
+            heat = self._heat_maps.of_crop(crop)
+        except WeightsError as error:
+            self.failure = str(error)
+            return None
+        size_wh = _SIDE_PX, _SIDE_PX
+        view = cv2.cvtColor(cv2.resize(crop, size_wh), cv2.COLOR_GRAY2RGB)
+        return tinted(np.asarray(view, np.uint8), np.asarray(cv2.resize(heat, size_wh), np.float32))

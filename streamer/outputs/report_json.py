@@ -1,0 +1,145 @@
+"""Records as `frames.jsonl` and `report.json` hold them: numbers rounded, text as UTF-8 can hold it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+
+import numpy as np
+
+from streamer.outputs.schema import (
+    RESEARCH_USE_ONLY,
+    SCHEMA_VERSION,
+    FrameLine,
+    LiveEntry,
+    ModelEntry,
+    NoduleEntry,
+    NoduleLine,
+    Report,
+    StageEntry,
+    TimingEntry,
+    VideoEntry,
+)
+from streamer.types import FrameResult, Nodule, StudyReport, Track, VideoSummary
+from streamer.version import __version__
+
+
+def frame_line(result: FrameResult) -> FrameLine:
+    """The line of `frames.jsonl` for one frame."""
+    return FrameLine(
+        video=_text(result.frame.video),
+        frame=result.frame.index,
+        time_s=_time(result.frame.time_s),
+        nodules=[nodule_line(nodule) for nodule in result.nodules],
+        patient_malignancy=_maximum(result.patient_malignancy),
+    )
+
+
+def nodule_line(nodule: Nodule) -> NoduleLine:
+    """A nodule in one frame, numbers rounded to what is meaningful."""
+    left, top, right, bottom = map(_length, nodule.box_xyxy)
+    return NoduleLine(
+        track=nodule.track,
+        box_xyxy=(left, top, right, bottom),
+        score=_probability(nodule.score),
+        malignancy=_probability(nodule.malignancy),
+        contour_xy=np.asarray(nodule.contour_xy).tolist(),
+        long_axis_px=_length(nodule.long_axis_px),
+        short_axis_px=_length(nodule.short_axis_px),
+        area_px=_length(nodule.area_px),
+        counts=nodule.counts,
+    )
+
+
+def report(
+    study: StudyReport,
+    *,
+    created: datetime,
+    overlays: Mapping[str, str],
+    images: Mapping[int, str],
+    warnings: Mapping[str, tuple[str, ...]],
+) -> Report:
+    """The content of `report.json`.
+
+    Args:
+        created: time of writing, with time zone.
+        overlays, images: file names of overlay videos by clip name, of key pictures by track number.
+        warnings: what the writing itself has to say, by clip name; it follows the clip's own warnings.
+    """
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        streamer_version=__version__,
+        created=created,
+        research_use_only=RESEARCH_USE_ONLY,
+        patient=_text(study.patient),
+        complete=study.complete,
+        decision=study.decision,
+        patient_malignancy=_maximum(study.patient_malignancy),
+        threshold=_probability(study.threshold),
+        videos=[_video_entry(video, overlays.get(video.name), warnings.get(video.name, ())) for video in study.videos],
+        nodules=[_nodule_entry(track, images.get(track.track)) for track in study.tracks],
+        models=[ModelEntry(**asdict(model)) for model in study.models],
+        device=study.device,
+        precision=study.precision,
+        warnings=list(study.warnings),
+        timing=TimingEntry(
+            frames_per_second=round(study.frames_per_second, 2),
+            stages_ms={name: StageEntry(**asdict(stage)) for name, stage in study.timing.items()},
+        ),
+        settings=json.loads(json.dumps(dict(study.settings), default=str)),
+    )
+
+
+def _text(text: str) -> str:
+    """`text` as UTF-8 can hold it: a file name may carry bytes that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _video_entry(video: VideoSummary, overlay: str | None, warnings: tuple[str, ...]) -> VideoEntry:
+    return VideoEntry(
+        name=_text(video.name),
+        width=video.width,
+        height=video.height,
+        frames=video.frames,
+        fps=round(video.fps, 4),
+        duration_s=_time(video.duration_s),
+        overlay=overlay,
+        complete=video.complete,
+        warnings=[_text(warning) for warning in (*video.warnings, *warnings)],
+        live=None if video.live is None else LiveEntry.model_validate(asdict(video.live)),
+    )
+
+
+def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
+    return NoduleEntry(
+        track=track.track,
+        video=_text(track.video),
+        first_frame=track.first_frame,
+        last_frame=track.last_frame,
+        supporting_frames=track.supporting_frames,
+        malignancy_max=_probability(track.malignancy_max),
+        malignancy_median=_probability(track.malignancy_median),
+        key_frame=track.key_frame,
+        key_time_s=_time(track.key_time_s),
+        key_nodule=nodule_line(track.key_nodule),
+        qualifies=track.qualifies,
+        image=image,
+    )
+
+
+def _length(value: float) -> float:
+    return round(float(value), 1)  # finer than a contour is known
+
+
+def _maximum(value: float | None) -> float | None:
+    return None if value is None else _probability(value)
+
+
+def _probability(value: float) -> float:
+    return round(float(value), 4)
+
+
+def _time(value: float) -> float:
+    return round(float(value), 6)  # finer than a container's clock

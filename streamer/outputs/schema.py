@@ -1,0 +1,203 @@
+"""What `frames.jsonl` and `report.json` hold: pydantic models, readers, JSON Schema.
+
+The schemas lie beside this file in `schemas/`, by major version. A minor version only adds fields, so readers ignore
+what they do not know; lengths are source pixels, times seconds from the clip's first frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from streamer.errors import InputError
+from streamer.types import Decision
+
+# 1.1 added `reader` and `live`, 1.2 `warnings` of a report; 1.3: `score` is the track's; 1.4 added `counts`
+SCHEMA_VERSION = "1.4"
+RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Length = Annotated[float, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0), AfterValidator(lambda value: round(value, 3))]
+Count = Annotated[int, Field(ge=0)]
+CTirads = Literal["3", "4a", "4b", "4c", "5"]
+BoxXyxy = tuple[float, float, float, float]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+C_TIRADS: tuple[CTirads, ...] = get_args(CTirads)
+"""Categories a reader may give a nodule (C-TIRADS 2020), less those that no nodule or a biopsy decides."""
+LONGEST_NOTE = 4000
+"""Characters of a reader's note."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class NoduleLine(_Model):
+    """A nodule in one frame."""
+
+    track: Annotated[int, Field(ge=1, description="number of the nodule, unique in the study")]
+    box_xyxy: Annotated[BoxXyxy, Field(description="left, top, right, bottom in source pixels, half-open")]
+    score: Annotated[Probability, Field(description="mean confidence of the detector over the track so far")]
+    malignancy: Annotated[Probability, Field(description="probability of malignancy")]
+    contour_xy: Annotated[list[tuple[int, int]], Field(description="outline in source pixels, empty if none was found")]
+    long_axis_px: Annotated[Length, Field(description="longest diameter of the outline")]
+    short_axis_px: Annotated[Length, Field(description="longest diameter at right angles to the long axis")]
+    area_px: Annotated[Length, Field(description="area of the outline in square pixels")]
+    counts: Annotated[bool, Field(description="seen long enough by now to count for the patient")] = True
+
+
+class FrameLine(_Model):
+    """One line of `frames.jsonl`: what was found in one frame."""
+
+    video: Annotated[str, Field(description="name of the clip within the study")]
+    frame: Annotated[Count, Field(description="position in the clip, from 0")]
+    time_s: Annotated[float, Field(description="container timestamp relative to the clip's first frame")]
+    nodules: list[NoduleLine]
+    patient_malignancy: Annotated[Probability | None, Field(description="running maximum, null while none")] = None
+
+
+class StageEntry(_Model):
+    """Percentiles of one stage's time a frame in milliseconds."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+    max: Milliseconds
+
+
+class LiveEntry(_Model):
+    """How a live source was kept up with."""
+
+    dropped_frames: Annotated[Count, Field(description="frames that arrived and were overtaken before their analysis")]
+    latency_ms: Annotated[StageEntry, Field(description="from a frame's arrival to its result")]
+
+
+class VideoEntry(_Model):
+    """A clip of the study."""
+
+    name: str
+    width: Annotated[Count, Field(description="pixels, after rotation metadata was applied")]
+    height: Count
+    frames: Annotated[Count, Field(description="frames analysed")]
+    fps: Annotated[Length, Field(description="mean frame rate by the container's timestamps")]
+    duration_s: Length
+    overlay: Annotated[str | None, Field(description="overlay video beside the report; null if no frame was read")]
+    complete: Annotated[bool, Field(description="false where the clip broke off or the analysis was stopped")]
+    warnings: list[str]
+    live: Annotated[LiveEntry | None, Field(description="of a live source, null for a recording")] = None
+
+
+class ReaderEntry(_Model):
+    """What a reader says of a nodule."""
+
+    c_tirads: Annotated[CTirads | None, Field(description="C-TIRADS 2020 category; null if none was chosen")]
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)]
+
+
+class NoduleEntry(_Model):
+    """A nodule over all frames that support it."""
+
+    track: Annotated[int, Field(ge=1)]
+    video: str
+    first_frame: Count
+    last_frame: Count
+    supporting_frames: Annotated[Count, Field(description="frames in which it was detected")]
+    malignancy_max: Probability
+    malignancy_median: Probability
+    key_frame: Annotated[Count, Field(description="the frame that set the maximum")]
+    key_time_s: float
+    key_nodule: Annotated[NoduleLine, Field(description="the nodule as measured in the key frame")]
+    qualifies: Annotated[bool, Field(description="true if the track lasted long enough to count for the patient")]
+    image: Annotated[str | None, Field(description="picture of the key frame beside the report")]
+    reader: Annotated[ReaderEntry | None, Field(description="of a human reader, null while there is none")] = None
+
+
+class ModelEntry(_Model):
+    """Weights that ran."""
+
+    role: str
+    name: str
+    sha256: str
+
+
+class TimingEntry(_Model):
+    """How fast the run was."""
+
+    frames_per_second: Annotated[Length, Field(description="frames analysed over wall-clock time")]
+    stages_ms: dict[str, StageEntry]
+
+
+class Report(_Model):
+    """`report.json`: the sum of a study. It is written last: where it is, all other files are."""
+
+    schema_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")]
+    streamer_version: str
+    created: Annotated[datetime, Field(description="when the report was written, with time zone")]
+    research_use_only: str
+    patient: str
+    complete: Annotated[bool, Field(description="false if any clip broke off or the run was stopped")]
+    decision: Annotated[Decision, Field(description="malignant if patient_malignancy >= threshold")]
+    patient_malignancy: Annotated[Probability | None, Field(description="maximum over qualifying nodules")]
+    threshold: Annotated[Probability, Field(description="operating point of the classifier")]
+    videos: list[VideoEntry]
+    nodules: Annotated[list[NoduleEntry], Field(description="every nodule seen, qualifying or not")]
+    models: list[ModelEntry]
+    device: str
+    precision: str
+    warnings: Annotated[list[str], Field(description="how the networks ran, and clips that were not analysed")] = []
+    timing: TimingEntry
+    settings: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _no_invented_probability(self) -> Self:
+        if (self.decision == "no nodule") != (self.patient_malignancy is None):
+            raise ValueError("'patient_malignancy' must be null exactly where 'decision' is 'no nodule'")
+        return self
+
+
+def read_report(path: Path) -> Report:
+    """Read a `report.json`.
+
+    Raises:
+        InputError: the file is missing, or is not a report that this version of streamer reads.
+    """
+    try:
+        return _parsed(Report, path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_frames(path: Path) -> Iterator[FrameLine]:
+    """Read a `frames.jsonl` line by line, so that memory does not grow with its length.
+
+    Raises:
+        InputError: the file is missing, or a line (named by its number) is not one that this version of streamer reads.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield _parsed(FrameLine, line, f"{path}, line {number}")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas by file name, as kept in `schemas/`."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    models: dict[str, type[_Model]] = {"frames-1.json": FrameLine, "report-1.json": Report}
+    return {name: dialect | model.model_json_schema(mode="serialization") for name, model in models.items()}
+
+
+def _parsed(model: type[ModelT], data: bytes, origin: str) -> ModelT:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "content"
+        raise InputError(f"{origin} is not what streamer writes: {place}: {problem['msg']}") from error

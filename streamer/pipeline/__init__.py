@@ -1,0 +1,1 @@
+"""Frames to tracked nodules, nodules to the patient: analyse one source or several."""

@@ -1,0 +1,143 @@
+"""The study: tracks become nodules, nodules a patient. All clips of one patient share one study."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from statistics import median
+
+from streamer.pipeline.tracking import NoduleTracker
+from streamer.settings import Settings
+from streamer.types import Decision, Frame, Nodule, Track
+
+_DECIMALS = 4
+"""Probabilities are counted at the precision at which they are published: so what is kept for a median is bounded."""
+
+
+class PatientAggregator:
+    """Sums up what is seen of one patient.
+
+    The patient's probability is the maximum over all nodules (Radiology 2023;307(5):e221157), here only over those
+    whose track lasted `study.min_track_frames` frames: a box that flares up must not decide.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with nothing seen."""
+        self._settings = settings
+        self._least = settings.study.min_track_frames
+        self._numbers = count(1)
+        self._required: dict[str, int] = {}
+        self._unrelated: set[str] = set()
+        self._nodules: dict[int, _Nodule] = {}
+        self._patient: float | None = None
+
+    def tracker(self) -> NoduleTracker:
+        """A tracker for one clip, numbering on from the clips before."""
+        return NoduleTracker(self._settings.tracking, self._numbers)
+
+    def start_video(self, name: str, expected_frames: int | None) -> None:
+        """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame."""
+        self._require(name, expected_frames)
+
+    def add(self, frame: Frame, nodules: Sequence[Nodule]) -> float | None:
+        """Count one frame's nodules, in frame order within each clip; return the patient's running maximum, 0 to 1.
+
+        Raises:
+            KeyError: the clip has not been announced.
+        """
+        if self._required[frame.video] <= frame.index and self._required[frame.video] < self._least:
+            self._require(frame.video, frame.index + 1)  # it is longer than it was announced to be
+            self._patient = self.patient_malignancy()
+        for nodule in nodules:
+            seen = self._nodules.setdefault(nodule.track, _Nodule(frame, nodule))
+            seen.add(frame, nodule)
+            if self._qualifies(seen):
+                self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
+        return self._patient
+
+    def counts(self, track: int) -> bool:
+        """Whether a nodule that was seen has lasted long enough by now to count for the patient."""
+        return self._qualifies(self._nodules[track])
+
+    def end_video(self, name: str, frames: int, *, cuts: int = 0, whole: bool = True) -> None:
+        """Close a clip that turned out to have this many frames: an announced number may be a guess.
+
+        Args:
+            name: the clip.
+            frames: how many there were.
+            cuts: how often the picture was another from one to the next.
+            whole: whether that was all of it. What breaks off, or is live, is not short for having been seen briefly.
+        """
+        if whole or self._required[name] < self._least:
+            self._require(name, frames)
+        if cuts > frames / 2:
+            self._unrelated.add(name)
+        self._patient = self.patient_malignancy()
+
+    def is_unrelated(self, name: str) -> bool:
+        """Whether most pictures of a clip do not follow one another; then nothing in it is seen for long."""
+        return name in self._unrelated
+
+    def tracks(self) -> tuple[Track, ...]:
+        """Every nodule seen so far, by track number."""
+        return tuple(
+            Track(
+                track=track,
+                video=seen.video,
+                first_frame=seen.first_frame,
+                last_frame=seen.last_frame,
+                supporting_frames=seen.counts.total(),
+                malignancy_max=seen.key_nodule.malignancy,
+                malignancy_median=median(seen.counts.elements()),
+                key_frame=seen.key_frame,
+                key_time_s=seen.key_time_s,
+                key_nodule=replace(seen.key_nodule, counts=self._qualifies(seen)),
+                qualifies=self._qualifies(seen),
+            )
+            for track, seen in sorted(self._nodules.items())
+        )
+
+    def patient_malignancy(self) -> float | None:
+        """Maximum over the nodules that qualify, 0 to 1; None if none does."""
+        counted = (seen.key_nodule.malignancy for seen in self._nodules.values() if self._qualifies(seen))
+        return max(counted, default=None)
+
+    def _require(self, name: str, frames: int | None) -> None:
+        self._required[name] = min(self._least, frames) if frames else self._least
+
+    def _qualifies(self, seen: _Nodule) -> bool:
+        return seen.counts.total() >= self._required[seen.video]
+
+
+def decide(patient_malignancy: float | None, threshold: float) -> Decision:
+    """The patient's class at an operating point; without a qualifying nodule there is nothing to decide."""
+    if patient_malignancy is None:
+        return "no nodule"
+    published = round(patient_malignancy, _DECIMALS), round(threshold, _DECIMALS)  # what a reader can compare
+    return "malignant" if published[0] >= published[1] else "benign"
+
+
+def decimals_apart(malignancy: float, threshold: float, *, least: int) -> int:
+    """How many decimals show a probability on its side of the threshold: from `least` to as many as are published."""
+    published = round(malignancy, _DECIMALS) != round(threshold, _DECIMALS)
+    apart = (count for count in range(least, _DECIMALS) if round(malignancy, count) != round(threshold, count))
+    return next(apart, _DECIMALS if published else least)
+
+
+class _Nodule:
+    """A nodule as far as it has been seen; no pixels are kept."""
+
+    __slots__ = ("counts", "first_frame", "key_frame", "key_nodule", "key_time_s", "last_frame", "video")
+
+    def __init__(self, frame: Frame, nodule: Nodule) -> None:
+        self.video, self.first_frame, self.last_frame = frame.video, frame.index, frame.index
+        self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule
+        self.counts: Counter[float] = Counter()
+
+    def add(self, frame: Frame, nodule: Nodule) -> None:
+        self.last_frame = frame.index
+        self.counts[round(nodule.malignancy, _DECIMALS)] += 1
+        if nodule.malignancy > self.key_nodule.malignancy:
+            self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule

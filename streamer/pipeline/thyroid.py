@@ -1,0 +1,129 @@
+"""The engine: three networks on one backend, from frames to findings. It keeps no state between frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from streamer._resources import weights_dir
+from streamer.backends import choose_backend
+from streamer.models.crop_analyser import Roi, RoiPrediction, load_crop_analyser
+from streamer.models.detector import Detection, Detector
+from streamer.models.grad_cam import classifier_heat_maps
+from streamer.models.loading import load_runner
+from streamer.models.weights_manifest import Manifest, read_manifest
+from streamer.settings import Settings
+from streamer.types import Finding, Frame, ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFindings:
+    """A frame, what was found in it, and the time each stage took (a micro-batch's time shared equally)."""
+
+    frame: Frame
+    findings: tuple[Finding, ...]
+    timing_ms: dict[str, float]
+
+
+class Engine:
+    """Detector, segmenter and classifier, loaded once and shared by all clips and threads.
+
+    Attributes:
+        runners: the networks by role; one that does the work of two under both names.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Load weights and make them ready on the chosen backend.
+
+        Raises:
+            WeightsError: weights are missing or damaged.
+            DeviceError: the device cannot be used.
+        """
+        settings = settings or Settings()
+        folder = settings.weights or weights_dir()
+        self.manifest = read_manifest(folder)
+        self.settings = _with_confidence(settings, self.manifest)
+        self.backend = choose_backend(self.settings.runtime)
+        detector = load_runner(folder, "detector", self.manifest, self.backend)
+        self._detector = Detector(detector, self.manifest.models["detector"], self.settings.detection)
+        self._crop_analyser = load_crop_analyser(folder, self.manifest, self.backend, self.settings.classification)
+        self.runners = {"detector": detector, **self._crop_analyser.runners}
+        self.heat_maps = classifier_heat_maps(folder, self.manifest, self.settings.classification)
+
+    @property
+    def threshold(self) -> float:
+        """Malignancy probability from which a nodule is called malignant: the setting, else the weights' own."""
+        own = self.settings.study.threshold
+        return self.manifest.models["classifier"].operating_point if own is None else own
+
+    @property
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """The weights in use."""
+        return tuple(
+            ModelVersion(role=role, name=entry.architecture, sha256=entry.sha256)
+            for role, entry in self.manifest.models.items()
+        )
+
+    @property
+    def batch_frames(self) -> int:
+        """Frames a micro-batch: the setting, else what suits the backend."""
+        return self.settings.runtime.batch_frames or self.backend.batch_frames
+
+    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        """Analyse a micro-batch: each network sees all its inputs in one call. May be called from several threads.
+
+        Args:
+            frames: at least one frame, any sizes.
+
+        Returns:
+            One entry a frame, in order; the same whatever the batch.
+        """
+        clock = _StageTimer()
+        greys = [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
+        detections = self._detector(greys)
+        clock("detect")
+        rois = [Roi(grey, one.box_xyxy) for grey, found in zip(greys, detections, strict=True) for one in found]
+        predictions = iter(self._crop_analyser(rois, clock))
+        share = 1000 / len(frames)
+        timing = {stage: seconds * share for stage, seconds in clock.seconds.items()}
+        return [
+            FrameFindings(frame, tuple(_finding(one, next(predictions)) for one in found), timing)
+            for frame, found in zip(frames, detections, strict=True)
+        ]
+
+
+class _StageTimer:
+    """Notes how long each stage took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last_s = time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        now_s = time.perf_counter()
+        self.seconds[stage], self._last_s = now_s - self._last_s, now_s
+
+
+def _finding(detection: Detection, prediction: RoiPrediction) -> Finding:
+    outline = prediction.outline
+    return Finding(
+        box_xyxy=detection.box_xyxy,
+        score=detection.score,
+        malignancy=prediction.malignancy,
+        contour_xy=outline.contour_xy,
+        long_axis_px=outline.long_axis_px,
+        short_axis_px=outline.short_axis_px,
+        area_px=outline.area_px,
+    )
+
+
+def _with_confidence(settings: Settings, manifest: Manifest) -> Settings:
+    """The settings with the detector's operating point filled in where they name none, so that reports show it."""
+    if settings.detection.confidence is not None or "detector" not in manifest.models:
+        return settings
+    own = {"confidence": manifest.models["detector"].operating_point}
+    return settings.model_copy(update={"detection": settings.detection.model_copy(update=own)})

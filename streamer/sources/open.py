@@ -1,0 +1,96 @@
+"""Picks the source for a path or address by what is there, not by its name."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+from streamer.errors import InputError
+from streamer.sources._hwaccel import Decoder
+from streamer.sources._url import URL, device_address, url_address
+from streamer.sources.base import Source, display_name
+from streamer.sources.file import VideoFile
+from streamer.sources.images import FOLDER_FPS, STILL_FPS, Stills, is_still
+from streamer.sources.replay import PacedRecording
+from streamer.sources.stream import Listener, LiveStream
+
+_HEAD_BYTES = 132
+
+
+def open_source(
+    path: str | Path, *, name: str | None = None, folder_fps: float = FOLDER_FPS, decoder: Decoder = "cpu"
+) -> Source:
+    """Open a video file, a still, or a folder of stills.
+
+    Args:
+        path: local path; its extension does not matter.
+        name: display name in place of the file or folder name.
+        folder_fps: frame rate of a folder of stills, in frames per second, above 0.
+        decoder: what decodes a video.
+
+    Raises:
+        InputError: missing, empty, unreadable, a URL, DICOM, not a recording, too large, or nothing can be decoded.
+        DeviceError: `decoder` cannot be had.
+    """
+    location = Path(path)
+    shown = display_name(location)
+    label = shown if name is None else name
+    try:
+        if not location.exists():
+            if URL.match(str(path)):
+                raise InputError("a URL is not read: give the path of a file on this machine, or run --live --source")
+            raise InputError(f"there is no file or folder {shown}")
+        if location.is_dir():
+            return Stills.of_folder(location, name=label, fps=folder_fps)
+        if not location.is_file():
+            raise InputError(f"{shown} is not a regular file")
+        with location.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise InputError(f"{shown} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a null character in the name
+        raise InputError(f"{shown} is not a valid path") from error
+    if not head:
+        raise InputError(f"{shown} is empty (0 bytes)")
+    if head[128:] == b"DICM":  # DICOM PS3.10, section 7.1
+        raise InputError(f"{shown} is a DICOM file, which is not supported yet; export it as mp4 or avi")
+    if is_still(head):
+        return Stills([location], name=label, fps=STILL_FPS)
+    return VideoFile(location, name=label, decoder=decoder)
+
+
+def open_live(
+    uri: str | Path, *, loop: bool = False, on_event: Listener = lambda _: None, decoder: Decoder = "cpu"
+) -> Source:
+    """Open a live source: of its frames the newest is analysed next (see `Source.live`).
+
+    Args:
+        uri: URL of a stream (rtsp, rtsps, http, https, udp, tcp), capture device (/dev/video0), or a recording, which
+            is then played at its own pace. User and password in a URL are kept out of all names and messages.
+        loop: repeat a recording until the source is closed.
+        on_event: told in one line when the connection to a stream or device is lost, and when it is back.
+        decoder: what decodes.
+
+    Raises:
+        InputError: it cannot be opened; a stream that is lost later is waited for.
+        DeviceError: `decoder` cannot be had.
+    """
+    if URL.match(str(uri)):
+        if loop:
+            raise InputError("only a recording can be repeated, not a URL")
+        return LiveStream(url_address(str(uri)), on_event=on_event, decoder=decoder)
+    path = Path(uri)
+    if _is_device(path):
+        if loop:
+            raise InputError("only a recording can be repeated, not a device")
+        return LiveStream(device_address(str(path), display_name(path)), on_event=on_event, decoder=decoder)
+    return PacedRecording(partial(open_source, path, decoder=decoder), loop=loop)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is, or would be, a device; the names by which udev links to one count too."""
+    try:
+        return Path(os.path.realpath(path)).parent == Path("/dev")
+    except ValueError:  # no valid path at all, as `open_source` will tell
+        return False

@@ -1,0 +1,121 @@
+"""What a training run learns from: samples chosen and checked, then their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from streamer.data.dataset import load_dataset
+from streamer.data.near_duplicates import find_near_duplicates, raise_on_near_duplicates, without_near_duplicates
+from streamer.data.pixels import Picture, load_pictures, phantom_pictures
+from streamer.data.pseudo_boxes import (
+    confirmed_boxes,
+    load_outliner,
+    load_proposer,
+    propose_boxes,
+    propose_outlines,
+    truth_known,
+)
+from streamer.data.samples import Sample, thin
+from streamer.data.summary import balance_table, balance_warnings
+from streamer.errors import DataError
+from streamer.training.config import TrainingConfig
+
+_FIRST_PHANTOM_SEED = 1000
+_MOST_CONFIRMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Training and validation samples, and in words how those of each source came into their splits."""
+
+    train: list[Sample]
+    val: list[Sample]
+    splits: dict[str, str]
+
+
+def select_samples(
+    config: TrainingConfig, data: Path, console: Console, *, drop_duplicates: bool = False
+) -> TrainingData:
+    """The samples that a configuration asks for; prints their class balance, and what is odd about them.
+
+    Held-out images that nearly equal one of an earlier split are refused in a manifest, unless `drop_duplicates` leaves
+    them out. The public sets have some (DDTI holds many cases twice), so there they are always left out. It is the
+    held-out side that gives way: then networks trained before, on the same training images, are judged fairly too.
+
+    Raises:
+        DataError: data are missing or inconsistent, or nearly the same image is in two splits.
+    """
+    dataset = load_dataset(
+        data, tn3k_val_fold=config.tn3k_val_fold, split_seed=config.split_seed, left_out=config.leave_out
+    )
+    samples = [sample for sample in dataset.samples if sample.source in config.sources]
+    splits = {source: rule for source, rule in dataset.splits.items() if source in config.sources}
+    for source, rule in splits.items():
+        if rule != "as published":
+            console.print(f"splits of {source}: {rule}", markup=False, highlight=False)
+    twins = find_near_duplicates(*(_of(samples, split) for split in ("train", "val", "test")))
+    if not drop_duplicates and not data.is_dir():
+        remedy = "keep both in one split, or leave the held-out images out with --drop-duplicates"
+        raise_on_near_duplicates(twins, remedy)
+    if twins:
+        samples = without_near_duplicates(samples, twins)
+        line = f"{len(twins)} held-out images nearly equal one of an earlier split and are left out; {twins[0]}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    train = []
+    for source, ingredient in config.sources.items():
+        part = [sample for sample in _of(samples, "train") if sample.source == source]
+        train += thin(_some_patients(part, ingredient.patients), ingredient.stride)[: ingredient.limit]
+    val = thin(_of(samples, "val"), config.val_stride)
+    console.print(balance_table([*train, *val, *_of(samples, "test")], "class balance"))
+    for warning in balance_warnings(samples):
+        console.print(f"warning: {warning}", markup=False, style="yellow")
+    if not train or not val:
+        names = ", ".join(config.sources)
+        there = ", ".join(dataset.splits) or "none"
+        raise DataError(
+            f"{data} has {len(train)} training and {len(val)} validation images of {names}; its sources are {there}: "
+            "list those to learn from under `sources` in the configuration"
+        )
+    return TrainingData(train, val, splits)
+
+
+def load_training_data(
+    chosen: TrainingData, config: TrainingConfig, weights: Path, console: Console
+) -> tuple[list[Picture], list[Picture]]:
+    """Training and validation pictures, boxed where the configuration asks for it; simulated ones are added.
+
+    Raises:
+        DataError: an image cannot be read.
+        WeightsError: the detector that draws boxes is missing or damaged.
+    """
+    train, val = load_pictures(chosen.train), load_pictures(chosen.val)
+    if config.role == "detector":
+        val = [picture for picture in val if truth_known(picture)]
+        if config.self_training is not None:
+            train = confirmed_boxes(train, load_proposer(weights, most=_MOST_CONFIRMED), config.self_training)
+            console.print(f"{len(train)} of {len(chosen.train)} training images have a true or a confirmed box")
+        else:
+            train = [picture for picture in train if truth_known(picture)]
+    if config.boxes_from_detector:
+        detector = load_proposer(weights)
+        train, val = propose_boxes(train, detector), propose_boxes(val, detector)
+    if config.outlines_from_segmenter:
+        train = propose_outlines(train, load_outliner(weights))
+    return [*train, *phantom_pictures(config.phantom, _FIRST_PHANTOM_SEED + config.seed)], val
+
+
+def _of(samples: Iterable[Sample], split: str) -> list[Sample]:
+    return [sample for sample in samples if sample.split == split]
+
+
+def _some_patients(samples: list[Sample], share: float) -> list[Sample]:
+    """The samples of that share of the patients, at least one if there are any, spread evenly over their order."""
+    patients = list(dict.fromkeys(sample.patient for sample in samples))
+    chosen = {
+        patients[int(number / share)] for number in range(min(len(patients), max(1, round(share * len(patients)))))
+    }
+    return [sample for sample in samples if sample.patient in chosen]

@@ -1,0 +1,96 @@
+"""Which backend runs, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from streamer.backends import choose_backend
+from streamer.backends.select import available_cores
+from streamer.errors import DeviceError
+from streamer.settings import RuntimeSettings
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def settings(**values: object) -> RuntimeSettings:
+    return RuntimeSettings.model_validate({"threads": 1, **values})
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_cuda_asked_for_and_absent() -> None:
+    with pytest.raises(DeviceError, match="finds no CUDA device: use --device cpu or auto"):
+        choose_backend(settings(device="cuda"))
+
+
+@pytest.mark.usefixtures("no_cuda")
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+@pytest.mark.parametrize(("backend", "name"), [("auto", "OpenVINO"), ("openvino", "OpenVINO"), ("torch", "torch")])
+def test_on_a_cpu(device: str, backend: str, name: str) -> None:
+    chosen = choose_backend(settings(device=device, backend=backend))
+    assert chosen.device.startswith(f"CPU ({name} ")
+    assert chosen.precision == "fp32"
+    assert chosen.batch_frames >= 1
+
+
+def test_openvino_stays_on_the_cpu_where_there_is_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_backend(settings(backend="openvino")).device.startswith("CPU (OpenVINO")
+    with pytest.raises(DeviceError, match="backend 'openvino' runs on the CPU only"):
+        choose_backend(settings(backend="openvino", device="cuda"))
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_threads_are_those_asked_for() -> None:
+    before = torch.get_num_threads()
+    try:
+        assert choose_backend(settings(threads=3)).workers == 4
+        choose_backend(settings(threads=2, backend="torch"))
+        assert torch.get_num_threads() == 2
+        assert choose_backend(settings(threads=0)).workers == available_cores() + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Broken:
+    """A device that torch names and cannot use: full, or older than this build has kernels for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def zeros(*_: object, **__: object) -> None:
+            raise torch.AcceleratorError("CUDA error: no kernel image is available for execution on the device\nHint")
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch, "zeros", zeros)
+
+
+def test_the_cpu_steps_in_for_a_cuda_device_that_cannot_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        _Broken(patched)
+        chosen = choose_backend(settings())
+        with pytest.raises(
+            DeviceError, match=r"cannot use the CUDA device \(CUDA error: no kernel image .*device\): use"
+        ):
+            choose_backend(settings(device="cuda"))
+    assert chosen.device.startswith("CPU (OpenVINO")
+    assert "the CPU runs instead" in chosen.warnings[0]
+    assert "Hint" not in chosen.warnings[0]
+
+
+@pytest.mark.parametrize(("precision", "runs"), [("auto", "fp16"), ("fp32", "fp32")])
+def test_a_precision_that_is_asked_for_runs_on_cuda_too(
+    monkeypatch: pytest.MonkeyPatch, precision: str, runs: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("streamer.backends.select.cuda_fault", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_num_threads()
+    try:
+        chosen = choose_backend(settings(precision=precision))
+    finally:
+        torch.set_num_threads(before)
+    assert chosen.precision == runs
+    assert torch.backends.cudnn.allow_tf32 is (runs == "fp16")

@@ -1,0 +1,94 @@
+"""Figures, cluster bootstrap and Wilson's interval."""
+
+from math import isnan, nan
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamer.errors import DataError
+from streamer.metrics.estimate import Resampling, bootstrap, mean_figure, proportion
+
+
+def test_one_group_has_no_interval() -> None:
+    single = mean_figure([0.5, 0.7], ["a", "a"])
+    assert single.value == 0.6
+    assert isnan(single.low)
+    assert single.method == "no interval: one patient"
+
+
+def test_bootstrap_is_seeded_and_says_how_it_was_made() -> None:
+    values, groups = np.arange(20.0), np.arange(20) % 5
+    first = mean_figure(values, groups, Resampling(resamples=200, seed=3, unit="group"))
+    assert first == mean_figure(values, groups, Resampling(resamples=200, seed=3, unit="group"))
+    assert first != mean_figure(values, groups, Resampling(resamples=200, seed=4, unit="group"))
+    assert first.method == "bootstrap by group, 200 resamples, percentile"
+    assert (first.value, first.count, first.clusters) == (9.5, 20, 5)
+
+
+def test_interval_of_a_mean_agrees_with_theory() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    figure = mean_figure(values, np.arange(400), Resampling(resamples=2000))
+    half = 1.96 * values.std() / np.sqrt(400)
+    assert figure.low == pytest.approx(values.mean() - half, abs=0.01)
+    assert figure.high == pytest.approx(values.mean() + half, abs=0.01)
+
+
+def test_alike_observations_of_a_group_do_not_narrow_the_interval() -> None:
+    values = np.random.default_rng(1).normal(size=30)
+    alone = mean_figure(values, np.arange(30))
+    copied = mean_figure(np.repeat(values, 10), np.repeat(np.arange(30), 10))
+    assert (copied.low, copied.high) == pytest.approx((alone.low, alone.high))
+    naive = mean_figure(np.repeat(values, 10), np.arange(300))
+    assert copied.high - copied.low > 2 * (naive.high - naive.low)
+
+
+def test_undefined_resamples_are_left_out_and_counted() -> None:
+    wanted = np.array([True, False, False, False])
+
+    def statistic(multiplicity: np.ndarray) -> float:
+        return 1.0 if multiplicity[wanted].any() else nan
+
+    figure = bootstrap(statistic, np.arange(4), Resampling(resamples=100))
+    assert (figure.low, figure.high) == (1.0, 1.0)
+    assert "undefined left out" in figure.method
+    never = bootstrap(lambda multiplicity: nan, np.arange(4), Resampling(resamples=10))
+    assert isnan(never.value)
+    assert isnan(never.low)
+
+
+def test_mean_leaves_out_what_is_not_defined() -> None:
+    figure = mean_figure([1.0, nan, 3.0], ["a", "b", "c"])
+    assert (figure.value, figure.count, figure.clusters) == (2.0, 2, 2)
+    assert mean_figure([nan], ["a"]).count == 0
+
+
+def test_wilson_worked_example() -> None:
+    # 81 of 263: Newcombe, Stat Med 1998;17:857-872, table I, method 3.
+    figure = proportion(81, 263)
+    assert (figure.low, figure.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert isnan(proportion(0, 0).value)
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+@settings(max_examples=50, deadline=None)
+def test_wilson_holds_the_share_and_stays_within_0_and_1(successes: int, failures: int) -> None:
+    figure = proportion(successes, successes + failures)
+    if successes + failures:
+        # At 0 and 1 the bound is the share itself, but for rounding.
+        assert -1e-9 <= figure.low <= figure.value + 1e-9
+        assert figure.value - 1e-9 <= figure.high <= 1 + 1e-9
+
+
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(DataError, match="between 0 and the total 3"):
+        proportion(4, 3)
+    with pytest.raises(DataError, match="shapes"):
+        mean_figure([1.0, 2.0], ["a"])
+    with pytest.raises(DataError, match="one-dimensional"):
+        bootstrap(lambda multiplicity: 0.0, [["a"]])
+    with pytest.raises(DataError, match="at least 1 resample"):
+        Resampling(resamples=0)
+    with pytest.raises(DataError, match="between 0 and 1"):
+        Resampling(level=1.0)

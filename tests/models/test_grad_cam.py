@@ -1,0 +1,116 @@
+"""Heat maps lie where the classifier looks, within its window, and depend on its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from streamer._resources import weights_dir
+from streamer.errors import WeightsError
+from streamer.geometry import CropWindow
+from streamer.models.architectures import build_classifier
+from streamer.models.grad_cam import _densenet_parts, classifier_heat_maps
+from streamer.models.weights import save_half
+from streamer.models.weights_manifest import read_manifest, write_entry
+from streamer.phantom import simulate
+from streamer.settings import ClassificationSettings
+from tests.fakes import quadrant_heat_maps
+
+BOX = (60.0, 40.0, 100.0, 80.0)
+LEFT, TOP, RIGHT, BOTTOM = 40, 20, 120, 100  # its window, at half its side all round
+
+
+def even(width: int = 200, height: int = 120) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.full((height, width), 90, np.uint8)
+
+
+def test_map_lies_in_the_quarter_that_the_classifier_looks_at() -> None:
+    heat = quadrant_heat_maps()(even(), BOX)
+    assert heat.shape == (120, 200)
+    assert heat.dtype == np.float32
+    assert (heat.min(), heat.max()) == (0, 1)
+    middle_x, middle_y = (LEFT + RIGHT) // 2, (TOP + BOTTOM) // 2
+    assert heat[TOP + 2 : middle_y - 6, LEFT + 2 : middle_x - 6].min() > 0.95
+    heat[TOP : middle_y + 6, LEFT : middle_x + 6] = 0  # a cell is 10 pixels, and runs out over half of the next
+    assert heat.max() == 0
+
+
+def test_map_of_a_mirrored_classification_is_that_of_both_views() -> None:
+    heat = quadrant_heat_maps(mirrored=True)(even(), BOX)
+    window = heat[TOP:BOTTOM, LEFT:RIGHT]
+    np.testing.assert_allclose(window, window[:, ::-1], atol=1e-6)
+    assert window[2:34, 2:34].min() > 0.95
+    assert window[46:].max() == 0
+
+
+def test_map_follows_the_tissue() -> None:
+    grey = even()
+    grey[:] = 0
+    grey[30:40, 60:70] = 200
+    heat = quadrant_heat_maps()(grey, BOX)
+    y, x = np.unravel_index(int(heat.argmax()), heat.shape)
+    assert 28 <= y < 42
+    assert 58 <= x < 72
+
+
+@pytest.mark.parametrize("box", [(0.0, 0.0, 30.0, 20.0), (180.0, 100.0, 200.0, 120.0), (-50.0, -50.0, -10.0, -10.0)])
+def test_map_stays_inside_frame_and_window(box: tuple[float, float, float, float]) -> None:
+    heat = quadrant_heat_maps()(even(), box)
+    window = CropWindow.around(box, 0.5)
+    assert heat.shape == (120, 200)
+    assert np.isfinite(heat).all()
+    assert heat.max() in (0, 1)
+    heat[max(window.top, 0) : max(window.bottom, 0), max(window.left, 0) : max(window.right, 0)] = 0
+    assert heat.max() == 0
+
+
+def test_what_speaks_for_benign_is_not_shown() -> None:
+    assert quadrant_heat_maps(malignant_sign=-1)(even(), BOX).max() == 0
+
+
+def test_crop_and_frame_give_the_same_map() -> None:
+    heat_maps = quadrant_heat_maps()
+    box = (60.0, 40.0, 92.0, 72.0)  # its window is as large as the input: 64 pixels
+    whole = heat_maps(even(), box)[24:88, 44:108]
+    np.testing.assert_allclose(heat_maps.of_crop(heat_maps.crop(even(), box)), whole, atol=1e-6)
+
+
+def test_parts_are_the_classifier() -> None:
+    torch.manual_seed(0)
+    classifier = build_classifier().eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = classifier(images)
+        network, _ = _densenet_parts(classifier)
+        torch.testing.assert_close(network.eval()(images), expected)
+
+
+def test_randomised_weights_change_the_map(tmp_path: Path) -> None:
+    """A map that stays shows edges, not reasons (Adebayo et al., NeurIPS 2018, arXiv:1810.03292)."""
+    published = weights_dir()
+    manifest = read_manifest(published)
+    if "classifier" not in manifest.models:
+        pytest.skip("the published weights hold no classifier yet")
+    frame = next(iter(simulate(frames=1)))
+    grey = np.ascontiguousarray(frame.image[..., 1])
+    box = (0.25 * grey.shape[1], 0.25 * grey.shape[0], 0.6 * grey.shape[1], 0.7 * grey.shape[0])
+    trained = classifier_heat_maps(published, manifest, ClassificationSettings())
+    crop = trained.crop(grey, box)
+    torch.manual_seed(1)
+    digest = save_half(build_classifier().state_dict(), tmp_path / "classifier.safetensors")
+    entry = manifest.models["classifier"].model_copy(update={"file": "classifier.safetensors", "sha256": digest})
+    write_entry(tmp_path, "classifier", entry)
+    randomised = classifier_heat_maps(tmp_path, read_manifest(tmp_path), ClassificationSettings())
+    one, other = trained.of_crop(crop), randomised.of_crop(crop)
+    assert one.max() == other.max() == 1
+    assert spearmanr(one.ravel(), other.ravel()).statistic < 0.5
+
+
+def test_missing_classifier_is_one_clear_error(weights_folder: Path, tmp_path: Path) -> None:
+    heat_maps = classifier_heat_maps(tmp_path, read_manifest(weights_folder), ClassificationSettings())
+    with pytest.raises(WeightsError, match="cannot read the classifier's weights"):
+        heat_maps(even(), BOX)

@@ -1,0 +1,111 @@
+"""Pictures show the frame that set the maximum, and frames are held for running tracks only."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamer.geometry import caliper_lines
+from streamer.outputs import key_frames as key_pictures
+from streamer.outputs.folder import OutputFolder
+from streamer.outputs.key_frames import KeyPictures
+from streamer.outputs.nodule_figure import nodule_image
+from streamer.types import Frame, Image, Nodule
+from tests.outputs.study_example import ExampleClip, frame_result, nodule
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Track and frame of each picture that is drawn."""
+    drawn: list[tuple[int, int]] = []
+
+    def record(frame: Frame, found: Nodule) -> Image:
+        drawn.append((found.track, frame.index))
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(key_pictures, "nodule_image", record)
+    return drawn
+
+
+def pictures_in(folder: Path) -> KeyPictures:
+    return KeyPictures(OutputFolder(folder), min_track_frames=3, max_missed_frames=5)
+
+
+def test_first_frame_of_the_maximum_is_shown(tmp_path: Path, shown: list[tuple[int, int]]) -> None:
+    pictures = pictures_in(tmp_path)
+    for index, malignancy in enumerate([0.2, 0.8, 0.8, 0.3]):
+        pictures.update(frame_result(index, nodule(malignancy=malignancy)))
+    pictures.finish()
+    assert shown == [(1, 1)]
+
+
+def test_gone_track_is_written_and_its_frame_let_go(tmp_path: Path, shown: list[tuple[int, int]]) -> None:
+    pictures = pictures_in(tmp_path)
+    results = [frame_result(index, nodule()) for index in range(3)]
+    images = [weakref.ref(result.frame.image) for result in results]
+    for result in results:
+        pictures.update(result)
+    del result, results
+    for index in range(3, 12):
+        pictures.update(frame_result(index))
+    gc.collect()
+    assert shown == [(1, 0)]
+    assert not any(image() is not None for image in images)
+
+
+@pytest.mark.parametrize(("support", "frames", "drawn"), [(2, 10, 0), (3, 10, 1), (2, 2, 1), (1, 2, 0), (1, 1, 1)])
+def test_brief_nodules_get_no_picture(
+    tmp_path: Path, shown: list[tuple[int, int]], support: int, frames: int, drawn: int
+) -> None:
+    pictures = pictures_in(tmp_path)
+    for index in range(frames):
+        pictures.update(frame_result(index, *([nodule()] if index < support else [])))
+    pictures.finish()
+    assert len(shown) == drawn
+
+
+def test_png_is_written_unfinished(tmp_path: Path) -> None:
+    pictures = pictures_in(tmp_path)
+    pictures.update(frame_result(0, nodule(12)))
+    pictures.finish()
+    data = np.frombuffer((tmp_path / "nodule-012.png.partial").read_bytes(), np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape[0] > 600
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (96, 64), (2000, 50), (50, 2000)])
+def test_picture_of_any_frame_is_of_bounded_size(width: int, height: int) -> None:
+    result = frame_result(0, nodule(), clip=ExampleClip(width=width, height=height))
+    image = nodule_image(result.frame, result.nodules[0])
+    assert image.shape[0] == 716
+    assert 900 < image.shape[1] <= 1816
+
+
+def test_calipers_of_an_ellipse() -> None:
+    angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    turn = np.deg2rad(30)
+    long_axis, short_axis = 60 * np.cos(angles), 25 * np.sin(angles)
+    contour = np.stack(
+        [
+            200 + long_axis * np.cos(turn) - short_axis * np.sin(turn),
+            150 + long_axis * np.sin(turn) + short_axis * np.cos(turn),
+        ],
+        axis=1,
+    )
+    first, second = caliper_lines(np.rint(contour).astype(np.int32))
+    assert np.hypot(*(first[1] - first[0])) == pytest.approx(120, abs=2)
+    assert np.hypot(*(second[1] - second[0])) == pytest.approx(50, abs=2)
+    assert (first[1] - first[0]) @ (second[1] - second[0]) == pytest.approx(0, abs=1e-6)
+    assert second.mean(axis=0) == pytest.approx((200, 150), abs=4)
+
+
+def test_calipers_of_a_single_point() -> None:
+    first, second = caliper_lines(np.array([(5, 7)], np.int32))
+    np.testing.assert_array_equal(first, [(5, 7), (5, 7)])
+    np.testing.assert_array_equal(second, first)

@@ -1,0 +1,162 @@
+"""From nodules in frames to the patient: maximum, median, and what is too short to count."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.pipeline.aggregation import PatientAggregator, decide, decimals_apart
+from streamer.settings import Settings, StudySettings
+from streamer.types import Finding, Nodule
+from tests.fakes import finding, frame
+
+
+def nodule(track: int, malignancy: float) -> Nodule:
+    found = finding(malignancy=malignancy)
+    return Nodule(track=track, **{field.name: getattr(found, field.name) for field in fields(Finding)})
+
+
+def study(least: int = 5) -> PatientAggregator:
+    return PatientAggregator(Settings(study=StudySettings(min_track_frames=least)))
+
+
+def watch(
+    seen: PatientAggregator, *tracks: tuple[int, list[float | None]], video: str = "a.mp4", expected: int | None = 100
+) -> list[float | None]:
+    """Feed a clip, tracks given as number and malignancy by frame; return the running maximum."""
+    seen.start_video(video, expected)
+    length = max(len(values) for _, values in tracks)
+    running = []
+    for index in range(length):
+        found = [nodule(number, value) for number, values in tracks if (value := values[index]) is not None]
+        running.append(seen.add(frame(index, video=video), found))
+    seen.end_video(video, length)
+    return running
+
+
+def test_maximum_median_and_key_frame() -> None:
+    seen = study()
+    watch(seen, (1, [None, 0.2, 0.9, None, 0.4, 0.9, 0.3]))
+    (track,) = seen.tracks()
+    assert (track.first_frame, track.last_frame, track.supporting_frames) == (1, 6, 5)
+    assert (track.malignancy_max, track.malignancy_median) == (0.9, 0.4)
+    assert (track.key_frame, track.key_time_s) == (2, 2 / 25)  # the first of two as high
+    assert (track.key_nodule.malignancy, track.video, track.qualifies) == (0.9, "a.mp4", True)
+    assert seen.patient_malignancy() == 0.9
+
+
+@given(st.lists(st.integers(0, 10_000).map(lambda value: value / 10_000), min_size=1, max_size=40))
+def test_median_is_that_of_all_values(values: list[float]) -> None:
+    seen = study()
+    watch(seen, (1, list(values)))
+    (track,) = seen.tracks()
+    assert track.malignancy_median == pytest.approx(statistics.median(values))
+    assert track.malignancy_max == max(values)
+
+
+def test_a_short_track_does_not_count_but_is_listed() -> None:
+    seen = study(least=5)
+    running = watch(seen, (1, [0.3] * 10), (2, [0.99] * 4 + [None] * 6))
+    assert seen.patient_malignancy() == 0.3
+    assert [(track.track, track.qualifies) for track in seen.tracks()] == [(1, True), (2, False)]
+    assert running == [None] * 4 + [0.3] * 6
+
+
+def test_the_frame_that_makes_a_track_count_brings_its_maximum() -> None:
+    assert watch(study(least=3), (1, [0.8, 0.1, 0.2, 0.9])) == [None, None, 0.8, 0.9]
+
+
+def test_supporting_frames_need_not_be_neighbours() -> None:
+    seen = study(least=3)
+    watch(seen, (1, [0.5, None, 0.6, None, 0.7]))
+    assert seen.patient_malignancy() == 0.7
+
+
+@pytest.mark.parametrize("expected", [None, 1])
+def test_a_still_needs_one_frame(expected: int | None) -> None:
+    seen = study(least=5)
+    watch(seen, (1, [0.6]), video="still.png", expected=expected)
+    assert seen.patient_malignancy() == 0.6
+    assert seen.tracks()[0].qualifies
+
+
+def test_in_a_short_clip_every_frame_must_support() -> None:
+    seen = study(least=5)
+    watch(seen, (1, [0.6] * 3), (2, [0.9, 0.9, None]), expected=3)
+    assert [track.qualifies for track in seen.tracks()] == [True, False]
+    assert seen.patient_malignancy() == 0.6
+
+
+@pytest.mark.parametrize(("announced", "length", "final"), [(2, 20, None), (100, 2, 0.6), (None, 2, 0.6)])
+def test_a_wrong_announcement_is_mended_at_the_end(announced: int | None, length: int, final: float | None) -> None:
+    """Containers guess; what counts in the end, and in the clips that follow, is the true length."""
+    seen = study(least=5)
+    watch(seen, (1, [0.6, 0.6] + [None] * (length - 2)), expected=announced)
+    assert seen.patient_malignancy() == final
+    assert watch(seen, (2, [0.1]), video="b.mp4") == [final]
+
+
+@pytest.mark.parametrize(
+    ("announced", "whole", "final"),
+    [(None, False, None), (100, False, None), (2, False, 0.9), (None, True, 0.9), (100, True, 0.9)],
+)
+def test_what_breaks_off_or_is_live_is_not_short(announced: int | None, whole: bool, final: float | None) -> None:
+    seen = study(least=5)
+    seen.start_video("a.mp4", announced)
+    for index in range(2):
+        seen.add(frame(index, video="a.mp4"), [nodule(1, 0.9)])
+    seen.end_video("a.mp4", 2, whole=whole)
+    assert seen.patient_malignancy() == final
+
+
+def test_a_clip_longer_than_announced_needs_more_support_at_once() -> None:
+    """A run that is stopped never comes to the clip's end."""
+    seen = study(least=5)
+    seen.start_video("a.mp4", 1)
+    frames = [frame(index, video="a.mp4") for index in range(8)]
+    assert [seen.add(one, [nodule(1, 0.95)] if one.index == 0 else []) for one in frames[:3]] == [0.95, None, None]
+    assert [seen.add(one, [nodule(2, 0.6)]) for one in frames[3:]] == [None] * 4 + [0.6]
+
+
+def test_the_patient_is_the_maximum_over_clips() -> None:
+    seen = study(least=2)
+    watch(seen, (1, [0.4, 0.4]), video="a.mp4")
+    running = watch(seen, (2, [0.2, 0.3, 0.7]), video="b.mp4")
+    assert running == [0.4, 0.4, 0.7]
+    assert [(track.track, track.video) for track in seen.tracks()] == [(1, "a.mp4"), (2, "b.mp4")]
+
+
+def test_without_a_nodule_there_is_no_probability() -> None:
+    seen = study()
+    seen.start_video("a.mp4", 3)
+    assert [seen.add(frame(index, video="a.mp4"), []) for index in range(3)] == [None] * 3
+    seen.end_video("a.mp4", 3)
+    assert seen.tracks() == ()
+    assert seen.patient_malignancy() is None
+    assert decide(None, 0.0) == "no nodule"
+
+
+def test_a_probability_of_zero_is_not_no_nodule() -> None:
+    seen = study(least=1)
+    assert watch(seen, (1, [0.0])) == [0.0]
+    assert decide(seen.patient_malignancy(), 0.5) == "benign"
+
+
+@pytest.mark.parametrize(
+    ("malignancy", "decision"),
+    [(0.5, "malignant"), (0.4999, "benign"), (1.0, "malignant"), (0.49996, "malignant"), (0.49994, "benign")],
+)
+def test_decision_at_the_threshold(malignancy: float, decision: str) -> None:
+    assert decide(malignancy, 0.5) == decision
+
+
+@pytest.mark.parametrize(
+    ("malignancy", "threshold", "decimals"),
+    [(0.3, 0.3413, 2), (0.3368, 0.3413, 3), (0.34128, 0.3413, 2), (0.3412, 0.3413, 4), (0.34, 0.34, 2)],
+)
+def test_a_value_next_to_the_threshold_is_shown_on_its_side(malignancy: float, threshold: float, decimals: int) -> None:
+    assert decimals_apart(malignancy, threshold, least=2) == decimals

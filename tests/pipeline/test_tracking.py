@@ -1,0 +1,131 @@
+"""Numbers of nodules: from the first frame, through gaps, ended by time and by cuts, unique in a study."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import pytest
+
+from streamer.pipeline.tracking import NoduleTracker
+from streamer.settings import TrackingSettings
+from streamer.types import Finding, Image, Nodule
+from tests.fakes import finding, grey_image
+
+HERE = (10.0, 10.0, 30.0, 26.0)
+THERE = (40.0, 20.0, 60.0, 44.0)
+
+
+def follow(tracker: NoduleTracker, frames: list[list[Finding]], image: Image | None = None) -> list[list[int]]:
+    """Track numbers by frame."""
+    picture = grey_image() if image is None else image
+    return [[nodule.track for nodule in tracker.update(picture, found)] for found in frames]
+
+
+def tracker(**settings: float) -> NoduleTracker:
+    return NoduleTracker(TrackingSettings.model_validate(settings), count(1))
+
+
+def test_a_nodule_has_its_number_from_the_first_frame() -> None:
+    assert follow(tracker(), [[finding(HERE)]] * 4) == [[1]] * 4
+
+
+@pytest.mark.parametrize("seen_before", [1, 2, 6])
+@pytest.mark.parametrize("most", [0, 1, 2, 5])
+def test_gaps_up_to_the_patience_are_survived(most: int, seen_before: int) -> None:
+    """Also by a nodule seen in a single frame so far."""
+    before: list[list[Finding]] = [[finding(HERE)]] * seen_before
+    gap: list[list[Finding]] = [[]] * most
+    numbers = follow(tracker(max_missed_frames=most), [*before, *gap, [finding(HERE)]])
+    assert numbers == [[1]] * seen_before + [[]] * most + [[1]]
+
+
+@pytest.mark.parametrize("seen_before", [1, 6])
+@pytest.mark.parametrize("most", [0, 1, 5])
+def test_longer_gaps_end_the_track(most: int, seen_before: int) -> None:
+    frames: list[list[Finding]] = [*[[finding(HERE)]] * seen_before, *[[]] * (most + 2), [finding(HERE)]]
+    assert follow(tracker(max_missed_frames=most), frames)[-1] == [2]
+
+
+def test_two_nodules_keep_their_numbers_in_any_order() -> None:
+    one, two = finding(HERE, malignancy=0.1), finding(THERE, malignancy=0.9)
+    tracked = tracker()
+    seen = [tracked.update(grey_image(), found) for found in ([one, two], [two, one], [one, two])]
+    assert [[(nodule.track, nodule.malignancy) for nodule in nodules] for nodules in seen] == [[(1, 0.1), (2, 0.9)]] * 3
+
+
+def test_a_second_nodule_comes_while_the_first_is_away() -> None:
+    frames = [[finding(HERE)], [], [finding(THERE)], [finding(THERE), finding(HERE)], [finding(HERE)]]
+    assert follow(tracker(), frames) == [[1], [], [2], [1, 2], [1]]
+
+
+def test_a_moving_nodule_is_one_nodule() -> None:
+    boxes = [(10.0 + 2 * step, 10.0, 30.0 + 2 * step, 26.0) for step in range(12)]
+    assert follow(tracker(), [[finding(box)] for box in boxes]) == [[1]] * 12
+
+
+@pytest.mark.parametrize("score", [0.01, 0.3, 0.7, 1.0])
+def test_every_finding_belongs_to_a_track_whatever_its_score(score: float) -> None:
+    assert follow(tracker(), [[finding(HERE, score=score), finding(THERE, score=0.9)]] * 3) == [[1, 2]] * 3
+
+
+def test_a_scene_cut_starts_new_numbers() -> None:
+    tracked = tracker()
+    assert follow(tracked, [[finding(HERE)]] * 3) == [[1]] * 3
+    assert follow(tracked, [[finding(HERE)]] * 3, image=grey_image(90)) == [[2]] * 3
+
+
+def test_a_change_of_gain_is_no_cut() -> None:
+    tracked = tracker(scene_cut=8)
+    assert follow(tracked, [[finding(HERE)]]) + follow(tracked, [[finding(HERE)]], grey_image(66)) == [[1], [1]]
+
+
+def test_what_changes_over_dropped_frames_is_no_cut() -> None:
+    for skipped, last in ((0, 2), (3, 1)):
+        tracked = tracker(scene_cut=8)
+        tracked.update(grey_image(60), [finding(HERE)])
+        (nodule,) = tracked.update(grey_image(72), [finding(HERE)], skipped=skipped)
+        assert nodule.track == last
+
+
+def test_a_change_of_frame_size_does_no_harm() -> None:
+    tracked = tracker()
+    assert follow(tracked, [[finding(HERE)]]) == [[1]]
+    assert follow(tracked, [[finding(HERE)]], grey_image(width=301, height=77)) == [[1]]
+
+
+def test_numbers_are_unique_over_clips() -> None:
+    numbers = count(1)
+    settings = TrackingSettings()
+    first, second = NoduleTracker(settings, numbers), NoduleTracker(settings, numbers)
+    assert follow(first, [[finding(HERE), finding(THERE)]] * 2) == [[1, 2]] * 2
+    assert follow(second, [[finding(HERE)]] * 2) == [[3]] * 2
+    assert follow(first, [[finding(HERE), finding(THERE)]]) == [[1, 2]]
+
+
+def test_what_was_measured_is_kept() -> None:
+    found = finding(HERE, score=0.8, malignancy=0.6)
+    (nodule,) = tracker().update(grey_image(), [found])
+    assert isinstance(nodule, Nodule)
+    assert (nodule.box_xyxy, nodule.score, nodule.malignancy) == (HERE, 0.8, 0.6)
+    assert (nodule.long_axis_px, nodule.short_axis_px, nodule.area_px) == (20, 16, 320)
+    np.testing.assert_array_equal(nodule.contour_xy, found.contour_xy)
+
+
+def test_the_score_is_the_mean_over_the_track_so_far() -> None:
+    frames = [
+        [finding(HERE, score=0.9)],
+        [finding(HERE, score=0.5), finding(THERE, score=0.6)],
+        [],
+        [finding(HERE, score=0.4)],
+    ]
+    tracked = tracker()
+    scores = [{nodule.track: nodule.score for nodule in tracked.update(grey_image(), found)} for found in frames]
+    assert scores == [{1: 0.9}, {1: pytest.approx(0.7), 2: 0.6}, {}, {1: pytest.approx(0.6)}]
+
+
+def test_after_a_scene_cut_the_score_starts_anew() -> None:
+    tracked = tracker()
+    tracked.update(grey_image(), [finding(HERE, score=0.9)])
+    (nodule,) = tracked.update(grey_image(90), [finding(HERE, score=0.5)])
+    assert nodule.score == 0.5
