@@ -47,6 +47,14 @@ def is_still(head: bytes) -> bool:
     return _reader(head) is not None
 
 
+def holds_stills(folder: Path) -> bool:
+    """Whether a folder holds a still, by content; False where it cannot be listed."""
+    try:
+        return any(path.is_file() and _is_still_file(path) for path in folder.iterdir())
+    except OSError:
+        return False
+
+
 class Stills(Recording):
     """A `Source` of one still, or of many that play as a clip.
 

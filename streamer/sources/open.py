@@ -6,10 +6,13 @@ import os
 from functools import partial
 from pathlib import Path
 
+from streamer.dicom.library import require_dicom
 from streamer.errors import InputError
+from streamer.sources._dicom_magic import is_dicom
 from streamer.sources._hwaccel import Decoder
 from streamer.sources._url import URL, device_address, url_address
 from streamer.sources.base import Source, display_name
+from streamer.sources.clips import expand_clips
 from streamer.sources.file import VideoFile
 from streamer.sources.images import FOLDER_FPS, STILL_FPS, Stills, is_still
 from streamer.sources.replay import PacedRecording
@@ -21,7 +24,7 @@ _HEAD_BYTES = 132
 def open_source(
     path: str | Path, *, name: str | None = None, folder_fps: float = FOLDER_FPS, decoder: Decoder = "cpu"
 ) -> Source:
-    """Open a video file, a still, or a folder of stills.
+    """Open a video file, a DICOM file, a still, or a folder of stills.
 
     Args:
         path: local path; its extension does not matter.
@@ -30,7 +33,7 @@ def open_source(
         decoder: what decodes a video.
 
     Raises:
-        InputError: missing, empty, unreadable, a URL, DICOM, not a recording, too large, or nothing can be decoded.
+        InputError: missing, empty, unreadable, a URL, not a recording, too large, or nothing can be decoded.
         DeviceError: `decoder` cannot be had.
     """
     location = Path(path)
@@ -41,6 +44,7 @@ def open_source(
             if URL.match(str(path)):
                 raise InputError("a URL is not read: give the path of a file on this machine, or run --live --source")
             raise InputError(f"there is no file or folder {shown}")
+        location = _only_clip(location, shown)
         if location.is_dir():
             return Stills.of_folder(location, name=label, fps=folder_fps)
         if not location.is_file():
@@ -53,11 +57,30 @@ def open_source(
         raise InputError(f"{shown} is not a valid path") from error
     if not head:
         raise InputError(f"{shown} is empty (0 bytes)")
-    if head[128:] == b"DICM":  # DICOM PS3.10, section 7.1
-        raise InputError(f"{shown} is a DICOM file, which is not supported yet; export it as mp4 or avi")
+    if is_dicom(head):
+        return _open_dicom(location, label)
     if is_still(head):
         return Stills([location], name=label, fps=STILL_FPS)
     return VideoFile(location, name=label, decoder=decoder)
+
+
+def _only_clip(location: Path, shown: str) -> Path:
+    """The one clip in a folder of DICOM files; any other path as it is."""
+    clips = expand_clips([location])
+    if len(clips) > 1:
+        raise InputError(f"{shown} holds {len(clips)} DICOM clips, which only a run takes at once; give one")
+    return clips[0]
+
+
+def _open_dicom(path: Path, name: str) -> Source:
+    """Imported here: the libraries are an extra, and need not be there for anything else."""
+    require_dicom(f"{name} is a DICOM file, which")
+    from streamer.sources.dicom import DicomFile
+
+    try:
+        return DicomFile(path, name=name)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror or type(error).__name__}") from error
 
 
 def open_live(

@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 from streamer.errors import InputError
 from streamer.sources import _container as container
 from streamer.sources import file, open_source
+from tests.dicom_files import cine_dataset, frame_images, write_dicom
 from tests.sources.media import write_clip
 
 
@@ -58,9 +59,21 @@ def test_sound_only(tmp_path: Path) -> None:
     assert "holds no video" in _refusal(tmp_path / "a.mp4")
 
 
-def test_dicom(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(bytes(128) + b"DICM" + bytes(100))
-    assert "DICOM file, which is not supported yet" in _refusal(tmp_path / "a.mp4")
+def test_a_dicom_file_is_known_by_its_content(tmp_path: Path) -> None:
+    data = cine_dataset(1)
+    path = write_dicom(tmp_path / "a.mp4", data, frame_images(1)[0].tobytes())
+    with open_source(path) as source:
+        assert [frame.image.shape for frame in source.frames()] == [(48, 64, 3)]
+    path.write_bytes(bytes(128) + b"DICM" + bytes(100))
+    assert "damaged DICOM" in _refusal(path) or "no pixel data" in _refusal(path)
+
+
+def test_dicom_without_its_libraries_is_one_line_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.dicom.library.find_spec", lambda _: None)
+    (tmp_path / "a").write_bytes(bytes(128) + b"DICM" + bytes(100))
+    assert _refusal(tmp_path / "a") == "a is a DICOM file, which needs pydicom: pip install 'streamer[dicom]'"
 
 
 @pytest.mark.parametrize(
