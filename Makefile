@@ -23,9 +23,10 @@ demo: $(INSTALLED) system-libraries  ## simulate a thyroid cine and analyse it (
 test: $(INSTALLED_DEV) system-libraries browser  ## run the tests
 	$(PYTHON_IN_VENV) -m pytest
 
-lint: $(INSTALLED_DEV)  ## check style and types
+lint: $(INSTALLED_DEV)  ## check style, types and who imports whom
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/mypy
 
 benchmark: $(INSTALLED_DEV) system-libraries  ## measure speed here, against what else could be used (docs/performance.md)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from streamer.cli.benchmark import benchmark
+from streamer.cli.console import talking
 from streamer.cli.models import evaluate, publish, quantise, train
 from streamer.cli.options import ConfigOption, DeviceOption, a_number, settings_of
 from streamer.errors import OutputError, StreamerError
@@ -141,20 +142,21 @@ def live_app(
 
 
 @app.command()
+@talking
 def phantom(
     output: Annotated[Path, typer.Option(help="The clip to write (H.264, mp4).")] = Path("phantom.mp4"),
     frames: Annotated[int, typer.Option(min=1, help="Length in frames, at 30 a second.")] = 150,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another speckle and motion.")] = 0,
 ) -> None:
     """Simulate a thyroid cine loop with a benign-looking and a suspicious nodule."""
-    from streamer.cli.run import track_frames
+    from streamer._progress import track
     from streamer.phantom import simulate, write_clip
 
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {output.parent}: {error.strerror}") from error
-    write_clip(output, track_frames(simulate(seed=seed, frames=frames), frames, "simulating"))
+    write_clip(output, track(simulate(seed=seed, frames=frames), frames, "simulating"))
     typer.echo(f"clip: {output}")
 
 
@@ -177,7 +179,7 @@ def heatmap(
     typer.echo(f"heat map: {path}; research use only")
 
 
-for command in (train, publish, quantise, evaluate):
+for command in (talking(train), publish, talking(quantise), talking(evaluate)):
     app.command()(command)
 
 

@@ -123,6 +123,7 @@ def evaluate(
 ) -> None:
     """Measure accuracy with 95 % intervals: figures, tables, plots and one page."""
     from streamer._resources import weights_dir
+    from streamer.cli.evaluation import print_evaluation
     from streamer.evaluation import command
 
     settings = settings_of(config, device)
@@ -138,19 +139,22 @@ def evaluate(
     name, part = subject.value, (split or SplitName.val)
     if folds:
         folder = output or Path("evaluation") / f"{name}-folds"
-        command.evaluate_folds(
+        evaluation = command.evaluate_folds(
             name, runs or [], data, folder, weights=published, settings=settings, update=update_manifest
         )
     elif runs:
         if update_manifest:
             raise DataError("--update-manifest stores figures of one weights folder: name no runs, or say --folds")
         folder = output or Path("evaluation") / f"{name}-matrix"
-        command.evaluate_matrix(name, runs, data, folder, weights=published, split=part.value, settings=settings)
+        evaluation = command.evaluate_matrix(
+            name, runs, data, folder, weights=published, split=part.value, settings=settings
+        )
     else:
         folder = output or Path("evaluation") / name
-        command.evaluate(
+        evaluation = command.evaluate(
             name, data, folder, weights=published, split=part.value, settings=settings, update=update_manifest
         )
+    print_evaluation(evaluation, folder)
 
 
 def publish(

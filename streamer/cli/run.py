@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
 
 from rich import progress as bars
 from rich.console import Console
@@ -22,8 +21,6 @@ from streamer.run import Progress, run_study
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
 from streamer.types import FrameResult, StudyReport, VideoSummary
-
-Item = TypeVar("Item")
 
 INTERRUPTED = 130
 
@@ -61,11 +58,6 @@ def print_warnings(messages: Console, engine: Engine) -> None:
     """What a user should know about how the networks run."""
     for warning in engine.backend.warnings:
         messages.print(Text(f"warning: {warning}", style="yellow"))
-
-
-def track_frames(frames: Iterable[Item], total: int, description: str) -> Iterator[Item]:
-    """Pass frames through, with a progress bar on standard error."""
-    return iter(bars.track(frames, total=total, description=description, console=Console(stderr=True)))
 
 
 class _Bars(Progress):

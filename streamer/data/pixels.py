@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -69,6 +71,16 @@ def load_pictures(samples: Iterable[Sample], *, max_side: int = 720) -> list[Pic
             grey = clip[sample.frame]
         pictures.append(_picture(sample, grey, max_side))
     return pictures
+
+
+def read_pictures(samples: Iterable[Sample]) -> Iterator[Picture]:
+    """Samples with their pixels at full size; a clip is decoded once and dropped when the next one begins.
+
+    Raises:
+        DataError: an image, mask or clip cannot be read.
+    """
+    for _, together in groupby(samples, key=lambda sample: sample.image):
+        yield from load_pictures(together, max_side=sys.maxsize)
 
 
 def _picture(sample: Sample, grey: Grey, max_side: int) -> Picture:

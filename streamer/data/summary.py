@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from rich.table import Table
-
+from streamer._format import TextTable
 from streamer.data.samples import SPLITS, Sample, Split
 
 _TRAITS = ("hospital", "vendor", "region", "sex")
@@ -52,24 +51,20 @@ def count(samples: Sequence[Sample], whole: int) -> Balance:
     )
 
 
-def balance_table(samples: Sequence[Sample], title: str) -> Table:
+def balance_table(samples: Sequence[Sample], title: str) -> TextTable:
     """A row for each source and split, then one for each known hospital, vendor, region and sex and split.
 
     A share is that of all images given. Of hospital and the like, only those are shown that tell more than the source.
     """
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("")
-    for heading in ("split", "images", "share", "patients", "nodule", "no nodule", "benign", "malignant"):
-        table.add_column(heading, justify="left" if heading == "split" else "right")
     by_source = {sample.source: sample.source for sample in samples}
-    _add_rows(table, samples, [(sample.source, sample) for sample in samples])
+    rows = _rows(samples, [(sample.source, sample) for sample in samples])
     for trait in _TRAITS:
         valued = [(f"{trait} {value}", sample) for sample in samples if (value := getattr(sample, trait)) is not None]
         same = all(getattr(sample, trait) in (None, by_source[sample.source]) for sample in samples)
         if valued and not same:
-            table.add_section()
-            _add_rows(table, samples, valued)
-    return table
+            rows += _rows(samples, valued)
+    headings = ("", "split", "images", "share", "patients", "nodule", "no nodule", "benign", "malignant")
+    return TextTable(title=title, headings=headings, rows=rows, left=frozenset({0, 1}))
 
 
 def balance_warnings(samples: Sequence[Sample]) -> list[str]:
@@ -95,12 +90,14 @@ def _classes(samples: Iterable[Sample]) -> set[str]:
     return {sample.label for sample in samples if sample.label in ("benign", "malignant")}
 
 
-def _add_rows(table: Table, samples: Sequence[Sample], named: Iterable[tuple[str, Sample]]) -> None:
+def _rows(samples: Sequence[Sample], named: Iterable[tuple[str, Sample]]) -> list[tuple[str, ...]]:
     parts: dict[tuple[str, Split], list[Sample]] = {}
     for name, sample in named:
         parts.setdefault((name, sample.split), []).append(sample)
+    rows = []
     for name, split in product(sorted({name for name, _ in parts}), SPLITS):
         if (name, split) in parts:
             row = count(parts[name, split], len(samples))
             counts = (row.patients, row.with_nodule, row.without_nodule, row.benign, row.malignant)
-            table.add_row(name, split, str(row.images), f"{row.share:.0%}", *map(str, counts))
+            rows.append((name, split, str(row.images), f"{row.share:.0%}", *map(str, counts)))
+    return rows

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
+from streamer._progress import track as track_progress
 from streamer.backends import Backend, choose_backend
-from streamer.cli.run import track_frames
+from streamer.data.pixels import read_pictures
 from streamer.data.pseudo_boxes import load_proposer
 from streamer.data.samples import Sample, Split
 from streamer.errors import WeightsError
-from streamer.evaluation.held_out import HeldOut, in_order, read_pictures
+from streamer.evaluation.held_out import HeldOut, in_order
 from streamer.evaluation.measure_classifier import ClassifiedView, classify, is_labelled
 from streamer.evaluation.measure_detector import DetectedView, curve_settings, detect, shows_known_nodules
 from streamer.evaluation.measure_heat import HeatedNodule, heat, spread
@@ -100,7 +101,7 @@ class EvaluationRun:
         return list(
             in_order(
                 lambda picture: detect(picture, detector, held.split_of(picture.sample.source)),
-                track_frames(read_pictures(samples), len(samples), "detecting"),
+                track_progress(read_pictures(samples), len(samples), "detecting"),
                 backend.workers,
             )
         )
@@ -113,7 +114,7 @@ class EvaluationRun:
         detector = load_detector(self.weights, backend, self._settings.detection)
         seen = in_order(
             lambda picture: segment(picture, segmenter, detector, held.split_of(picture.sample.source)),
-            track_frames(read_pictures(samples), len(samples), "segmenting"),
+            track_progress(read_pictures(samples), len(samples), "segmenting"),
             backend.workers,
         )
         return [nodule for nodules in seen for nodule in nodules]
@@ -125,7 +126,7 @@ class EvaluationRun:
         segmenter = load_segmenter(self.weights, backend)
         seen = in_order(
             lambda picture: outline_true_boxes(picture, segmenter, held.split_of(picture.sample.source)),
-            track_frames(read_pictures(samples), len(samples), "segmenting"),
+            track_progress(read_pictures(samples), len(samples), "segmenting"),
             backend.workers,
         )
         return [nodule for nodules in seen for nodule in nodules]
@@ -152,7 +153,7 @@ class EvaluationRun:
         return list(
             in_order(
                 lambda picture: classify(picture, classifier, proposer, held.split_of(picture.sample.source)),
-                track_frames(read_pictures(samples), len(samples), "classifying"),
+                track_progress(read_pictures(samples), len(samples), "classifying"),
                 backend.workers,
             )
         )
@@ -180,7 +181,7 @@ class EvaluationRun:
         with _one_torch_thread():
             return [
                 nodule
-                for picture in track_frames(read_pictures(samples), len(samples), "explaining")
+                for picture in track_progress(read_pictures(samples), len(samples), "explaining")
                 for nodule in heat(picture, heat_maps, detector, splits[picture.sample.source])
             ]
 
@@ -194,7 +195,7 @@ class EvaluationRun:
         clips = [list(frames) for _, frames in groupby(samples, key=lambda sample: sample.image)]
         return [
             view
-            for clip in track_frames(clips, len(clips), "analysing clips")
+            for clip in track_progress(clips, len(clips), "analysing clips")
             for view in track(clip, engine, held.split_of(clip[0].source))
         ]
 

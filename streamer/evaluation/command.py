@@ -6,19 +6,14 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from streamer.data.samples import Split
 from streamer.errors import DataError, DeviceError
 from streamer.evaluation.bench import EvaluationRun
 from streamer.evaluation.figures_folds import evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.folds import coverage, fold_bench, predict_folds
 from streamer.evaluation.int8_cost import note_int8_cost
-from streamer.evaluation.matrix_tables import cell_text, row_text
 from streamer.evaluation.publish import update_manifest
-from streamer.evaluation.result import Evaluation, Matrix
-from streamer.evaluation.tables import by_data, number_text, value_text
+from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tasks import compare, evaluate_subject
 from streamer.evaluation.writer import EvaluationFolder
 from streamer.models.weights_manifest import ROLES, read_manifest
@@ -63,7 +58,6 @@ def evaluate(
                         note_int8_cost(role, data, weights, split)
             update_manifest(weights, evaluation)
         folder.write(evaluation, {str(role): entry for role, entry in read_manifest(weights).models.items()})
-    _print_summary(evaluation, output)
     return evaluation
 
 
@@ -101,7 +95,6 @@ def evaluate_matrix(
         benches = [EvaluationRun(data, run, split, settings or Settings(), detector_from=weights) for run in runs]
         evaluation = compare(role, benches)
         folder.write(evaluation, {str(bench.weights): bench.entry(role) for bench in benches})
-    _print_summary(evaluation, output)
     return evaluation
 
 
@@ -150,29 +143,4 @@ def evaluate_folds(
         if update:
             update_manifest(weights, evaluation)
         folder.write(evaluation, entries)
-    _print_summary(evaluation, output)
     return evaluation
-
-
-def _print_summary(evaluation: Evaluation, output: Path) -> None:
-    console = Console()
-    for (data, split), results in by_data(evaluation.results).items():
-        table = Table(title=f"{data} ({split})", title_justify="left", box=None)
-        for heading in ("measure", "value (95 % interval)", "n"):
-            table.add_column(heading)
-        for result in results:
-            table.add_row(result.name, value_text(result), number_text(result))
-        console.print(table)
-    if evaluation.matrix is not None:
-        _print_matrix(console, evaluation.matrix)
-    console.print(f"results: {output / 'report.html'}", markup=False, soft_wrap=True)
-
-
-def _print_matrix(console: Console, matrix: Matrix) -> None:
-    for measure in matrix.measures:
-        table = Table(title=f"{measure}, by test source", title_justify="left", box=None)
-        for heading in ("trained on", *matrix.sources):
-            table.add_column(heading)
-        for row in matrix.rows:
-            table.add_row(row_text(row), *(cell_text(row, measure, source) for source in matrix.sources))
-        console.print(table)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
-
 from streamer.data.dataset import load_dataset
 from streamer.data.near_duplicates import find_near_duplicates, merge_groups_sharing_images, without_near_duplicates
-from streamer.data.pixels import Picture, load_pictures
 from streamer.data.samples import SPLITS, Dataset, Sample, Split
 from streamer.data.splits import leave_out
 from streamer.errors import DataError
@@ -22,6 +18,8 @@ from streamer.models.weights_manifest import ModelEntry
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+
+_LOG = logging.getLogger(__name__)
 
 OTHER_ORGANS = ("breast",)
 """Public sources that help in training but show no thyroid: no figure is about them."""
@@ -77,18 +75,17 @@ class HeldOut:
         return f"{self._split}, fold {self._fold} of 5" if source == "tn3k" else self._split
 
     def unknown(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
-        """As `select`, with every patient as the data name them; perhaps none."""
+        """As `select`, with every patient as the data name them; may be empty."""
         chosen = [sample for sample in self.samples if wanted(sample)]
         twins = find_near_duplicates(self._seen, chosen)
         if twins:
-            first = f"{len(twins)} images nearly equal one seen in training and are left out; {twins[0]}"
-            Console().print(first, markup=False, highlight=False, soft_wrap=True)
+            _LOG.info("%d images nearly equal one seen in training and are left out; %s", len(twins), twins[0])
         return without_near_duplicates(chosen, twins)
 
     def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
         """The samples that are wanted, without those that nearly equal an image seen in training.
 
-        How many were left out is printed: they are known by heart, so no figure may count them. Patients who share
+        How many were left out is logged: they leak training data, so no figure may count them. Patients who share
         nearly the same image count as one.
 
         Raises:
@@ -100,8 +97,9 @@ class HeldOut:
         joined, twins = merge_groups_sharing_images(chosen)
         if twins:
             fewer = len({sample.patient for sample in chosen}) - len({sample.patient for sample in joined})
-            line = f"{fewer} patients share nearly the same image with another and count as one with it; {twins[0]}"
-            Console().print(line, markup=False, highlight=False, soft_wrap=True)
+            _LOG.info(
+                "%d patients share nearly the same image with another and count as one with it; %s", fewer, twins[0]
+            )
         return joined
 
 
@@ -135,16 +133,6 @@ def _agreed(configs: Sequence[Mapping[str, Any]], name: str, default: Any) -> An
     if len(values) > 1:
         raise DataError(f"the networks were trained with different {name}: evaluate them one at a time")
     return values.pop() if values else default
-
-
-def read_pictures(samples: Iterable[Sample]) -> Iterator[Picture]:
-    """Samples with their pixels at full size; a clip is decoded once and dropped when the next one begins.
-
-    Raises:
-        DataError: an image, mask or clip cannot be read.
-    """
-    for _, together in groupby(samples, key=lambda sample: sample.image):
-        yield from load_pictures(together, max_side=sys.maxsize)
 
 
 def in_order(function: Callable[[Item], Outcome], items: Iterable[Item], workers: int) -> Iterator[Outcome]:

@@ -7,10 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from math import nan
 
-from streamer.data.pixels import Picture
+from streamer.data.pixels import Picture, read_pictures
 from streamer.data.samples import Sample
 from streamer.errors import DataError
-from streamer.evaluation.held_out import read_pictures
 from streamer.evaluation.measure_detector import image_boxes, second_look_boxes
 from streamer.evaluation.measure_segmenter import NO_OVERLAP, Overlap, filled, nodule_mask, overlap
 from streamer.evaluation.subsets import View, view_of

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from streamer.data.dataset import load_dataset
-from streamer.data.pixels import Picture
+from streamer.data.pixels import Picture, read_pictures
 from streamer.data.pseudo_boxes import propose_boxes
 from streamer.data.samples import Sample
 from streamer.errors import DataError
-from streamer.evaluation.held_out import read_pictures
 from streamer.geometry import Letterbox
 from streamer.models.detector import Detector
 from streamer.models.weights_manifest import ModelEntry, Preprocessing, Role

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from streamer.backends.openvino import OpenVinoBackend, save
 from streamer.backends.select import available_cores
@@ -28,6 +28,8 @@ from streamer.quantisation.calibration import calibration
 from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
 from streamer.settings import ClassificationSettings
 from streamer.types import Grey
+
+_LOG = logging.getLogger(__name__)
 
 _COMPARED = 50
 """Calibration images on which int8 is compared with float32."""
@@ -47,19 +49,18 @@ def quantise(data: Path, weights: Path, *, images: int) -> None:
         WeightsError: weights are missing or damaged.
         OutputError: the weights folder cannot be written.
     """
-    console = Console()
     manifest = read_manifest(weights)
     groups: list[tuple[Role, ...]] = [(role,) for role in manifest.models]
     if manifest.one_encoder:
         groups = [group for group in groups if group[0] not in JOINT_ROLES] + [JOINT_ROLES]
     for roles in groups:
         name = " and ".join(roles)
-        console.print(f"{name}: reading calibration images")
+        _LOG.info("%s: reading calibration images", name)
         made = _quantise(_Network(weights, manifest, roles), data, images)
         sources = ", ".join(f"{count} {source}" for source, count in made.calibration.items())
-        console.print(f"{name}: {made.file}, calibrated on {sources}; correlation with fp32 {made.correlation:.4f}")
+        _LOG.info("%s: %s, calibrated on %s; correlation with fp32 %.4f", name, made.file, sources, made.correlation)
     _sweep(weights)
-    console.print("measure what it costs: `streamer evaluate ... --update-manifest`", markup=False)
+    _LOG.info("measure what it costs: `streamer evaluate ... --update-manifest`")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from streamer._resources import configs_dir, weights_dir
 from streamer.backends.select import available_cores
@@ -16,6 +16,8 @@ from streamer.settings import read_yaml, validated
 from streamer.training.config import Ingredient, TrainingConfig
 from streamer.training.tensorboard import tensorboard_log
 from streamer.training.train import train
+
+_LOG = logging.getLogger(__name__)
 
 
 def train_network(
@@ -62,9 +64,7 @@ def train_network(
             drop_duplicates=drop_duplicates,
             observer=observer,
         )
-    Console().print(
-        f"weights: {folder}; measure them: streamer evaluate {role} --weights {folder} --data {data}", soft_wrap=True
-    )
+    _LOG.info("weights: %s; measure them: streamer evaluate %s --weights %s --data %s", folder, role, folder, data)
 
 
 def _with_own_sources(settings: TrainingConfig, data: Path) -> TrainingConfig:
@@ -72,6 +72,6 @@ def _with_own_sources(settings: TrainingConfig, data: Path) -> TrainingConfig:
     own = manifest_sources(data) if data.is_file() else []
     if not own:
         return settings
-    Console().print(f"sources: {', '.join(own)}, all that {data.name} names", markup=False, highlight=False)
+    _LOG.info("sources: %s, all that %s names", ", ".join(own), data.name)
     sources = {source: settings.sources.get(source, Ingredient()) for source in own}
     return settings.model_copy(update={"sources": sources})

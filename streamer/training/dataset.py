@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
 
 from streamer.data.dataset import load_dataset
 from streamer.data.near_duplicates import find_near_duplicates, raise_on_near_duplicates, without_near_duplicates
@@ -27,6 +26,8 @@ from streamer.training.config import TrainingConfig
 _FIRST_PHANTOM_SEED = 1000
 _MOST_CONFIRMED = 3
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -37,10 +38,8 @@ class TrainingData:
     splits: dict[str, str]
 
 
-def select_samples(
-    config: TrainingConfig, data: Path, console: Console, *, drop_duplicates: bool = False
-) -> TrainingData:
-    """The samples that a configuration asks for; prints their class balance, and what is odd about them.
+def select_samples(config: TrainingConfig, data: Path, *, drop_duplicates: bool = False) -> TrainingData:
+    """The samples that a configuration asks for; logs their class balance, and what is odd about them.
 
     Held-out images that nearly equal one of an earlier split are refused in a manifest, unless `drop_duplicates` leaves
     them out. The public sets have some (DDTI holds many cases twice), so there they are always left out. It is the
@@ -56,23 +55,22 @@ def select_samples(
     splits = {source: rule for source, rule in dataset.splits.items() if source in config.sources}
     for source, rule in splits.items():
         if rule != "as published":
-            console.print(f"splits of {source}: {rule}", markup=False, highlight=False)
+            _LOG.info("splits of %s: %s", source, rule)
     twins = find_near_duplicates(*(_of(samples, split) for split in ("train", "val", "test")))
     if not drop_duplicates and not data.is_dir():
         remedy = "keep both in one split, or leave the held-out images out with --drop-duplicates"
         raise_on_near_duplicates(twins, remedy)
     if twins:
         samples = without_near_duplicates(samples, twins)
-        line = f"{len(twins)} held-out images nearly equal one of an earlier split and are left out; {twins[0]}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _LOG.info("%d held-out images nearly equal one of an earlier split and are left out; %s", len(twins), twins[0])
     train = []
     for source, ingredient in config.sources.items():
         part = [sample for sample in _of(samples, "train") if sample.source == source]
         train += thin(_some_patients(part, ingredient.patients), ingredient.stride)[: ingredient.limit]
     val = thin(_of(samples, "val"), config.val_stride)
-    console.print(balance_table([*train, *val, *_of(samples, "test")], "class balance"))
+    _LOG.info("%s", balance_table([*train, *val, *_of(samples, "test")], "class balance").text())
     for warning in balance_warnings(samples):
-        console.print(f"warning: {warning}", markup=False, style="yellow")
+        _LOG.warning("%s", warning)
     if not train or not val:
         names = ", ".join(config.sources)
         there = ", ".join(dataset.splits) or "none"
@@ -84,7 +82,7 @@ def select_samples(
 
 
 def load_training_data(
-    chosen: TrainingData, config: TrainingConfig, weights: Path, console: Console
+    chosen: TrainingData, config: TrainingConfig, weights: Path
 ) -> tuple[list[Picture], list[Picture]]:
     """Training and validation pictures, boxed where the configuration asks for it; simulated ones are added.
 
@@ -97,7 +95,7 @@ def load_training_data(
         val = [picture for picture in val if truth_known(picture)]
         if config.self_training is not None:
             train = confirmed_boxes(train, load_proposer(weights, most=_MOST_CONFIRMED), config.self_training)
-            console.print(f"{len(train)} of {len(chosen.train)} training images have a true or a confirmed box")
+            _LOG.info("%d of %d training images have a true or a confirmed box", len(train), len(chosen.train))
         else:
             train = [picture for picture in train if truth_known(picture)]
     if config.boxes_from_detector:

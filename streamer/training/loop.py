@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import random
 import time
@@ -14,15 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from pydantic import ValidationError
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from streamer._progress import progress_bar
 from streamer.errors import DataError, OutputError
 from streamer.training.config import TrainingConfig
 from streamer.training.precision import Forward, mixed_precision
+
+_LOG = logging.getLogger(__name__)
 
 Batch = Mapping[str, torch.Tensor]
 Observer = Callable[[int, Mapping[str, float]], None]
@@ -63,7 +66,7 @@ class Run:
     """One training run in its own folder: `checkpoint.pt`, `best.safetensors`, `history.csv`.
 
     Attributes:
-        progressed: whether an epoch was finished, here and not before a resumption.
+        progressed: True if this process finished at least one epoch.
     """
 
     def __init__(
@@ -123,26 +126,20 @@ class Run:
             raise OutputError(f"cannot make the run folder {self.folder}: {error.strerror}") from error
         if resume:
             self._restore()
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns) as progress:
-            bar = progress.add_task(self.config.role, total=self.config.epochs * self.task.steps())
+        steps = self.task.steps()
+        with progress_bar(self.config.role, self.config.epochs * steps) as bar:
             while self.state.epoch < self.config.epochs:
                 if self.state.epoch - self.state.best_epoch > self.config.patience:
                     break
-                progress.update(bar, completed=self.state.epoch * self.task.steps())
                 self._epoch(
-                    lambda loss: progress.update(bar, advance=1, description=f"{self.config.role} loss {loss:.3f}")
+                    lambda step, loss: bar.update(
+                        self.state.epoch * steps + step, f"{self.config.role} loss {loss:.3f}"
+                    )
                 )
-                progress.console.print(_line(_read_history(self.folder / "history.csv")[-1]))
+                _LOG.info("%s", _line(_read_history(self.folder / "history.csv")[-1]))
         return self.state.best
 
-    def _epoch(self, report: Callable[[float], None]) -> None:
+    def _epoch(self, report: Callable[[int, float], None]) -> None:
         started = time.perf_counter()
         rng = np.random.default_rng([self.config.seed, self.state.epoch])
         torch.manual_seed(self.config.seed * 100_003 + self.state.epoch)
@@ -160,7 +157,7 @@ class Run:
             self.schedule.step()
             self.averaged.update_parameters(self.network)
             losses.append(loss.item())
-            report(losses[-1])
+            report(len(losses), losses[-1])
         averaged = self.averaged.module.eval()
         with torch.inference_mode():
             figures = self.task.validate(averaged)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 
 from streamer.errors import DataError
@@ -25,6 +25,8 @@ from streamer.training.initialisation import (
 )
 from streamer.training.loop import Observer, Run
 from streamer.training.segmenter import SegmenterTask
+
+_LOG = logging.getLogger(__name__)
 
 _TASKS: dict[str, type[DetectorTask] | type[SegmenterTask] | type[ClassifierTask]] = {
     "detector": DetectorTask,
@@ -66,17 +68,16 @@ def train(
         WeightsError: a network it builds on is missing or damaged.
         OutputError: the folder cannot be written.
     """
-    console = Console()
     foundation = built_on(config, data, weights)
     check_label_leakage(config, weights)
     check_same_preprocessing(config, weights)
     for role in parents_trained_on_left_out_site(config, weights):
-        console.print(f"warning: the {role} it builds on did not leave out {config.leave_out}", style="yellow")
-    ingredients = select_samples(config, data, console, drop_duplicates=drop_duplicates)
-    train_pictures, val_pictures = load_training_data(ingredients, config, weights, console)
+        _LOG.warning("the %s it builds on did not leave out %s", role, config.leave_out)
+    ingredients = select_samples(config, data, drop_duplicates=drop_duplicates)
+    train_pictures, val_pictures = load_training_data(ingredients, config, weights)
     torch.manual_seed(config.seed)
     task = _TASKS[config.role](config, train_pictures, val_pictures)
-    console.print(f"{initialise(task.network, config, data, weights)} tensors taken over")
+    _LOG.info("%d tensors taken over", initialise(task.network, config, data, weights))
     if task.steps() == 0:
         raise DataError(f"{data} has fewer usable training images than a batch of {config.batch}")
     origin = {"data": data_digest(ingredients.train), **foundation}
@@ -84,7 +85,7 @@ def train(
     try:
         run.fit(resume=resume)
     except KeyboardInterrupt:
-        console.print(f"stopped; {folder} keeps the last finished epoch: go on with --resume")
+        _LOG.info("stopped; %s keeps the last finished epoch: go on with --resume", folder)
         raise
     finally:
         # Not an earlier run's weights; and what was exported before may have been measured since.

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
-from rich.console import Console
-
 from streamer.data.samples import Sample
 from streamer.data.summary import balance_table, balance_warnings, count
 from tests.data.made_up import sample
@@ -29,9 +25,7 @@ def test_counts() -> None:
 
 
 def test_a_row_for_each_source_and_split_then_for_what_else_is_known() -> None:
-    text = StringIO()
-    Console(width=120, file=text).print(balance_table(data(), "class balance"))
-    rows = [line.split() for line in text.getvalue().splitlines()]
+    rows = [line.split() for line in balance_table(data(), "class balance").text().splitlines()]
     assert ["s", "train", "2", "40%", "1", "2", "0", "1", "1"] in rows
     assert ["s", "val", "1", "20%", "1", "1", "0", "0", "1"] in rows
     assert ["t", "train", "1", "20%", "1", "0", "1", "0", "0"] in rows

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import shutil
 from dataclasses import replace
 from math import nan
@@ -94,8 +95,9 @@ def test_a_source_never_seen_counts_whole(data: Path, weights: Path) -> None:
 
 
 def test_what_nearly_equals_an_image_seen_in_training_does_not_count(
-    data: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, logger="streamer")
     cv2.imwrite(str(tmp_path / "copy.jpg"), cv2.imread(str(data.parent / "2.png")))  # type: ignore[arg-type]
     (frame,) = simulate(seed=9, frames=1, width=160, height=120)
     cv2.imwrite(str(tmp_path / "new.png"), frame.image)
@@ -106,7 +108,7 @@ def test_what_nearly_equals_an_image_seen_in_training_does_not_count(
     patients = [sample.patient for sample in chosen]
     assert "still-2" not in patients  # nor its neighbours in the sweep that differ little
     assert "new" in patients
-    assert "images nearly equal one seen in training and are left out; " in capsys.readouterr().out
+    assert "images nearly equal one seen in training and are left out; " in caplog.text
 
 
 def test_splits_are_those_of_the_training(data: Path, weights: Path, tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 
 import cv2
 import pytest
-from rich.console import Console
 
 import streamer.training.dataset as ingredients
 from streamer.data.csv_manifest import read_manifest
@@ -22,13 +21,13 @@ from tests.data.manifest_file import write_manifest
 from tests.training.tiny import config, write_data
 
 
-def console() -> Console:
-    return Console(file=StringIO(), width=150)
+@pytest.fixture(autouse=True)
+def _all_messages(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="streamer")
 
 
-def printed(to: Console) -> str:
-    assert isinstance(to.file, StringIO)
-    return " ".join(to.file.getvalue().split())
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    return " ".join(" ".join(caplog.messages).split())
 
 
 def rewrite(manifest: Path, samples: Sequence[Sample]) -> Path:
@@ -41,40 +40,37 @@ def data(tmp_path: Path) -> Path:
     return write_data(tmp_path)
 
 
-def test_the_class_balance_is_printed(data: Path) -> None:
-    to = console()
-    chosen = select_samples(config("detector", sources={"tiny": {"stride": 2}}), data, to)
+def test_the_class_balance_is_logged(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chosen = select_samples(config("detector", sources={"tiny": {"stride": 2}}), data)
     assert (len(chosen.train), len(chosen.val)) == (3, 4)
-    assert "splits of tiny: as given" in printed(to)
-    assert "tiny train 3 43% 3 3 0 3 0 tiny val 4 57% 4 4 0 2 2" in printed(to)
+    assert "splits of tiny: as given" in logged(caplog)
+    assert "tiny train 3 43% 3 3 0 3 0 tiny val 4 57% 4 4 0 2 2" in logged(caplog)
 
 
 @pytest.mark.parametrize(("share", "patients"), [(0.5, ["p0", "p2", "p4"]), (0.34, ["p0", "p2"]), (0.01, ["p0"])])
 def test_a_share_of_the_patients(data: Path, share: float, patients: list[str]) -> None:
-    chosen = select_samples(config("detector", sources={"tiny": {"patients": share}}), data, console())
+    chosen = select_samples(config("detector", sources={"tiny": {"patients": share}}), data)
     assert ([item.patient for item in chosen.train], len(chosen.val)) == (patients, 4)
 
 
-def test_splits_that_are_made_are_told(data: Path) -> None:
+def test_splits_that_are_made_are_told(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = data.read_text().replace(",train,", ",,").replace(",val,", ",,")
     data.write_text(text)
-    to = console()
-    chosen = select_samples(config("detector", split_seed=5), data, to)
+    chosen = select_samples(config("detector", split_seed=5), data)
     assert chosen.splits == {"tiny": "7:2:1 by patient, seed 5"}
     assert (len(chosen.train), len(chosen.val)) == (7, 2)
-    assert "splits of tiny: 7:2:1 by patient, seed 5" in printed(to)
+    assert "splits of tiny: 7:2:1 by patient, seed 5" in logged(caplog)
 
 
-def test_a_centre_left_out_neither_trains_nor_validates(data: Path) -> None:
+def test_a_centre_left_out_neither_trains_nor_validates(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     samples = read_manifest(data).samples
     rewrite(data, [replace(item, hospital="AB"[number % 2]) for number, item in enumerate(samples)])
-    to = console()
-    chosen = select_samples(config("detector", leave_out="hospital=A"), data, to)
+    chosen = select_samples(config("detector", leave_out="hospital=A"), data)
     assert {item.hospital for item in [*chosen.train, *chosen.val]} == {"B"}
     assert chosen.splits == {"tiny": "as given; hospital=A is test"}
-    assert "tiny test 5 50%" in printed(to)
+    assert "tiny test 5 50%" in logged(caplog)
     with pytest.raises(DataError, match="no hospital 'C' to leave out; known: A, B"):
-        select_samples(config("detector", leave_out="hospital=C"), data, to)
+        select_samples(config("detector", leave_out="hospital=C"), data)
 
 
 @pytest.fixture
@@ -89,17 +85,16 @@ def leaking(data: Path) -> Path:
 
 def test_the_same_image_in_two_splits_is_refused(leaking: Path) -> None:
     with pytest.raises(DataError) as caught:
-        select_samples(config("detector"), leaking, console())
+        select_samples(config("detector"), leaking)
     assert "6.png (tiny, val) is nearly the same image as" in str(caught.value)
     assert "0.png (tiny, train): keep both in one split, or" in str(caught.value)
 
 
-def test_or_the_held_out_one_is_left_out(leaking: Path) -> None:
-    to = console()
-    chosen = select_samples(config("detector"), leaking, to, drop_duplicates=True)
+def test_or_the_held_out_one_is_left_out(leaking: Path, caplog: pytest.LogCaptureFixture) -> None:
+    chosen = select_samples(config("detector"), leaking, drop_duplicates=True)
     assert [item.patient for item in chosen.val] == ["p7", "p8", "p9"]
     assert len(chosen.train) == 6
-    assert "1 held-out images nearly equal one of an earlier split and are left out;" in printed(to)
+    assert "1 held-out images nearly equal one of an earlier split and are left out;" in logged(caplog)
 
 
 def test_the_teacher_boxes_what_has_no_box(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +114,7 @@ def test_the_teacher_boxes_what_has_no_box(data: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(ingredients, "confirmed_boxes", confirmed)
     for self_training, expected in ((None, 4), (0.35, 5)):
         settings = config("detector", self_training=self_training)
-        chosen = select_samples(settings, data, console())
-        train, val = load_training_data(chosen, settings, Path("teacher"), console())
+        chosen = select_samples(settings, data)
+        train, val = load_training_data(chosen, settings, Path("teacher"))
         assert (len(train), len(val)) == (expected, 3)
     assert asked == [(6, "teacher, 3", 0.35)]

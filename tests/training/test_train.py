@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,9 +56,9 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
     """Ctrl-C in the middle of the epoch after `epochs`."""
     step: Callable[..., None] = Run._epoch
 
-    def epoch(self: Run, report: Callable[[float], None]) -> None:
-        def press(loss: float) -> None:
-            report(loss)
+    def epoch(self: Run, report: Callable[[int, float], None]) -> None:
+        def press(step_number: int, loss: float) -> None:
+            report(step_number, loss)
             if self.state.epoch == epochs:
                 raise KeyboardInterrupt
 
@@ -186,15 +187,16 @@ def test_weights_that_cannot_be_kept_claim_nothing(data: Path, tmp_path: Path, m
 
 
 def test_a_manifests_own_sources_are_taken(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level(logging.INFO, logger="streamer")
     taken: list[TrainingConfig] = []
     monkeypatch.setattr(streamer.training.command, "train", lambda settings, *_, **__: taken.append(settings))
     train_network(
         "detector", data, config=None, folder=tmp_path / "run", weights=None, device="cpu", threads=1, resume=False
     )
     assert list(taken[0].sources) == ["tiny"]
-    assert "sources: tiny, all that data.csv names" in capsys.readouterr().out
+    assert "sources: tiny, all that data.csv names" in caplog.text
     monkeypatch.setattr(streamer.training.command, "manifest_sources", lambda _: ["gland", "city"])
     train_network(
         "detector", data, config=None, folder=tmp_path / "run", weights=None, device="cpu", threads=1, resume=False
