@@ -29,9 +29,9 @@ lint: $(INSTALLED_DEV)  ## check style, types and who imports whom
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/mypy
 
-benchmark: $(INSTALLED_DEV) system-libraries  ## measure speed here, against what else could be used (docs/performance.md)
+benchmark: $(INSTALLED_DEV) system-libraries  ## measure speed here, against what else could be used (docs/performance-measured.md)
 	$(VENV)/bin/streamer benchmark --seconds 6 --baseline all --baseline-networks both --streams auto \
-	    --json docs/performance.json --report docs/performance.md
+	    --json docs/performance.json --report docs/performance-measured.md
 
 clean:  ## remove build products, caches and the demo's results (not .venv, not runs/)
 	rm -rf build dist demo *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""`docs/performance.md` and its plot, out of the figures. What is written by hand stays as it is."""
+"""`docs/performance-measured.md` and its plot, made from the figures."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from streamer._files import write_whole
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.table import memory_text, notes
 from streamer.outputs.folder import output_errors
 
-BY_HAND = "<!-- by hand from here on: the benchmark keeps what follows -->"
-_FIRST_BY_HAND = "## Where the time goes\n\nTo be written by somebody who has looked.\n"
 _COLOURS = {  # Okabe and Ito 2008; a network has the colour of its stage
     "decode": "#0072b2",
     "detect": "#56b4e9", "detector": "#56b4e9",
@@ -35,8 +32,6 @@ _CHARACTERS = 95
 def write_page(result: BenchmarkResult, path: Path) -> None:
     """Write the page, and the plot beside it under the same name as PNG.
 
-    Of a page that is there already, what follows the line `BY_HAND` is kept.
-
     Raises:
         OutputError: a file cannot be written.
     """
@@ -47,8 +42,6 @@ def write_page(result: BenchmarkResult, path: Path) -> None:
     )  # fmt: skip
     source = (files("streamer.benchmark") / "templates" / "performance.md.j2").read_text(encoding="utf-8")
     with output_errors(path):
-        before = path.read_text(encoding="utf-8") if path.is_file() else ""
-        by_hand = before.partition(BY_HAND)[2].lstrip("\n") or _FIRST_BY_HAND
         text = environment.from_string(source).render(
             result=result,
             notes=notes(result),
@@ -56,7 +49,7 @@ def write_page(result: BenchmarkResult, path: Path) -> None:
             date=datetime.now(UTC).date().isoformat(),
             memory_text=memory_text,
         )
-        write_whole(path, f"{text.rstrip()}\n\n{BY_HAND}\n\n{by_hand}".encode())  # what was written by hand is in it
+        path.write_text(f"{text.rstrip()}\n", encoding="utf-8")
     with output_errors(plot):
         _draw(result).savefig(plot, dpi=120, metadata={"Software": None})
 
