@@ -20,10 +20,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from platformdirs import user_cache_path
 from torch import nn
 
+from streamer._files import atomic_paths
 from streamer.backends.base import Quantised, Runner, grouped
-from streamer.errors import DeviceError, WeightsError
+from streamer.errors import DeviceError, OutputError, WeightsError
 
 # OpenVINO's converter reports usage to its maker unless told otherwise, merely by being used. Without this module it
 # falls back to a stub that sends nothing.
@@ -190,14 +192,15 @@ def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where converted networks are kept: $STREAMER_CACHE, else in $XDG_CACHE_HOME, ~/.cache or the temporary folder."""
+    """Where converted networks are kept: $STREAMER_CACHE, else the user's cache folder, else the temporary folder."""
     own = os.environ.get("STREAMER_CACHE")
     if own:
         return Path(own)
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamer"
-    except RuntimeError:  # a user without a name or a home, as in a container
-        return Path(tempfile.gettempdir()) / f"streamer-cache-{os.getuid()}"
+    path = user_cache_path("streamer", appauthor=False)
+    if path.is_absolute():
+        return path
+    # A user without a name or a home, as in a container.
+    return Path(tempfile.gettempdir()) / f"streamer-cache-{os.getuid()}"
 
 
 def _convert(graph: nn.Module, shape: tuple[int, int, int]) -> Any:
@@ -225,14 +228,11 @@ def save(model: Any, path: Path) -> None:
 
 def _keep(model: Any, path: Path) -> None:
     """Save a converted network for the next start; a cache that cannot be written only costs that time again."""
-    with contextlib.suppress(OSError, RuntimeError):
+    with contextlib.suppress(OSError, OutputError, RuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            partial = Path(folder) / path.name
+        with atomic_paths(path.with_suffix(".bin"), path, _seal(path)) as (_, partial, seal):
             save(model, partial)
-            _seal(partial).write_text(_digest(partial), encoding="ascii")
-            for part in (partial.with_suffix(".bin"), partial, _seal(partial)):
-                part.replace(path.with_name(part.name))
+            seal.write_text(_digest(partial), encoding="ascii")
 
 
 def _seal(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import torch
-from joblib.externals.loky import cpu_count
+from joblib import cpu_count
 
 from streamer.backends.base import Backend
 from streamer.errors import DeviceError

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from joblib import cpu_count
 
 from streamer.version import __version__
 
@@ -15,7 +16,7 @@ _LINUX_CPUS = Path("/proc/cpuinfo")
 
 def describe_machine() -> dict[str, str | int]:
     """The processor's name, the cores this process may use, and the operating system."""
-    return {"cpu": _cpu_name(), "cores": _usable_cores(), "system": f"{platform.system()} {platform.machine()}"}
+    return {"cpu": _cpu_name(), "cores": cpu_count(), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def describe_versions(packages: Sequence[str]) -> dict[str, str]:
@@ -37,9 +38,3 @@ def _cpu_name() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or "unknown processor"
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

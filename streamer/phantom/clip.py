@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import av
 
+from streamer._files import atomic_path
 from streamer.errors import OutputError
 from streamer.phantom.cine import PhantomFrame
 
@@ -18,18 +18,12 @@ def write_clip(path: Path, frames: Iterable[PhantomFrame], fps: int = 30) -> Non
     Raises:
         OutputError: there is no frame, or the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        count = _encode(part, frames, fps)
-        if not count:
-            raise OutputError(f"no frame to write to {path.name}: ask for at least one")
-        part.replace(path)
-    except (OSError, av.FFmpegError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"cannot write {path}: {reason}; choose a writable folder with space") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        with atomic_path(path) as partial:
+            if not _encode(partial, frames, fps):
+                raise OutputError(f"no frame to write to {path.name}: ask for at least one")
+    except av.FFmpegError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose a writable folder with space") from error
 
 
 def _encode(path: Path, frames: Iterable[PhantomFrame], fps: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from streamer._files import atomic_paths
 from streamer.backends.openvino import OpenVinoBackend, save
 from streamer.backends.select import available_cores
 from streamer.data.pseudo_boxes import load_proposer
@@ -142,14 +142,9 @@ def _write(model: Any, xml: Path) -> tuple[str, str]:
     """Save a model; gives the checksums of its `.xml` and `.bin`. A run that starts meanwhile falls back to fp32."""
     try:
         xml.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=xml.parent) as folder:
-            partial = Path(folder) / xml.name
-            save(model, partial)
-            checksums = [
-                hashlib.sha256(path.read_bytes()).hexdigest() for path in (partial, partial.with_suffix(".bin"))
-            ]
-            partial.with_suffix(".bin").replace(xml.with_suffix(".bin"))
-            partial.replace(xml)
+        with atomic_paths(xml.with_suffix(".bin"), xml) as (binary, description):
+            save(model, description)
+            checksums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (description, binary)]
     except (OSError, RuntimeError) as error:
         raise OutputError(f"cannot write {xml}: {' '.join(str(error).split())}") from error
     return checksums[0], checksums[1]

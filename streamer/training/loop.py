@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from streamer._files import atomic_path
 from streamer._progress import progress_bar
 from streamer.errors import DataError, OutputError
 from streamer.training.config import TrainingConfig
@@ -236,12 +237,10 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(path.name + ".partial")
     try:
-        write(partial)
-        partial.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # a full disk is a RuntimeError for torch
-        partial.unlink(missing_ok=True)
+        with atomic_path(path) as partial:
+            write(partial)
+    except (RuntimeError, SafetensorError) as error:  # a full disk is a RuntimeError for torch
         raise OutputError(f"cannot write {path}: {' '.join(str(error).split())}") from error
 
 
