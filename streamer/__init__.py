@@ -3,54 +3,134 @@
 Research use only: not a medical device.
 
     for result in streamer.analyse("clip.mp4"):
-        print(result.frame.time_s, [(nodule.track, nodule.malignancy) for nodule in result.nodules])
+        print(result.frame.time_s, [(nodule.track_id, nodule.malignancy) for nodule in result.nodules])
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from streamer.version import __version__
 
 if TYPE_CHECKING:
+    from streamer.errors import (
+        ClipGoneError,
+        DataError,
+        DeviceError,
+        InputError,
+        NoFrameError,
+        OutputError,
+        SettingsError,
+        StreamerError,
+        WeightsError,
+    )
+    from streamer.outputs.base import BaseSink, Sink
+    from streamer.outputs.schema import read_frames, read_report
     from streamer.pipeline.aggregation import PatientAggregator
-    from streamer.pipeline.analyse import analyse
+    from streamer.pipeline.analyse import analyse, analyse_image
+    from streamer.pipeline.analyser import AnalyserInfo, DetectorAnalyser, FrameAnalyser, FrameFindings
     from streamer.pipeline.multistream import analyse_streams
     from streamer.pipeline.thyroid import Engine
-    from streamer.run import run_live, run_study
+    from streamer.run import Progress, run_live, run_study
     from streamer.settings import Settings, load_settings
-    from streamer.sources import open_live, open_source
+    from streamer.sources import Source, open_live, open_source
+    from streamer.types import (
+        ClipInfo,
+        ClipSummary,
+        Finding,
+        Frame,
+        FrameResult,
+        Nodule,
+        SizeMm,
+        StudyReport,
+        Track,
+    )
+
+_HOMES = {
+    "streamer.errors": (
+        "ClipGoneError",
+        "DataError",
+        "DeviceError",
+        "InputError",
+        "NoFrameError",
+        "OutputError",
+        "SettingsError",
+        "StreamerError",
+        "WeightsError",
+    ),
+    "streamer.outputs.base": ("BaseSink", "Sink"),
+    "streamer.outputs.schema": ("read_frames", "read_report"),
+    "streamer.pipeline.aggregation": ("PatientAggregator",),
+    "streamer.pipeline.analyse": ("analyse", "analyse_image"),
+    "streamer.pipeline.analyser": ("AnalyserInfo", "DetectorAnalyser", "FrameAnalyser", "FrameFindings"),
+    "streamer.pipeline.multistream": ("analyse_streams",),
+    "streamer.pipeline.thyroid": ("Engine",),
+    "streamer.run": ("Progress", "run_live", "run_study"),
+    "streamer.settings": ("Settings", "load_settings"),
+    "streamer.sources": ("Source", "open_live", "open_source"),
+    "streamer.types": (
+        "ClipInfo",
+        "ClipSummary",
+        "Finding",
+        "Frame",
+        "FrameResult",
+        "Nodule",
+        "SizeMm",
+        "StudyReport",
+        "Track",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnalyserInfo",
+    "BaseSink",
+    "ClipGoneError",
+    "ClipInfo",
+    "ClipSummary",
+    "DataError",
+    "DetectorAnalyser",
+    "DeviceError",
     "Engine",
+    "Finding",
+    "Frame",
+    "FrameAnalyser",
+    "FrameFindings",
+    "FrameResult",
+    "InputError",
+    "NoFrameError",
+    "Nodule",
+    "OutputError",
     "PatientAggregator",
+    "Progress",
     "Settings",
+    "SettingsError",
+    "Sink",
+    "SizeMm",
+    "Source",
+    "StreamerError",
+    "StudyReport",
+    "Track",
+    "WeightsError",
     "__version__",
     "analyse",
+    "analyse_image",
     "analyse_streams",
     "load_settings",
     "open_live",
     "open_source",
+    "read_frames",
+    "read_report",
     "run_live",
     "run_study",
 ]
 
-_HOMES = {
-    "Engine": "streamer.pipeline.thyroid",
-    "Settings": "streamer.settings",
-    "PatientAggregator": "streamer.pipeline.aggregation",
-    "analyse": "streamer.pipeline.analyse",
-    "load_settings": "streamer.settings",
-    "open_live": "streamer.sources",
-    "open_source": "streamer.sources",
-    "run_live": "streamer.run",
-    "run_study": "streamer.run",
-    "analyse_streams": "streamer.pipeline.multistream",
-}
-
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `streamer --help` need not wait for torch."""
-    if name not in _HOMES:
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'streamer' has no attribute {name!r}")
-    from importlib import import_module
+    return getattr(import_module(_HOME_OF[name]), name)
 
-    return getattr(import_module(_HOMES[name]), name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

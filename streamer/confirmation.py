@@ -83,7 +83,7 @@ class TrackConfirmation(Generic[Item]):
         self._frames += 1
         self._scene_frames += 1
         for candidate, confidence in zip(candidates, confidences, strict=True):
-            track = self._tracks.setdefault(candidate.track, _Track())
+            track = self._tracks.setdefault(candidate.track_id, _Track())
             track.recent.append(confidence)
             track.last_frame = self._frames
             if len(track.recent) == CONFIRMING_FRAMES and _mean(track.recent) >= self._rule.track_confidence:
@@ -109,12 +109,12 @@ class TrackConfirmation(Generic[Item]):
         item, candidates = self._waiting.popleft()
         shown = []
         for candidate in candidates:
-            track = self._tracks[candidate.track]
+            track = self._tracks[candidate.track_id]
             if track.confirmed:
                 if track.number is None:
                     track.number = next(self._numbers)
-                shown.append(replace(candidate, track=track.number))
-        return item, tuple(sorted(shown, key=lambda nodule: nodule.track))
+                shown.append(replace(candidate, track_id=track.number))
+        return item, tuple(sorted(shown, key=lambda nodule: nodule.track_id))
 
     def _forget(self) -> None:
         oldest = self._frames - self._patience - self._rule.look_ahead_frames

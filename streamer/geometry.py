@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.types import SizeMm
+
 Box = tuple[float, float, float, float]
 Mask = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
@@ -163,7 +165,11 @@ def caliper_lines(contour_xy: npt.NDArray[np.int32]) -> tuple[Points, Points]:
         Two arrays of shape (2, 2): a row an end, x and y in pixels. The short axis crosses the long one at right
         angles, midway between the two outermost points on either side of it.
     """
-    hull = cv2.convexHull(contour_xy.reshape(-1, 1, 2).astype(np.int32))[:, 0, :].astype(np.float64)
+    return _caliper_lines(contour_xy, np.ones(2))
+
+
+def _caliper_lines(contour_xy: npt.NDArray[np.int32], scale_xy: Points) -> tuple[Points, Points]:
+    hull = cv2.convexHull(contour_xy.reshape(-1, 1, 2).astype(np.int32))[:, 0, :].astype(np.float64) * scale_xy
     difference = hull[:, None, :] - hull[None, :, :]
     first, second = np.unravel_index(int(np.argmax((difference**2).sum(axis=-1))), difference.shape[:2])
     long_axis = hull[[first, second]]
@@ -177,6 +183,36 @@ def caliper_lines(contour_xy: npt.NDArray[np.int32]) -> tuple[Points, Points]:
     low, high = int(offsets.argmin()), int(offsets.argmax())
     foot = long_axis[0] + along * float(((hull[low] + hull[high]) / 2 - long_axis[0]) @ along)
     return long_axis, np.stack([foot + across * offsets[low], foot + across * offsets[high]])
+
+
+def size_mm(contour_xy: npt.NDArray[np.int32], area_px: float, spacing_mm: tuple[float, float]) -> SizeMm | None:
+    """Size of a contour where a pixel's width and height in millimetres are known; they may differ.
+
+    The axes are sought in millimetres: the longest diameter in pixels need not be the longest in tissue. As in
+    `calipers`, half a pixel is added at either end, along the axis.
+
+    Args:
+        contour_xy: outline, shape (n, 2), in pixels.
+        area_px: its area in pixels.
+        spacing_mm: size of a pixel, x and y.
+
+    Returns:
+        None without a contour.
+    """
+    if len(contour_xy) == 0:
+        return None
+    axes = _caliper_lines(contour_xy, np.array(spacing_mm))
+    long_axis, short_axis = (_with_pixel(end - start, spacing_mm) for start, end in axes)
+    return SizeMm(long_axis_mm=long_axis, short_axis_mm=short_axis, area_mm2=area_px * spacing_mm[0] * spacing_mm[1])
+
+
+def _with_pixel(along_mm: Points, spacing_mm: tuple[float, float]) -> float:
+    """Length of an axis plus that of a pixel in its direction (of an axis without length, the smaller side)."""
+    length = float(np.hypot(*along_mm))
+    if length == 0:
+        return min(spacing_mm)
+    pixels = float(np.hypot(along_mm[0] / spacing_mm[0], along_mm[1] / spacing_mm[1]))
+    return length + length / pixels
 
 
 def calipers(contour_xy: npt.NDArray[np.int32]) -> tuple[float, float]:

@@ -12,14 +12,15 @@ from pathlib import Path
 from streamer._timing import LiveClock, StageClock
 from streamer.errors import ClipGoneError, InputError, NoFrameError, OutputError
 from streamer.outputs import StudyWriter, is_result
+from streamer.outputs.base import Sink
 from streamer.outputs.folder import REPORT_JSON
 from streamer.outputs.schema import read_report
 from streamer.pipeline.aggregation import PatientAggregator, decide
 from streamer.pipeline.analyse import analyse
-from streamer.pipeline.thyroid import Engine
+from streamer.pipeline.analyser import FrameAnalyser
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
-from streamer.types import FrameResult, StudyReport, VideoSummary
+from streamer.types import ClipSummary, FrameResult, StudyReport
 
 STOPPED = "stopped before the end of the clip"
 UNRELATED = (
@@ -39,13 +40,13 @@ class NamedPath:
 class Progress:
     """Told how a run goes; does nothing by itself."""
 
-    def start_video(self, source: Source) -> None:
+    def start_clip(self, source: Source) -> None:
         """A clip begins."""
 
     def frame(self, result: FrameResult) -> None:
         """A frame is done."""
 
-    def end_video(self, summary: VideoSummary) -> None:
+    def end_clip(self, summary: ClipSummary) -> None:
         """A clip ends."""
 
 
@@ -53,22 +54,26 @@ def run_study(
     videos: Sequence[str | Path],
     output: Path,
     *,
-    engine: Engine,
+    analyser: FrameAnalyser,
     aggregator: PatientAggregator | None = None,
     patient: str = "",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    pixel_spacing_mm: tuple[float, float] | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> StudyReport:
     """Analyse all clips of one patient and write overlay videos, frames, report and nodule pictures.
 
     Args:
         videos: paths of clips, stills or folders of stills, at least one.
         output: folder of the results; made where missing. Results of an earlier run in it are replaced at the end.
-        engine: loaded networks.
+        analyser: loaded networks.
         aggregator: counts what is seen, for a caller who looks at it meanwhile; a new one if None.
         patient: identifier shown in the report.
         progress: told about each clip and frame.
         should_stop: asked after each frame; once True, what was done so far is written as a partial result.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the clips say.
+        sinks: outputs of your own, besides those that the settings choose.
 
     Raises:
         InputError: a clip cannot be read (all are opened before the first is analysed).
@@ -77,17 +82,18 @@ def run_study(
         DeviceError: the device that runs the networks fails, or its memory is full; or no device decodes as set.
         OutputError: the results cannot be written.
     """
-    clips, decoder = name_clips(videos), engine.settings.runtime.decoder
+    clips, decoder = name_clips(videos), analyser.settings.runtime.decoder
     for clip in clips:
         refuse_result(clip.path, output)
         open_source(clip.path, name=clip.name, decoder=decoder).close()
     run = _Run(
         output,
-        engine,
-        aggregator or PatientAggregator(engine.settings),
+        analyser,
+        aggregator or PatientAggregator(analyser.settings),
         patient,
         progress or Progress(),
         videos=len(clips),
+        sinks=sinks,
     )
     gone: InputError | None = None
     with run.writer:
@@ -95,7 +101,7 @@ def run_study(
             if should_stop():
                 break
             try:
-                opened = open_source(clip.path, name=clip.name, decoder=decoder)
+                opened = open_source(clip.path, name=clip.name, decoder=decoder, pixel_spacing_mm=pixel_spacing_mm)
             except InputError as error:
                 gone = error
                 break
@@ -110,7 +116,7 @@ def run_study(
 
 
 def run_live(
-    source: Source, output: Path, *, engine: Engine, patient: str = "", progress: Progress | None = None
+    source: Source, output: Path, *, analyser: FrameAnalyser, patient: str = "", progress: Progress | None = None
 ) -> StudyReport:
     """Analyse a live source until it ends or is closed, from any thread; results as of `run_study`.
 
@@ -120,7 +126,7 @@ def run_live(
     Args:
         source: as from `open_live`; closed at the end.
         output: folder of the results; made where missing. Results of an earlier run in it are replaced at the end.
-        engine: loaded networks.
+        analyser: loaded networks.
         patient: identifier shown in the report.
         progress: told about each frame.
 
@@ -130,7 +136,7 @@ def run_live(
         DeviceError: the device that runs the networks fails, or its memory is full.
         OutputError: the results cannot be written.
     """
-    run = _Run(output, engine, PatientAggregator(engine.settings), patient, progress or Progress(), videos=1)
+    run = _Run(output, analyser, PatientAggregator(analyser.settings), patient, progress or Progress(), videos=1)
     with source, run.writer:
         run.add(source, lambda: False)
         return run.finish()
@@ -167,45 +173,47 @@ class _Run:
     def __init__(
         self,
         output: Path,
-        engine: Engine,
+        analyser: FrameAnalyser,
         aggregator: PatientAggregator,
         patient: str,
         progress: Progress,
         *,
         videos: int,
+        sinks: Sequence[Sink] = (),
     ) -> None:
-        self.summaries: list[VideoSummary] = []
-        self._engine, self._aggregator, self._patient, self._progress = engine, aggregator, patient, progress
+        self.summaries: list[ClipSummary] = []
+        self._analyser, self._aggregator, self._patient, self._progress = analyser, aggregator, patient, progress
         self._clock = StageClock()
         self._started = time.perf_counter()
         self.writer = StudyWriter(
             output,
-            engine.settings,
+            analyser.settings,
             videos=videos,
             on_stage=lambda stage, value_ms: self._clock.add({stage: value_ms}),
-            heat_maps=engine.heat_maps,
+            heat_maps=analyser.heat_maps,
+            sinks=sinks,
         )
 
     def add(self, source: Source, should_stop: Callable[[], bool]) -> None:
         """Analyse one source to its end, or until it is to stop."""
-        self._progress.start_video(source)
-        self.writer.start_video(source)
+        self._progress.start_clip(source)
+        self.writer.start_clip(source.info)
         frames, end_s, stopped, live = 0, 0.0, False, LiveClock()
-        with closing(analyse(source, engine=self._engine, aggregator=self._aggregator)) as results:
+        with closing(analyse(source, analyser=self._analyser, aggregator=self._aggregator)) as results:
             for result in results:
                 self._clock.add(result.timing_ms)
                 live.add(result)
                 self.writer.write(result)
                 self._progress.frame(result)
-                frames, end_s, stopped = frames + 1, result.frame.time_s + 1 / source.fps, should_stop()
+                frames, end_s, stopped = frames + 1, result.frame.time_s + 1 / source.info.fps, should_stop()
                 if stopped:
                     break
         # A source that was stopped, or whose last frames were dropped, has been read further than it was analysed.
         duration_s = end_s if stopped or source.live else source.duration_s
-        warnings = (UNRELATED,) if self._aggregator.is_unrelated(source.name) else ()
+        warnings = (UNRELATED,) if self._aggregator.is_unrelated(source.info.name) else ()
         summary = _summary(source, frames, duration_s, warnings, stopped=stopped, live=live)
-        self.writer.end_video(summary.duration_s)
-        self._progress.end_video(summary)
+        self.writer.end_clip(summary)
+        self._progress.end_clip(summary)
         self.summaries.append(summary)
 
     @property
@@ -228,13 +236,13 @@ class _Run:
             videos=tuple(self.summaries),
             tracks=self._aggregator.tracks(),
             patient_malignancy=malignancy,
-            threshold=self._engine.threshold,
-            decision=decide(malignancy, self._engine.threshold),
-            models=self._engine.versions,
-            settings=self._engine.settings.model_dump(mode="json"),
-            device=self._engine.backend.device,
-            precision=self._engine.backend.precision,
-            warnings=(*self._engine.backend.warnings, *(f"{name} was not analysed" for name in not_analysed)),
+            threshold=self._analyser.info.threshold,
+            decision=decide(malignancy, self._analyser.info.threshold),
+            models=self._analyser.info.models,
+            settings=self._analyser.settings.model_dump(mode="json"),
+            device=self._analyser.info.device,
+            precision=self._analyser.info.precision,
+            warnings=(*self._analyser.info.warnings, *(f"{name} was not analysed" for name in not_analysed)),
             timing=self._clock.summary(),
             frames_per_second=self.frames / elapsed_s,
             complete=not not_analysed and all(video.complete for video in self.summaries),
@@ -256,13 +264,14 @@ def name_clips(videos: Sequence[str | Path]) -> list[NamedPath]:
 
 def _summary(
     source: Source, frames: int, duration_s: float, warnings: tuple[str, ...], *, stopped: bool, live: LiveClock
-) -> VideoSummary:
+) -> ClipSummary:
     arrived = frames + live.dropped_frames
-    rate = arrived / duration_s if duration_s > 0 and arrived > 1 else source.fps
-    return VideoSummary(
-        name=source.name,
-        width=source.width,
-        height=source.height,
+    rate = arrived / duration_s if duration_s > 0 and arrived > 1 else source.info.fps
+    return ClipSummary(
+        name=source.info.name,
+        width=source.info.width,
+        height=source.info.height,
+        pixel_spacing_mm=source.info.pixel_spacing_mm,
         frames=frames,
         fps=rate,
         duration_s=duration_s,

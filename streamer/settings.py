@@ -104,8 +104,17 @@ class OverlaySettings(_Section):
     crf: Annotated[int, Field(ge=0, le=51)] = 18
 
 
+OutputName = Literal["overlay", "frames", "csv", "key_frames", "report_html", "report_json"]
+STANDARD_OUTPUTS: tuple[OutputName, ...] = ("overlay", "frames", "key_frames", "report_html", "report_json")
+
+
 class Settings(_Section):
-    """All settings of a run."""
+    """All settings of a run.
+
+    `outputs` chooses what is written: `overlay` (video), `frames` (JSON lines), `key_frames` (a picture per nodule),
+    `report_html`, `report_json`, and besides these `csv` (a row per nodule and frame). The page has a timeline and
+    pictures only where `frames` and `key_frames` are written, too.
+    """
 
     detection: DetectionSettings = DetectionSettings()
     classification: ClassificationSettings = ClassificationSettings()
@@ -113,6 +122,7 @@ class Settings(_Section):
     study: StudySettings = StudySettings()
     runtime: RuntimeSettings = RuntimeSettings()
     overlay: OverlaySettings = OverlaySettings()
+    outputs: Annotated[tuple[OutputName, ...], Field(min_length=1)] = STANDARD_OUTPUTS
     weights: Path | None = None
     """Folder with `manifest.json` and the weights; None for those that came with streamer."""
 

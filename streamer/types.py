@@ -1,4 +1,4 @@
-"""The records that travel through the house: a decoded frame, a nodule in it, what was found, and the study's sum.
+"""Data types passed between pipeline stages: clip, frame, finding, nodule, frame result, report.
 
 Coordinates are source pixels, x to the right and y down, origin at the upper left corner of the upper left pixel.
 Times are seconds from the first frame of the clip. Colour is RGB everywhere.
@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, Protocol
+from math import isfinite
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import supervision as sv
 
 Image = npt.NDArray[np.uint8]
 """RGB image, shape (height, width, 3), values 0 to 255."""
@@ -23,33 +27,41 @@ Grey = npt.NDArray[np.uint8]
 Decision = Literal["benign", "malignant", "no nodule"]
 
 
-class Clip(Protocol):
-    """What is known of a clip before its frames are read; every source is one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipInfo:
+    """What is known of a clip before its frames are read: travels from the source to every output.
 
-    @property
-    def name(self) -> str:
-        """Display name: file or folder name unless another was given."""
-        ...
+    Attributes:
+        name: display name: file or folder name unless another was given; unique in the study.
+        width, height: size of the first upright frame in pixels.
+        fps: nominal frame rate in frames per second; frames carry their own times.
+        pixel_aspect: width of an upright frame's pixel over its height; 1 where nobody says otherwise.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
+        scan_region_xyxy: the part of the frame that shows tissue, half-open, in pixels; None for all of it.
+        attributes: what the source says besides, by the standard's keyword; never logged.
 
-    @property
-    def width(self) -> int:
-        """Width of the first upright frame in pixels."""
-        ...
+    Raises:
+        ValueError: the pixel spacing is not two finite numbers above 0.
 
-    @property
-    def height(self) -> int:
-        """Height of the first upright frame in pixels."""
-        ...
+    Example:
+        >>> ClipInfo(name="sweep.mp4", width=640, height=480, fps=30.0).pixel_spacing_mm is None
+        True
+    """
 
-    @property
-    def pixel_aspect(self) -> Fraction:
-        """Width of an upright frame's pixel over its height; 1 where nobody says otherwise."""
-        ...
+    name: str
+    width: int
+    height: int
+    fps: float
+    pixel_aspect: Fraction = Fraction(1)
+    pixel_spacing_mm: tuple[float, float] | None = None
+    scan_region_xyxy: tuple[int, int, int, int] | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    @property
-    def fps(self) -> float:
-        """Nominal frame rate in frames per second; frames carry their own times."""
-        ...
+    def __post_init__(self) -> None:
+        """Refuse a spacing that is none."""
+        spacing = self.pixel_spacing_mm
+        if spacing is not None and not all(isfinite(value) and value > 0 for value in spacing):
+            raise ValueError("pixel_spacing_mm must be two finite numbers above 0: x and y")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +91,7 @@ class Finding:
 
     Attributes:
         box_xyxy: left, top, right, bottom in source pixels (half-open).
-        score: detector confidence, 0 to 1.
+        confidence: of the detector in this frame, 0 to 1.
         malignancy: calibrated probability of malignancy, 0 to 1.
         contour_xy: outline as int32 pixel coordinates, shape (n, 2); shape (0, 2) where segmentation found nothing.
         long_axis_px: longest diameter of the outline, in pixels; 0 without an outline.
@@ -88,7 +100,7 @@ class Finding:
     """
 
     box_xyxy: tuple[float, float, float, float]
-    score: float
+    confidence: float
     malignancy: float
     contour_xy: npt.NDArray[np.int32]
     long_axis_px: float
@@ -97,17 +109,87 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nodule(Finding):
+class TrackedFinding:
     """A finding that a tracker has joined to those of earlier frames.
 
     Attributes:
-        track: its number, unique in the study and counted from 1.
-        score: mean of the detector's confidences over the track's frames so far, 0 to 1.
-        counts: whether it has been seen long enough by this frame to count for the patient.
+        track_id: number of its track, unique in the study and counted from 1.
+        track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1.
+        finding: what was seen in this frame.
     """
 
-    track: int
-    counts: bool = True
+    track_id: int
+    track_confidence: float
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeMm:
+    """Size of an outline in millimetres, measured with the pixel's width and height apart.
+
+    Attributes:
+        long_axis_mm: longest diameter.
+        short_axis_mm: longest diameter at right angles to it.
+        area_mm2: area.
+    """
+
+    long_axis_mm: float
+    short_axis_mm: float
+    area_mm2: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodule:
+    """A nodule in one frame: what was found there, and what is known of it over time.
+
+    Attributes:
+        track_id: its number, unique in the study and counted from 1.
+        track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1.
+        qualifies: whether it has been seen long enough by this frame to count for the patient.
+        finding: what was found in this frame; its fields can also be read from the nodule.
+        size_mm: its size in millimetres; None without an outline or where the clip's pixel spacing is unknown.
+    """
+
+    track_id: int
+    track_confidence: float
+    qualifies: bool
+    finding: Finding
+    size_mm: SizeMm | None = None
+
+    @property
+    def box_xyxy(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom in source pixels (half-open)."""
+        return self.finding.box_xyxy
+
+    @property
+    def confidence(self) -> float:
+        """Confidence of the detector in this frame, 0 to 1."""
+        return self.finding.confidence
+
+    @property
+    def malignancy(self) -> float:
+        """Calibrated probability of malignancy in this frame, 0 to 1."""
+        return self.finding.malignancy
+
+    @property
+    def contour_xy(self) -> npt.NDArray[np.int32]:
+        """Outline as int32 pixel coordinates, shape (n, 2)."""
+        return self.finding.contour_xy
+
+    @property
+    def long_axis_px(self) -> float:
+        """Longest diameter of the outline, in pixels."""
+        return self.finding.long_axis_px
+
+    @property
+    def short_axis_px(self) -> float:
+        """Longest diameter at right angles to the long axis, in pixels."""
+        return self.finding.short_axis_px
+
+    @property
+    def area_px(self) -> float:
+        """Area of the outline, in square pixels."""
+        return self.finding.area_px
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +202,7 @@ class FrameResult:
         patient_malignancy: running maximum over the patient's qualifying nodules so far; None while there is none.
         timing_ms: time each stage spent on this frame, by stage name, in milliseconds.
         latency_ms: from the frame's arrival to this result, in milliseconds; None in a recording.
+        ended_tracks: numbers of the tracks that end before this frame: they will not be seen again.
     """
 
     frame: Frame
@@ -127,6 +210,46 @@ class FrameResult:
     patient_malignancy: float | None
     timing_ms: Mapping[str, float] = field(default_factory=dict)
     latency_ms: float | None = None
+    ended_tracks: tuple[int, ...] = ()
+
+    def to_supervision(self, *, masks: bool = False) -> sv.Detections:
+        """The nodules as `supervision.Detections`, for its annotators, zones and sinks.
+
+        Args:
+            masks: also give each outline as a mask, of the frame's size.
+
+        Returns:
+            `xyxy` in source pixels; `confidence` of the detector; `class_id` 1 from a malignancy of 0.5 on, else 0;
+            `tracker_id`; `data` with "malignancy", "track_confidence" and "qualifies".
+
+        Example:
+            >>> sv.BoxAnnotator().annotate(image, result.to_supervision())  # doctest: +SKIP
+        """
+        import supervision as sv  # late: most who read results do not need it
+
+        nodules = self.nodules
+        malignancy = np.array([nodule.malignancy for nodule in nodules], np.float32)
+        return sv.Detections(
+            xyxy=np.array([nodule.box_xyxy for nodule in nodules], np.float32).reshape(-1, 4),
+            mask=self._masks() if masks and nodules else None,
+            confidence=np.array([nodule.confidence for nodule in nodules], np.float32),
+            class_id=(malignancy >= 0.5).astype(int),
+            tracker_id=np.array([nodule.track_id for nodule in nodules], int),
+            data={
+                "malignancy": malignancy,
+                "track_confidence": np.array([nodule.track_confidence for nodule in nodules], np.float32),
+                "qualifies": np.array([nodule.qualifies for nodule in nodules], bool),
+            },
+        )
+
+    def _masks(self) -> npt.NDArray[np.bool_]:
+        import cv2
+
+        masks = np.zeros((len(self.nodules), *self.frame.image.shape[:2]), np.uint8)
+        for mask, nodule in zip(masks, self.nodules, strict=True):
+            if len(nodule.contour_xy):
+                cv2.fillPoly(mask, [nodule.contour_xy], 1)
+        return masks.astype(bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +276,7 @@ class LiveFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoSummary:
+class ClipSummary:
     """A clip as it was read to its end.
 
     Attributes:
@@ -166,6 +289,7 @@ class VideoSummary:
             whenever it was ended, unless its connection was lost.
         warnings: what a reader should know, one line each.
         live: latency and dropped frames of a live source; None for a recording.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
     """
 
     name: str
@@ -177,6 +301,7 @@ class VideoSummary:
     complete: bool
     warnings: tuple[str, ...] = ()
     live: LiveFigures | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +309,7 @@ class Track:
     """One nodule over the frames that support it.
 
     Attributes:
-        track: number, unique in the study.
+        track_id: number, unique in the study.
         video: clip it was seen in.
         first_frame, last_frame: indices of the first and last supporting frame.
         supporting_frames: frames in which it was detected.
@@ -195,7 +320,7 @@ class Track:
         qualifies: True if the track lasted long enough to count for the patient.
     """
 
-    track: int
+    track_id: int
     video: str
     first_frame: int
     last_frame: int
@@ -239,7 +364,7 @@ class StudyReport:
     """
 
     patient: str
-    videos: tuple[VideoSummary, ...]
+    videos: tuple[ClipSummary, ...]
     tracks: tuple[Track, ...]
     patient_malignancy: float | None
     threshold: float

@@ -15,21 +15,23 @@ from torch import nn
 
 from streamer.models.grad_cam import Explained, HeatMaps
 from streamer.models.weights_manifest import Preprocessing
-from streamer.pipeline.thyroid import Engine, FrameFindings
+from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import ClassificationSettings, Settings
 from streamer.sources import Source
+from streamer.sources.base import Described
 from streamer.types import Finding, Frame, Image, ModelVersion
 
 
 def finding(
-    box_xyxy: tuple[float, float, float, float] = (10, 10, 30, 26), *, score: float = 0.9, malignancy: float = 0.5
+    box_xyxy: tuple[float, float, float, float] = (10, 10, 30, 26), *, confidence: float = 0.9, malignancy: float = 0.5
 ) -> Finding:
     """A finding whose outline is its box."""
     x0, y0, x1, y1 = (round(value) for value in box_xyxy)
     contour = np.array([(x0, y0), (x1 - 1, y0), (x1 - 1, y1 - 1), (x0, y1 - 1)], np.int32)
     return Finding(
         box_xyxy=box_xyxy,
-        score=score,
+        confidence=confidence,
         malignancy=malignancy,
         contour_xy=contour,
         long_axis_px=float(x1 - x0),
@@ -48,7 +50,7 @@ def frame(index: int, *, image: Image | None = None, video: str = "clip.mp4") ->
     return Frame(image=grey_image() if image is None else image, index=index, time_s=index / 25, video=video)
 
 
-class FakeSource:
+class FakeSource(Described):
     """A source of `count` even pictures. Counts what was read; can fail after a number of frames."""
 
     width, height, fps, live, pixel_aspect = 64, 48, 25.0, False, Fraction(1)
@@ -124,16 +126,23 @@ class FakeEngine:
         self.settings = settings or Settings()
         self.heat_maps = quadrant_heat_maps()
         self.backend = SimpleNamespace(workers=workers, device="fake", precision="fp32", warnings=())
-        self.batch_frames = batch_frames
+        self.batch_size, self.workers = batch_frames, workers
         self.batches: list[list[int]] = []
         self._findings, self._delay_s, self._lock = findings, delay_s, threading.Lock()
 
-    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Like the engine's."""
         with self._lock:
             self.batches.append([item.index for item in frames])
         time.sleep(self._delay_s * (3 - frames[0].index % 3))  # later frames overtake earlier ones
         return [FrameFindings(item, tuple(self._findings(item.index)), {"detect": 1.0}) for item in frames]
+
+    @property
+    def info(self) -> AnalyserInfo:
+        """Like the engine's."""
+        return AnalyserInfo(
+            threshold=self.threshold, models=self.versions, device="fake", warnings=self.backend.warnings
+        )
 
     def as_engine(self) -> Engine:
         """Itself, as the type that the pipeline wants."""

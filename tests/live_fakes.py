@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Self, cast
 
-from streamer.pipeline.thyroid import FrameFindings
+from streamer.pipeline.analyser import FrameFindings
 from streamer.sources import Source
 from streamer.types import Finding, Frame
 from tests.fakes import FakeEngine, finding, grey_image
@@ -129,8 +129,8 @@ class GatedEngine(FakeEngine):
         """Whether it has been called so often."""
         return len(self.calls) >= times
 
-    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Like the engine's."""
         self.calls.append([(item.video, item.index) for item in frames])
         assert self._gate.wait(PATIENCE_S)
-        return super().find(frames)
+        return super().analyse(frames)

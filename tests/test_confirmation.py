@@ -16,8 +16,8 @@ WEAK, STRONG = 0.2, 0.8
 
 
 def nodule(track: int, score: float = 0.5) -> Nodule:
-    plain = finding((10.0, 10.0, 30.0, 30.0), score=score)
-    return Nodule(**{name: getattr(plain, name) for name in plain.__dataclass_fields__}, track=track)
+    plain = finding((10.0, 10.0, 30.0, 30.0), confidence=score)
+    return Nodule(track_id=track, track_confidence=score, qualifies=True, finding=plain)
 
 
 def run(
@@ -32,9 +32,9 @@ def run(
         settled = confirmation.add(
             index, [nodule(track) for track in scores], list(scores.values()), new_scene=index in cuts
         )
-        shown += [(item, [one.track for one in nodules]) for item, nodules in settled]
+        shown += [(item, [one.track_id for one in nodules]) for item, nodules in settled]
         arrived.append(len(shown))
-    shown += [(item, [one.track for one in nodules]) for item, nodules in confirmation.end()]
+    shown += [(item, [one.track_id for one in nodules]) for item, nodules in confirmation.end()]
     assert [item for item, _ in shown] == list(range(len(frames)))
     return [numbers for _, numbers in shown], arrived
 

@@ -54,7 +54,7 @@ def overlap(one: Box, other: Box) -> float:
 
 def hits(engine: Engine, clip: Path, boxes: dict[int, Box | None]) -> Iterator[bool]:
     """For each frame with a nodule: was it found?"""
-    for result in analyse(clip, engine=engine):
+    for result in analyse(clip, analyser=engine):
         box = boxes[result.frame.index]
         if box is not None:
             yield any(overlap(nodule.box_xyxy, box) >= _HIT_IOU for nodule in result.nodules)
@@ -79,7 +79,7 @@ def test_a_nodule_is_found_on_all_validation_sweeps(published: Engine, data_dir:
 
 
 def run_to_the_end(engine: Engine, clip: Path, output: Path) -> None:
-    study = run_study([clip], output, engine=engine)
+    study = run_study([clip], output, analyser=engine)
     assert study.complete, clip.name
     report = read_report(output / "report.json")
     lines = [line.frame for line in read_frames(output / "frames.jsonl")]

@@ -21,7 +21,7 @@ from streamer.run import STOPPED, UNRELATED, Progress, name_clips, run_study
 from streamer.settings import Settings
 from streamer.sources import Source
 from streamer.sources.base import result_name
-from streamer.types import Finding, FrameResult, StudyReport, VideoSummary
+from streamer.types import ClipSummary, Finding, FrameResult, StudyReport
 from tests.fakes import FakeEngine, finding
 from tests.sources.media import write_clip
 
@@ -49,7 +49,7 @@ def run(
     return run_study(
         videos,
         output,
-        engine=FakeEngine(findings, settings=settings()).as_engine(),
+        analyser=FakeEngine(findings, settings=settings()).as_engine(),
         patient="Zoë",
         progress=progress,
         should_stop=lambda: stop_after is not None and next(done) > stop_after,
@@ -64,7 +64,7 @@ def overlay_frames(path: Path) -> int:
 def test_the_report_keeps_what_the_backend_has_to_say(clip: Path, tmp_path: Path) -> None:
     engine = FakeEngine(settings=settings())
     engine.backend.warnings = ("fp32 runs instead of int8",)
-    study = run_study([clip], tmp_path / "out", engine=engine.as_engine(), patient="Zoë")
+    study = run_study([clip], tmp_path / "out", analyser=engine.as_engine(), patient="Zoë")
     assert study.warnings == ("fp32 runs instead of int8",)
     assert read_report(tmp_path / "out" / "report.json").warnings == ["fp32 runs instead of int8"]
 
@@ -99,7 +99,9 @@ def test_several_clips_are_one_patient(clip: Path, tmp_path: Path) -> None:
     other = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=6)
     study = run([clip, other, clip], tmp_path / "out")
     assert [video.name for video in study.videos] == ["clip.mp4", "clip.mp4 (2)", "clip.mp4 (3)"]
-    assert [(track.track, track.video) for track in study.tracks] == list(enumerate((v.name for v in study.videos), 1))
+    assert [(track.track_id, track.video) for track in study.tracks] == list(
+        enumerate((v.name for v in study.videos), 1)
+    )
     lines = Counter(line.video for line in read_frames(tmp_path / "out" / "frames.jsonl"))
     assert lines == {"clip.mp4": FRAMES, "clip.mp4 (2)": 6, "clip.mp4 (3)": FRAMES}
     for position, frames in ((1, FRAMES), (2, 6), (3, FRAMES)):
@@ -148,7 +150,7 @@ def test_a_clip_that_is_gone_when_its_turn_comes(clip: Path, tmp_path: Path) -> 
     second = write_clip(tmp_path / "b.mp4", codec="libx264", frames=6)
 
     class Unplugs(Progress):
-        def end_video(self, summary: VideoSummary) -> None:
+        def end_clip(self, summary: ClipSummary) -> None:
             second.unlink()
 
     with pytest.raises(ClipGoneError, match=r"there is no file or folder b.mp4"):
@@ -217,7 +219,7 @@ def test_stills_that_do_not_follow_one_another_are_no_clip(tmp_path: Path, capsy
     for number, level in enumerate((40, 200, 90, 250, 10, 160)):
         cv2.imwrite(str(tmp_path / "stills" / f"{number}.png"), np.full((64, 64), level, np.uint8))
     engine = FakeEngine(lambda _: (finding(malignancy=0.9),), settings=Settings())
-    report = run_study([tmp_path / "stills"], tmp_path / "out", engine=engine.as_engine())
+    report = run_study([tmp_path / "stills"], tmp_path / "out", analyser=engine.as_engine())
     assert UNRELATED in report.videos[0].warnings
     assert report.decision == "no nodule"
     print_summary(Console(), report, tmp_path / "out")
@@ -256,13 +258,13 @@ def test_progress_is_told(clip: Path, tmp_path: Path) -> None:
         def __init__(self) -> None:
             self.told: list[str] = []
 
-        def start_video(self, source: Source) -> None:
-            self.told.append(f"start {source.name}")
+        def start_clip(self, source: Source) -> None:
+            self.told.append(f"start {source.info.name}")
 
         def frame(self, result: FrameResult) -> None:
             self.told.append(str(result.frame.index))
 
-        def end_video(self, summary: VideoSummary) -> None:
+        def end_clip(self, summary: ClipSummary) -> None:
             self.told.append(f"end {summary.frames}")
 
     log = Log()

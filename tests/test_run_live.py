@@ -30,7 +30,7 @@ def started(
     """A live run that has analysed so many frames, and where its report will be."""
     studies: deque[StudyReport] = deque()
     run = threading.Thread(
-        target=lambda: studies.append(run_live(source.as_source(), output, engine=engine.as_engine(), patient="Zoë"))
+        target=lambda: studies.append(run_live(source.as_source(), output, analyser=engine.as_engine(), patient="Zoë"))
     )
     run.start()
     for index in range(frames):
@@ -51,7 +51,7 @@ def test_results_of_a_live_run(tmp_path: Path) -> None:
     source.close()
     run.join()
     report = read_report(tmp_path / REPORT_JSON)
-    jsonschema.validate(report.model_dump(mode="json"), json_schemas()["report-1.json"])
+    jsonschema.validate(report.model_dump(mode="json"), json_schemas()["report-2.json"])
     (video,) = report.videos
     assert (report.complete, video.complete, video.name, video.warnings) == (True, True, "probe", [])
     assert video.live is not None
@@ -77,12 +77,12 @@ def test_a_live_picture_that_was_seen_briefly_is_no_short_clip(tmp_path: Path) -
 def test_where_nothing_came_earlier_results_are_kept(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=8)
     engine = FakeEngine(delay_s=0.0).as_engine()
-    run_live(open_live(clip), tmp_path / "out", engine=engine)
+    run_live(open_live(clip), tmp_path / "out", analyser=engine)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     source = open_live(clip, loop=True)
     source.close()
     with pytest.raises(InputError, match="not one frame was analysed"):
-        run_live(source, tmp_path / "out", engine=engine)
+        run_live(source, tmp_path / "out", analyser=engine)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
@@ -90,7 +90,7 @@ def test_a_repeated_recording_that_is_gone_ends_the_run_and_says_so(tmp_path: Pa
     clip = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=5)
     source = open_live(clip, loop=True)
     clip.unlink()
-    study = run_live(source, tmp_path / "out", engine=FakeEngine(delay_s=0.0).as_engine())
+    study = run_live(source, tmp_path / "out", analyser=FakeEngine(delay_s=0.0).as_engine())
     assert not study.complete
     assert "it could not be repeated: there is no file or folder clip.mp4" in study.videos[0].warnings
     assert (tmp_path / "out" / REPORT_JSON).exists()
@@ -99,7 +99,7 @@ def test_a_repeated_recording_that_is_gone_ends_the_run_and_says_so(tmp_path: Pa
 def test_a_recording_played_to_its_end(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=8)
     engine = FakeEngine(delay_s=0.0).as_engine()
-    study = run_live(open_live(clip), tmp_path / "out", engine=engine)
+    study = run_live(open_live(clip), tmp_path / "out", analyser=engine)
     (video,) = study.videos
     assert (study.complete, video.complete, video.name) == (True, True, "clip.mp4")
     assert video.live is not None
@@ -120,7 +120,7 @@ def test_a_lost_connection_is_reported_and_no_password(tmp_path: Path, monkeypat
 
         closer = threading.Thread(target=close_once_it_is_back)
         closer.start()
-        study = run_live(source, tmp_path / "out", engine=FakeEngine(delay_s=0.0).as_engine())
+        study = run_live(source, tmp_path / "out", analyser=FakeEngine(delay_s=0.0).as_engine())
         closer.join()
     assert not study.complete
     assert study.videos[0].warnings[0].startswith("the connection was lost once")
@@ -133,6 +133,6 @@ def test_a_source_that_breaks_off_leaves_no_report(tmp_path: Path) -> None:
     source = PushedSource()
     threading.Timer(0.05, lambda: source.fail(InputError("unplugged"))).start()
     with pytest.raises(InputError, match="unplugged"):
-        run_live(source.as_source(), tmp_path / "out", engine=GatedEngine().as_engine())
+        run_live(source.as_source(), tmp_path / "out", analyser=GatedEngine().as_engine())
     assert not (tmp_path / "out" / REPORT_JSON).exists()
     assert source.closed

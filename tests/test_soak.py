@@ -77,7 +77,7 @@ def test_one_live_source(engine: Engine, clip: Path) -> None:
     with open_live(clip, loop=True) as source:
         end = threading.Timer(SECONDS, source.close)
         end.start()
-        for result in analyse(source, engine=engine):
+        for result in analyse(source, analyser=engine):
             clock.add(result)
             indices.append(result.frame.index)
             memory.sample()

@@ -128,7 +128,7 @@ class Answers:
         """A frame with the heat map of one nodule in it."""
         feed = self._study(session, token).feed
         result = feed.result(int(position)) if feed else None
-        found = [nodule for nodule in result.nodules if nodule.track == track] if result else []
+        found = [nodule for nodule in result.nodules if nodule.track_id == track] if result else []
         if result is None or not found:
             raise InputError(f"nodule {int(track)} is not in this frame; its key frame shows it")
         picture = draw_frame_heatmap(result.frame.image, found, self._jobs.engine.heat_maps)

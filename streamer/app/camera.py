@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
 
@@ -19,7 +18,7 @@ from streamer.errors import InputError, OutputError
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.thyroid import Engine
 from streamer.sources._lifecycle import SelfClosing
-from streamer.sources.base import MAX_FRAME_PIXELS
+from streamer.sources.base import MAX_FRAME_PIXELS, Described
 from streamer.types import Frame, Image
 
 NAME = "camera"
@@ -27,12 +26,11 @@ _FPS = 30.0
 _LOST_S = 20.0  # without a frame: the browser is gone or the device unplugged
 
 
-class CameraSource(SelfClosing):
+class CameraSource(SelfClosing, Described):
     """A live source whose frames are put in from outside."""
 
     live = True
     expected_frames: int | None = None
-    pixel_aspect = Fraction(1)
     warnings: tuple[str, ...] = ()
     complete = False
 
@@ -161,9 +159,9 @@ class CameraJob(Job):
         if self.feed is None or self.summary is None:
             raise RuntimeError("a job is executed, not analysed")
         source = self._source
-        self.summary.start_video(NAME)
+        self.summary.start_clip(NAME)
         try:
-            with closing(analyse(source, engine=engine, aggregator=self.summary.aggregator)) as results:
+            with closing(analyse(source, analyser=engine, aggregator=self.summary.aggregator)) as results:
                 for result in results:
                     self._clock.add(result)
                     self.summary.add(result)

@@ -20,7 +20,7 @@ from streamer.outputs.overlay import OverlayRenderer
 from streamer.outputs.report_json import frame_line
 from streamer.outputs.schema import FrameLine, NoduleLine
 from streamer.settings import OverlaySettings
-from streamer.types import Frame, FrameResult, Image, Nodule
+from streamer.types import Finding, Frame, FrameResult, Image, Nodule, SizeMm
 
 _KEPT_QUALITY = 92  # JPEG of the frame as decoded; at 640x480 some 60 kB and 2 ms
 _SENT_QUALITY = 85
@@ -101,9 +101,9 @@ class Feed:
             self._frames.append(_jpeg(result.frame.image, _KEPT_QUALITY))
             self._lines.append(line.model_dump_json().encode())
         for nodule in result.nodules:
-            if nodule.malignancy > self._best.get(nodule.track, -1.0):
-                self._best[nodule.track] = nodule.malignancy
-                self._portraits[nodule.track] = _portrait(result.frame.image, nodule)
+            if nodule.malignancy > self._best.get(nodule.track_id, -1.0):
+                self._best[nodule.track_id] = nodule.malignancy
+                self._portraits[nodule.track_id] = _portrait(result.frame.image, nodule)
                 if len(self._portraits) > _MOST_PORTRAITS:
                     del self._portraits[min(self._portraits, key=self._best.__getitem__)]
 
@@ -210,9 +210,25 @@ def _result(jpeg: bytes, line: bytes) -> FrameResult:
 
 
 def _nodule(line: NoduleLine) -> Nodule:
-    fields = line.model_dump()
-    contour_xy = np.asarray(fields.pop("contour_xy"), np.int32).reshape(-1, 2)
-    return Nodule(contour_xy=contour_xy, **fields)
+    long_mm, short_mm, area_mm2 = line.long_axis_mm, line.short_axis_mm, line.area_mm2
+    size = None
+    if long_mm is not None and short_mm is not None and area_mm2 is not None:
+        size = SizeMm(long_axis_mm=long_mm, short_axis_mm=short_mm, area_mm2=area_mm2)
+    return Nodule(
+        track_id=line.track,
+        track_confidence=line.track_confidence,
+        qualifies=line.qualifies,
+        size_mm=size,
+        finding=Finding(
+            box_xyxy=line.box_xyxy,
+            confidence=line.track_confidence if line.confidence is None else line.confidence,
+            malignancy=line.malignancy,
+            contour_xy=np.asarray(line.contour_xy, np.int32).reshape(-1, 2),
+            long_axis_px=line.long_axis_px,
+            short_axis_px=line.short_axis_px,
+            area_px=line.area_px,
+        ),
+    )
 
 
 def _portrait(image: Image, nodule: Nodule) -> bytes:

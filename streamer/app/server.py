@@ -131,7 +131,7 @@ def warm_engine(settings: Settings) -> Engine:
     """
     engine = run_at_low_priority(lambda: Engine(settings))
     blank = np.zeros((480, 640, 3), np.uint8)
-    engine.find([Frame(image=blank, index=0, time_s=0.0, video="")])
+    engine.analyse([Frame(image=blank, index=0, time_s=0.0, video="")])
     engine.heat_maps(blank[..., 0], (220.0, 140.0, 420.0, 340.0))
     return engine
 

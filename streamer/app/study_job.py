@@ -18,7 +18,7 @@ from streamer.outputs.schema import C_TIRADS, LONGEST_NOTE, CTirads, ReaderEntry
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
 from streamer.sources import Source
-from streamer.types import FrameResult, VideoSummary
+from streamer.types import ClipSummary, FrameResult
 
 ARCHIVE = "study.zip"
 RESULTS = "results"
@@ -139,7 +139,7 @@ class StudyJob(Job):
             run_study(
                 self._videos,
                 self.results,
-                engine=engine,
+                analyser=engine,
                 aggregator=self.summary.aggregator,
                 patient=self._patient,
                 progress=progress,
@@ -180,15 +180,15 @@ class _Watch(Progress):
         self._count_frame, self._end_clip = count_frame, end_clip
         self._begins_s = 0.0
 
-    def start_video(self, source: Source) -> None:
-        self._summary.start_video(source.name)
+    def start_clip(self, source: Source) -> None:
+        self._summary.start_clip(source.info.name)
         expected = source.expected_frames
         self._clips.append(
             {
-                "name": source.name,
-                "fps": round(source.fps, 2),
+                "name": source.info.name,
+                "fps": round(source.info.fps, 2),
                 "begins_s": self._begins_s,
-                "expected_s": expected / source.fps if expected else None,
+                "expected_s": expected / source.info.fps if expected else None,
                 "warnings": [],
             }
         )
@@ -199,8 +199,8 @@ class _Watch(Progress):
         self._summary.add(result)
         self._count_frame()
 
-    def end_video(self, summary: VideoSummary) -> None:
-        self._summary.end_video()
+    def end_clip(self, summary: ClipSummary) -> None:
+        self._summary.end_clip()
         self._clips[-1] |= {"expected_s": summary.duration_s, "warnings": list(summary.warnings)}
         self._begins_s += summary.duration_s
         self._end_clip()

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from streamer.outputs.overlay import clock, percent, track_colour
+from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import PatientAggregator, decide, decimals_apart
 from streamer.pipeline.thyroid import Engine
 from streamer.types import FrameResult, Track
@@ -33,7 +34,7 @@ class Summary:
         self.shown: dict[str, Any] = {}
         self._renew()
 
-    def start_video(self, name: str) -> None:
+    def start_clip(self, name: str) -> None:
         """A clip begins."""
         self._first_positions[name] = self._positions
 
@@ -44,7 +45,7 @@ class Summary:
         if time.monotonic() - self._renewed_s > _EVERY_S:
             self._renew()
 
-    def end_video(self) -> None:
+    def end_clip(self) -> None:
         """A clip ends."""
         self._patient = self.aggregator.patient_malignancy()
         self._renew()
@@ -67,7 +68,7 @@ class Summary:
                 "nodules": len(counted),
                 "suspicious": sum(self._suspicious(track) for track in counted),
                 "frames": top.supporting_frames if top else 0,
-                "top": top.track if top else None,
+                "top": top.track_id if top else None,
             },
             "nodules": [self._nodule(track) for track in counted],
             "brief": len(tracks) - len(counted),
@@ -79,8 +80,8 @@ class Summary:
     def _nodule(self, track: Track) -> dict[str, Any]:
         key = track.key_nodule
         return {
-            "track": track.track,
-            "colour": "#{:02x}{:02x}{:02x}".format(*track_colour(track.track)),
+            "track": track.track_id,
+            "colour": "#{:02x}{:02x}{:02x}".format(*track_colour(track.track_id)),
             "clip": track.video,
             "max": track.malignancy_max,
             "max_text": percent(track.malignancy_max),
@@ -89,7 +90,5 @@ class Summary:
             "frames": track.supporting_frames,
             "key": self._first_positions[track.video] + track.key_frame,
             "key_text": f"frame {track.key_frame}, {clock(track.key_time_s)}",
-            "size_text": f"{key.long_axis_px:.0f} \N{MULTIPLICATION SIGN} {key.short_axis_px:.0f} px"
-            if key.area_px
-            else "no outline",
+            "size_text": axes_text(key) or "no outline",
         }

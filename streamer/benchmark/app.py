@@ -31,7 +31,8 @@ from streamer.benchmark.clip import write_looped, write_phantom
 from streamer.benchmark.figures import Answered, figures
 from streamer.benchmark.machine import describe_machine, describe_versions
 from streamer.outputs.folder import output_errors
-from streamer.pipeline.thyroid import Engine, FrameFindings
+from streamer.pipeline.analyser import FrameFindings
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import open_source
 from streamer.types import Frame
@@ -56,7 +57,7 @@ class WatchedEngine:
 
     def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Like the engine's."""
-        found = self._engine.find(frames)
+        found = self._engine.analyse(frames)
         now_s = time.perf_counter()
         self.answered.update({frame.index: Answered(now_s, frame.time_s) for frame in frames})
         return found

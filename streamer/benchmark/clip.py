@@ -57,7 +57,7 @@ def write_looped(
         OutputError: the clip cannot be written.
     """
     with open_source(recording) as source:
-        size_wh, fps = (source.width, source.height), source.fps
+        size_wh, fps = (source.info.width, source.info.height), source.info.fps
     video = OverlayVideo(path, size_wh=size_wh, fps=fps, settings=OverlaySettings())
     frames = 0
     try:

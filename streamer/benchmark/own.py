@@ -55,9 +55,9 @@ class OwnAnalysis:
             open_source(clip, decoder=self._engine.settings.runtime.decoder) as opened,
         ):
             source = _NotedSource(opened)
-            writer.start_video(source)
+            writer.start_clip(opened.info)
             aggregator = PatientAggregator(self._engine.settings)
-            with closing(analyse(cast(Source, source), engine=self._engine, aggregator=aggregator)) as results:
+            with closing(analyse(cast(Source, source), analyser=self._engine, aggregator=aggregator)) as results:
                 for result in results:
                     for stage, value_ms in result.timing_ms.items():
                         stages.add(stage, value_ms)
@@ -66,7 +66,7 @@ class OwnAnalysis:
                     last_index = result.frame.index
                     if should_stop():
                         break
-            writer.end_video()
+            writer.end_clip()
         elapsed_s = time.perf_counter() - began_s
         latency = [
             1000 * (end_s - start_s) for start_s, end_s in zip(source.decoded_from_s, stages.encoded_s, strict=False)

@@ -159,7 +159,7 @@ class Course:
         """
         original = self.folder / "recording.mp4"
         with open_source(self.plan.recording) as source:
-            size_wh, rate, name = (source.width, source.height), source.fps, source.name
+            size_wh, rate, name = (source.info.width, source.info.height), source.info.fps, source.info.name
         frames = write_looped(self.plan.recording, original, seconds=self.plan.seconds, repeat=False)
         rates = []
         for worker in workers:

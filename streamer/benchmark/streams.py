@@ -90,7 +90,7 @@ def watch_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Wat
     with ExitStack() as stack:
         decoder = engine.settings.runtime.decoder
         sources = [stack.enter_context(open_live(clip, loop=True, decoder=decoder)) for _ in range(count)]
-        pace = sources[0].fps
+        pace = sources[0].info.fps
         with analyse_streams(sources, engine, on_result=note, on_event=complain) as serving:
             time.sleep(_WARM_UP_S)
             before, began_s = serving.figures(), time.perf_counter()

@@ -42,7 +42,7 @@ def write_heat_still(video: str | Path, index: int, output: Path, settings: Sett
         raise OutputError(f"{output} would {harm}; choose another output file")
     frame = _frame(video, index)  # a wrong path or number should not wait for the networks
     engine = Engine(settings)
-    findings = engine.find([frame])[0].findings
+    findings = engine.analyse([frame])[0].findings
     if not findings:
         raise InputError(f"no nodule was found in frame {index} of {frame.video}: give --frame another number")
     picture = draw_frame_heatmap(frame.image, findings, engine.heat_maps)
@@ -60,4 +60,4 @@ def _frame(video: str | Path, index: int) -> Frame:
             if frame.index == index:
                 return frame
             count += 1
-    raise InputError(f"{source.name} has no frame {index}: it ends with frame {count - 1}")
+    raise InputError(f"{source.info.name} has no frame {index}: it ends with frame {count - 1}")

@@ -22,7 +22,7 @@ from streamer.run import Progress, refuse_result, run_live
 from streamer.settings import Settings
 from streamer.sources import Source, open_live
 from streamer.sources.base import result_name
-from streamer.types import FrameResult, VideoSummary
+from streamer.types import ClipSummary, FrameResult
 
 _RECENT = 60
 """Frames over which rate and latency are shown: two seconds of a common camera."""
@@ -51,7 +51,7 @@ def analyse_live(
     console, messages = Console(), Console(stderr=True)
     decoder = settings.runtime.decoder
     with open_live(uri, loop=loop, decoder=decoder) as probe:  # a wrong address should not wait for the networks
-        name = probe.name if "://" in probe.name else result_name(Path(uri))
+        name = probe.info.name if "://" in probe.info.name else result_name(Path(uri))
         folder = output or _unused(Path("results") / _folder_name(name))
     refuse_result(Path(uri), folder)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
@@ -64,7 +64,7 @@ def analyse_live(
         stop_on_signal(source.close),
         _closed_after(source, seconds),
     ):
-        report = run_live(source, folder, engine=engine, patient=patient, progress=line)
+        report = run_live(source, folder, analyser=engine, patient=patient, progress=line)
     print_summary(console, report, folder)
     return 0
 
@@ -108,9 +108,9 @@ class _StatusLine(Progress):
         if self._bar.tasks:
             self._bar.stop()
 
-    def start_video(self, source: Source) -> None:
-        self._name = source.name
-        self._task = self._bar.add_task(source.name, total=None, line="waiting for the first frame; Ctrl-C ends")
+    def start_clip(self, source: Source) -> None:
+        self._name = source.info.name
+        self._task = self._bar.add_task(source.info.name, total=None, line="waiting for the first frame; Ctrl-C ends")
         self._bar.start()
 
     def frame(self, result: FrameResult) -> None:
@@ -126,7 +126,7 @@ class _StatusLine(Progress):
             f"{self._clock.dropped_frames} dropped",
         )
 
-    def end_video(self, summary: VideoSummary) -> None:
+    def end_clip(self, summary: ClipSummary) -> None:
         for warning in summary.warnings:
             self._warn(f"{summary.name}: {warning}")
 

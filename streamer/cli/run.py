@@ -15,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.errors import ClipGoneError, InputError, NoFrameError
+from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import decimals_apart
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
-from streamer.types import FrameResult, StudyReport, VideoSummary
+from streamer.types import ClipSummary, FrameResult, StudyReport
 
 INTERRUPTED = 130
 
@@ -43,7 +44,7 @@ def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Sett
     with stop_on_signal() as stop, _Bars(messages) as progress:
         try:
             report = run_study(
-                videos, output, engine=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
+                videos, output, analyser=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
             )
         except ClipGoneError as error:
             raise InputError(f"{error}; {output} holds what was analysed before") from error
@@ -82,16 +83,16 @@ class _Bars(Progress):
         if self._progress.tasks:  # or it would print an empty line below an error that came before the first frame
             self._progress.stop()
 
-    def start_video(self, source: Source) -> None:
+    def start_clip(self, source: Source) -> None:
         self._progress.start()
         self._task = self._progress.add_task(
-            source.name, total=source.expected_frames, clip_rate=source.fps, began=time.monotonic()
+            source.info.name, total=source.expected_frames, clip_rate=source.info.fps, began=time.monotonic()
         )
 
     def frame(self, result: FrameResult) -> None:  # noqa: ARG002
         self._progress.advance(self._task)
 
-    def end_video(self, summary: VideoSummary) -> None:
+    def end_clip(self, summary: ClipSummary) -> None:
         self._progress.update(self._task, total=summary.frames, completed=summary.frames)
         for warning in summary.warnings:
             self._console.print(Text(f"warning: {summary.name}: {warning}", style="yellow"))
@@ -131,18 +132,18 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
     qualifying = [track for track in report.tracks if track.qualifies]
     if qualifying:
         table = Table(title="nodules that count for the patient")
-        for heading in ("nodule", "clip", "frames", "max", "median", "key frame", "long x short axis, px"):
+        for heading in ("nodule", "clip", "frames", "max", "median", "key frame", "long x short axis"):
             table.add_column(heading, justify="left" if heading == "clip" else "right")
         for track in qualifying:
             key = track.key_nodule
             table.add_row(
-                str(track.track),
+                str(track.track_id),
                 Text(track.video),
                 str(track.supporting_frames),
                 f"{track.malignancy_max:.2f}",
                 f"{track.malignancy_median:.2f}",
                 str(track.key_frame),
-                f"{key.long_axis_px:.0f} x {key.short_axis_px:.0f}",
+                axes_text(key, times="x"),
             )
         console.print(table)
     if brief := len(report.tracks) - len(qualifying):

@@ -192,6 +192,6 @@ def _layout(clip: Path) -> str:
     """The scanner's screen layout, which is its frame size: all that is known of the vendor of a sweep."""
     try:
         with open_source(clip) as source:
-            return f"layout {source.width}x{source.height}"
+            return f"layout {source.info.width}x{source.info.height}"
     except InputError as error:
         raise DataError(str(error)) from error

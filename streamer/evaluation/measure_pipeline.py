@@ -52,7 +52,7 @@ def track(samples: Sequence[Sample], engine: Engine, split: str) -> list[Tracked
     """
     pictures = {picture.sample.frame: picture for picture in read_pictures(samples)}
     views = []
-    with closing(analyse(samples[0].image, engine=engine)) as results:
+    with closing(analyse(samples[0].image, analyser=engine)) as results:
         for result in results:
             picture = pictures.pop(result.frame.index, None)
             if picture is not None:
@@ -63,12 +63,12 @@ def track(samples: Sequence[Sample], engine: Engine, split: str) -> list[Tracked
 
 
 def _frame(picture: Picture, nodules: Sequence[Nodule], split: str) -> TrackedView:
-    found = [Detection(nodule.box_xyxy, nodule.score) for nodule in nodules]
+    found = [Detection(nodule.box_xyxy, nodule.track_confidence) for nodule in nodules]
     boxes = image_boxes(picture, found)
     boxes = replace(
         boxes,
         nodules=tuple(f"{picture.sample.image}#{number}" for number in range(1, len(picture.boxes_xyxy) + 1)),
-        tracks=tuple(nodule.track for nodule in nodules),
+        tracks=tuple(nodule.track_id for nodule in nodules),
     )
     owners = {int(truth): nodule for truth, nodule in zip(taken_truths(boxes), nodules, strict=True)}
     owners.pop(UNMATCHED, None)

@@ -21,8 +21,9 @@ PARTIAL = ".partial"
 FRAMES = "frames.jsonl"
 REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
+NODULES_CSV = "nodules.csv"
 
-_OWN_NAMES = re.compile(r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|report\.(json|html)")
+_OWN_NAMES = re.compile(r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)")
 
 
 def overlay_name(position: int, videos: int) -> str:

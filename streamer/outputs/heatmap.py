@@ -24,7 +24,7 @@ _SIDE_PX = 448  # twice the classifier's usual input: its detail, enlarged
 _MIN_TEXT_PX = 8  # below that a legend could not be read
 
 
-def draw_frame_heatmap(image: Image, findings: Sequence[Finding], heat_maps: HeatMaps) -> Image:
+def draw_frame_heatmap(image: Image, findings: Sequence[Finding | Nodule], heat_maps: HeatMaps) -> Image:
     """A frame with the heat maps and outlines of `findings`, at least one; where maps overlap, the greater counts.
 
     Returns:
@@ -55,7 +55,7 @@ def tinted(image: Image, heat: Heat) -> Image:
     return picture
 
 
-def _outline(finding: Finding) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+def _outline(finding: Finding | Nodule) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
     """The contour, or the box where there is none."""
     if len(finding.contour_xy):
         return finding.contour_xy
@@ -108,7 +108,7 @@ class NoduleHeatmaps:
     def keep(self, frame: Frame, nodule: Nodule) -> None:
         """Cut out what the classifier sees of a nodule; the frame can go."""
         grey = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
-        self._crops[nodule.track] = self._heat_maps.crop(grey, nodule.box_xyxy)
+        self._crops[nodule.track_id] = self._heat_maps.crop(grey, nodule.box_xyxy)
 
     def picture(self, track: int) -> Image | None:
         """The heat map on what was kept of a nodule, RGB of shape (448, 448, 3).

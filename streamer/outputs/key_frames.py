@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 
-from streamer.outputs.folder import OutputFolder, output_errors, picture_name
-from streamer.outputs.heatmap import NoduleHeatmaps
+from streamer.outputs.base import BaseSink, SinkContext
+from streamer.outputs.folder import output_errors, picture_name
 from streamer.outputs.nodule_figure import nodule_image
-from streamer.types import Frame, FrameResult, Nodule
+from streamer.types import ClipInfo, ClipSummary, Frame, FrameResult, Nodule, StudyReport
 
 # A picture of 1508x716 px, made beside the running analysis: 23 ms and 624 kB; at level 1, all filters tried, 37 ms and
 # 684 kB; at level 3 56 ms and 617 kB.
@@ -20,86 +20,71 @@ _PNG = (
 
 @dataclass(slots=True)
 class _Candidate:
-    """A nodule's best view so far; `view` is empty once it has been written or found too brief."""
+    """A nodule's best view so far."""
 
     malignancy: float
-    view: tuple[Frame, Nodule] | None
-    last_seen: int
-    support: int = 0
+    view: tuple[Frame, Nodule]
+    qualifies: bool = False
 
 
-class KeyPictures:
-    """Pictures of one clip's nodules.
+class KeyFrameSink(BaseSink):
+    """Pictures of nodules at the frame that set their maximum.
 
     A view is a reference to the frame: no copy and no encoding while the maximum still rises. Frames are held for
     running tracks only, so memory does not grow with the clip's length.
-
-    Args:
-        folder: where the pictures go, unfinished.
-        min_track_frames: frames that must support a nodule that counts; briefer ones get no picture.
-        max_missed_frames: frames without a detection that a track survives.
-        heat: given what the classifier saw in each view that becomes a picture.
     """
 
-    def __init__(
-        self,
-        folder: OutputFolder,
-        *,
-        min_track_frames: int,
-        max_missed_frames: int,
-        heat: NoduleHeatmaps | None = None,
-    ) -> None:
-        self._folder = folder
-        self._min_track_frames = min_track_frames
-        self._max_missed_frames = max_missed_frames
-        self._heat = heat
-        self._candidates: dict[int, _Candidate] = {}
-        self._running: set[int] = set()
-        self._frames = 0
+    def __init__(self, context: SinkContext) -> None:
+        self._context = context
+        self._running: dict[int, _Candidate] = {}
 
-    def update(self, result: FrameResult) -> None:
+    def start_clip(self, info: ClipInfo) -> None:  # noqa: ARG002
+        """Begin with no track running."""
+        self._running.clear()
+
+    def write(self, result: FrameResult) -> None:
         """Look at the next frame of the clip.
 
         Raises:
             OutputError: a picture cannot be written.
         """
-        self._frames += 1
+        for track in result.ended_tracks:
+            ended = self._running.pop(track, None)
+            if ended is not None and ended.qualifies:
+                self._draw(track, ended)
         for nodule in result.nodules:
-            candidate = self._candidates.setdefault(nodule.track, _Candidate(-1.0, None, self._frames))
-            candidate.last_seen = self._frames
-            candidate.support += 1
+            candidate = self._running.setdefault(nodule.track_id, _Candidate(-1.0, (result.frame, nodule)))
+            candidate.qualifies = nodule.qualifies
             if nodule.malignancy > candidate.malignancy:
-                candidate.malignancy = nodule.malignancy
-                candidate.view = result.frame, nodule
-                self._running.add(nodule.track)
-        gone = [
-            track
-            for track in self._running
-            if self._frames - self._candidates[track].last_seen > self._max_missed_frames + 1
-        ]
-        for track in gone:
-            self._write(track)
+                candidate.malignancy, candidate.view = nodule.malignancy, (result.frame, nodule)
 
-    def finish(self) -> None:
-        """The clip has ended: write what is left.
+    def end_clip(self, summary: ClipSummary | None) -> None:  # noqa: ARG002
+        """Draw what is left: in a short clip a nodule may come to qualify by the clip's end.
 
         Raises:
             OutputError: a picture cannot be written.
         """
         for track in sorted(self._running):
-            self._write(track)
+            self._draw(track, self._running[track])
+        self._running.clear()
 
-    def _write(self, track: int) -> None:
-        candidate = self._candidates[track]
-        view, candidate.view = candidate.view, None
-        self._running.discard(track)
-        # In a clip shorter than the minimum, every frame counts.
-        if view is None or candidate.support < min(self._min_track_frames, self._frames):
-            return
-        if self._heat is not None:
-            self._heat.keep(*view)
-        bgr = cv2.cvtColor(nodule_image(*view), cv2.COLOR_RGB2BGR)
+    def abort(self) -> None:
+        """Draw nothing more."""
+        self._running.clear()
+
+    def close(self, report: StudyReport | None) -> None:
+        """Keep the pictures of the nodules that qualify."""
+        for track in () if report is None else report.tracks:
+            name = picture_name(track.track_id)
+            if track.qualifies and self._context.folder.partial(name).exists():
+                self._context.pictures[track.track_id] = name
+                self._context.publish(name)
+
+    def _draw(self, track: int, candidate: _Candidate) -> None:
+        if self._context.heatmaps is not None:
+            self._context.heatmaps.keep(*candidate.view)
+        bgr = cv2.cvtColor(nodule_image(*candidate.view), cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".png", bgr, _PNG)
-        path = self._folder.partial(picture_name(track))
+        path = self._context.folder.partial(picture_name(track))
         with output_errors(path):
             path.write_bytes(data.tobytes())

@@ -7,6 +7,7 @@ import numpy as np
 
 from streamer.geometry import CropWindow, Letterbox, Points, caliper_lines
 from streamer.outputs.overlay import NOTICE, WHITE, Colour, Pen, clock, percent, track_colour
+from streamer.outputs.size_text import area_text, axes_text
 from streamer.types import Frame, Image, Nodule
 
 _PANEL_PX = 640  # height of both views: the source's detail where it is shown on a page, whatever the source's size
@@ -42,7 +43,7 @@ def _scene(frame: Frame, nodule: Nodule, canvas_wh: tuple[int, int]) -> Image:
     height, width = frame.image.shape[:2]
     letterbox = Letterbox((width, height), canvas_wh)
     image = letterbox.apply(frame.image)
-    pen, colour = Pen(*canvas_wh), track_colour(nodule.track)
+    pen, colour = Pen(*canvas_wh), track_colour(nodule.track_id)
     outline = _onto(letterbox, _outline(nodule))
     cv2.polylines(image, [np.rint(outline).astype(np.int32)], True, colour, pen.line_px, cv2.LINE_AA)
     if len(nodule.contour_xy):
@@ -67,7 +68,7 @@ def _enlarged(frame: Frame, nodule: Nodule) -> Image:
         for axis in caliper_lines(nodule.contour_xy):
             ends = (axis - (window.left, window.top) + 0.5) * scale - 0.5
             for end in ends:
-                _draw_mark(image, end, track_colour(nodule.track), 9)
+                _draw_mark(image, end, track_colour(nodule.track_id), 9)
     return image
 
 
@@ -98,16 +99,13 @@ def _draw_mark(image: Image, centre: Points, colour: Colour, arm_px: int) -> Non
 def _write_title(canvas: Image, frame: Frame, nodule: Nodule) -> None:
     """What is seen, in two lines above the views."""
     pen = Pen(canvas.shape[1], canvas.shape[0])
-    title = f"Nodule {nodule.track}: malignancy {percent(nodule.malignancy)}"
-    cv2.rectangle(canvas, (_GAP_PX, 12), (_GAP_PX + 7, 52), track_colour(nodule.track), cv2.FILLED)
+    title = f"Nodule {nodule.track_id}: malignancy {percent(nodule.malignancy)}"
+    cv2.rectangle(canvas, (_GAP_PX, 12), (_GAP_PX + 7, 52), track_colour(nodule.track_id), cv2.FILLED)
     left = _GAP_PX + 20
     pen.write(canvas, title, (left, 8), 25, WHITE, 700)
     details = f"frame {frame.index}, {clock(frame.time_s)}"
     if nodule.area_px:
-        details += (
-            f"   long axis {nodule.long_axis_px:.0f} px, short axis {nodule.short_axis_px:.0f} px, "
-            f"area {nodule.area_px:.0f} px\N{SUPERSCRIPT TWO}"
-        )
+        details += f"   long and short axis {axes_text(nodule)}, area {area_text(nodule)}"
     pen.write(canvas, details, (left, 38), 17, _MUTED, 450)
     notice_width = pen.text_width(NOTICE, 17, 600)
     pen.write(canvas, NOTICE, (canvas.shape[1] - _GAP_PX - notice_width, 13), 17, _MUTED, 600)

@@ -1,7 +1,7 @@
 """Draws a FrameResult on its frame, so that a reader sees what was found and still sees the nodule.
 
 Lines are thin, a box is four corners just outside it, the fill changes hue but not brightness (echogenicity is judged
-by brightness), and every piece of text looks for a place where it covers no nodule. Until a nodule counts for the
+by brightness), and every piece of text looks for a place where it covers no nodule. Until a nodule qualifies for the
 patient it has its corners only: what flares up for a frame must not draw the eye with an outline and a number. Sizes
 follow the frame, from 242x242 to 4K.
 
@@ -114,8 +114,8 @@ class OverlayRenderer:
         return image
 
     def _draw_nodule(self, image: Image, nodule: Nodule, pen: Pen) -> None:
-        colour = track_colour(nodule.track)
-        if self._settings.contours and nodule.counts and len(nodule.contour_xy):
+        colour = track_colour(nodule.track_id)
+        if self._settings.contours and nodule.qualifies and len(nodule.contour_xy):
             _tint(image, nodule, colour)
             cv2.polylines(image, [nodule.contour_xy], True, colour, pen.line_px, cv2.LINE_AA)
         if self._settings.boxes:
@@ -130,7 +130,7 @@ class OverlayRenderer:
         taken.append(_draw_corner_text(image, NOTICE, pen, taken, prefer_left=False))
         if self._settings.labels:
             for nodule in result.nodules:
-                if nodule.counts:
+                if nodule.qualifies:
                     taken.append(_draw_label(image, nodule, pen, taken))
 
 
@@ -198,8 +198,8 @@ def _draw_corner_text(image: Image, text: str, pen: Pen, taken: Sequence[Rect], 
 
 def _draw_label(image: Image, nodule: Nodule, pen: Pen, taken: Sequence[Rect]) -> Rect:
     """Track number and malignancy beside the nodule: above, below, right or left of it."""
-    text = f"#{nodule.track}  {percent(nodule.malignancy)}"
-    colour = track_colour(nodule.track)
+    text = f"#{nodule.track_id}  {percent(nodule.malignancy)}"
+    colour = track_colour(nodule.track_id)
     pad = max(2, pen.text_px // 4)
     size = pen.text_width(text, pen.text_px, 600) + 2 * pad, pen.text_px + 2 * pad
     x0, y0, x1, y1 = _extent(nodule)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamer._files import write_whole
 from streamer.outputs.folder import REPORT_HTML, REPORT_JSON, output_errors
-from streamer.outputs.html import with_reader_notes
+from streamer.outputs.report_html import with_reader_notes
 from streamer.outputs.schema import ReaderEntry, read_report
 
 

@@ -22,7 +22,7 @@ from streamer.outputs.schema import (
     TimingEntry,
     VideoEntry,
 )
-from streamer.types import FrameResult, Nodule, StudyReport, Track, VideoSummary
+from streamer.types import ClipSummary, FrameResult, Nodule, StudyReport, Track
 from streamer.version import __version__
 
 
@@ -40,16 +40,21 @@ def frame_line(result: FrameResult) -> FrameLine:
 def nodule_line(nodule: Nodule) -> NoduleLine:
     """A nodule in one frame, numbers rounded to what is meaningful."""
     left, top, right, bottom = map(_length, nodule.box_xyxy)
+    size = nodule.size_mm
     return NoduleLine(
-        track=nodule.track,
+        track=nodule.track_id,
         box_xyxy=(left, top, right, bottom),
-        score=_probability(nodule.score),
+        confidence=_probability(nodule.confidence),
+        track_confidence=_probability(nodule.track_confidence),
         malignancy=_probability(nodule.malignancy),
         contour_xy=np.asarray(nodule.contour_xy).tolist(),
         long_axis_px=_length(nodule.long_axis_px),
         short_axis_px=_length(nodule.short_axis_px),
         area_px=_length(nodule.area_px),
-        counts=nodule.counts,
+        long_axis_mm=None if size is None else _millimetres(size.long_axis_mm),
+        short_axis_mm=None if size is None else _millimetres(size.short_axis_mm),
+        area_mm2=None if size is None else _millimetres(size.area_mm2),
+        qualifies=nodule.qualifies,
     )
 
 
@@ -79,7 +84,7 @@ def report(
         patient_malignancy=_maximum(study.patient_malignancy),
         threshold=_probability(study.threshold),
         videos=[_video_entry(video, overlays.get(video.name), warnings.get(video.name, ())) for video in study.videos],
-        nodules=[_nodule_entry(track, images.get(track.track)) for track in study.tracks],
+        nodules=[_nodule_entry(track, images.get(track.track_id)) for track in study.tracks],
         models=[ModelEntry(**asdict(model)) for model in study.models],
         device=study.device,
         precision=study.precision,
@@ -97,11 +102,12 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _video_entry(video: VideoSummary, overlay: str | None, warnings: tuple[str, ...]) -> VideoEntry:
+def _video_entry(video: ClipSummary, overlay: str | None, warnings: tuple[str, ...]) -> VideoEntry:
     return VideoEntry(
         name=_text(video.name),
         width=video.width,
         height=video.height,
+        pixel_spacing_mm=video.pixel_spacing_mm,
         frames=video.frames,
         fps=round(video.fps, 4),
         duration_s=_time(video.duration_s),
@@ -114,7 +120,7 @@ def _video_entry(video: VideoSummary, overlay: str | None, warnings: tuple[str, 
 
 def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
     return NoduleEntry(
-        track=track.track,
+        track=track.track_id,
         video=_text(track.video),
         first_frame=track.first_frame,
         last_frame=track.last_frame,
@@ -131,6 +137,10 @@ def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
 
 def _length(value: float) -> float:
     return round(float(value), 1)  # finer than a contour is known
+
+
+def _millimetres(value: float) -> float:
+    return round(float(value), 2)  # finer than an ultrasound machine measures
 
 
 def _maximum(value: float | None) -> float | None:

@@ -11,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamer.errors import InputError
 from streamer.types import Decision
 
-# 1.1 added `reader` and `live`, 1.2 `warnings` of a report; 1.3: `score` is the track's; 1.4 added `counts`
-SCHEMA_VERSION = "1.4"
+# 2.0 renamed a nodule's `counts` to `qualifies` and `score` to `track_confidence`, and added the frame's `confidence`
+# and sizes in millimetres. Files of version 1.4 are still read.
+SCHEMA_VERSION = "2.0"
 RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -43,13 +44,31 @@ class NoduleLine(_Model):
 
     track: Annotated[int, Field(ge=1, description="number of the nodule, unique in the study")]
     box_xyxy: Annotated[BoxXyxy, Field(description="left, top, right, bottom in source pixels, half-open")]
-    score: Annotated[Probability, Field(description="mean confidence of the detector over the track so far")]
+    confidence: Annotated[
+        Probability | None, Field(description="confidence of the detector in this frame; null in files of version 1")
+    ] = None
+    track_confidence: Annotated[
+        Probability,
+        Field(
+            validation_alias=AliasChoices("track_confidence", "score"),
+            description="mean confidence of the detector over the track's frames so far",
+        ),
+    ]
     malignancy: Annotated[Probability, Field(description="probability of malignancy")]
     contour_xy: Annotated[list[tuple[int, int]], Field(description="outline in source pixels, empty if none was found")]
     long_axis_px: Annotated[Length, Field(description="longest diameter of the outline")]
     short_axis_px: Annotated[Length, Field(description="longest diameter at right angles to the long axis")]
     area_px: Annotated[Length, Field(description="area of the outline in square pixels")]
-    counts: Annotated[bool, Field(description="seen long enough by now to count for the patient")] = True
+    long_axis_mm: Annotated[Length | None, Field(description="null where the pixel spacing is unknown")] = None
+    short_axis_mm: Annotated[Length | None, Field(description="null where the pixel spacing is unknown")] = None
+    area_mm2: Annotated[Length | None, Field(description="null where the pixel spacing is unknown")] = None
+    qualifies: Annotated[
+        bool,
+        Field(
+            validation_alias=AliasChoices("qualifies", "counts"),
+            description="seen long enough by now to count for the patient",
+        ),
+    ]
 
 
 class FrameLine(_Model):
@@ -84,6 +103,9 @@ class VideoEntry(_Model):
     name: str
     width: Annotated[Count, Field(description="pixels, after rotation metadata was applied")]
     height: Count
+    pixel_spacing_mm: Annotated[
+        tuple[float, float] | None, Field(description="size of a pixel, x and y; null where it is unknown")
+    ] = None
     frames: Annotated[Count, Field(description="frames analysed")]
     fps: Annotated[Length, Field(description="mean frame rate by the container's timestamps")]
     duration_s: Length
@@ -136,7 +158,7 @@ class TimingEntry(_Model):
 class Report(_Model):
     """`report.json`: the sum of a study. It is written last: where it is, all other files are."""
 
-    schema_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")]
+    schema_version: Annotated[str, Field(pattern=r"^[12]\.[0-9]+$")]
     streamer_version: str
     created: Annotated[datetime, Field(description="when the report was written, with time zone")]
     research_use_only: str
@@ -190,7 +212,7 @@ def read_frames(path: Path) -> Iterator[FrameLine]:
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schemas by file name, as kept in `schemas/`."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    models: dict[str, type[_Model]] = {"frames-1.json": FrameLine, "report-1.json": Report}
+    models: dict[str, type[_Model]] = {"frames-2.json": FrameLine, "report-2.json": Report}
     return {name: dialect | model.model_json_schema(mode="serialization") for name, model in models.items()}
 
 

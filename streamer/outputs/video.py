@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from time import perf_counter
 
 import av
 import numpy as np
@@ -16,9 +17,11 @@ from av.video.stream import VideoStream
 
 from streamer.errors import OutputError
 from streamer.geometry import Letterbox
-from streamer.outputs.folder import output_errors
+from streamer.outputs.base import BaseSink, SinkContext
+from streamer.outputs.folder import output_errors, overlay_name
+from streamer.outputs.overlay import OverlayRenderer
 from streamer.settings import OverlaySettings
-from streamer.types import Image
+from streamer.types import ClipInfo, ClipSummary, FrameResult, Image
 
 _TICKS_PER_S = 90_000  # the clock of MPEG systems: finer than any frame rate
 _HD_HEIGHT_PX = 720  # from here on players assume BT.709, below it BT.601 (ITU-R BT.709-6, BT.601-7)
@@ -184,3 +187,58 @@ class OverlayVideo:
         for packet in packets:
             self._bytes += packet.size
             self._container.mux(packet)
+
+
+class OverlaySink(BaseSink):
+    """Draws each frame and encodes it: an overlay video per clip."""
+
+    def __init__(self, context: SinkContext) -> None:
+        self._context = context
+        self._started = 0
+        self._info: ClipInfo | None = None
+        self._video: OverlayVideo | None = None
+        self._renderer = OverlayRenderer(context.settings.overlay)
+
+    def start_clip(self, info: ClipInfo) -> None:
+        """Begin the clip's video with its first frame, which sets the size: a container may announce another."""
+        self._started += 1
+        self._info, self._video = info, None
+        self._renderer = OverlayRenderer(self._context.settings.overlay)
+
+    def write(self, result: FrameResult) -> None:
+        """Draw and encode a frame."""
+        began = perf_counter()
+        image = self._renderer.draw(result)
+        drawn = perf_counter()
+        video = self._video = self._video or self._begin(image)
+        video.add(image, result.frame.time_s)
+        if self._context.on_stage is not None:
+            self._context.on_stage("draw", 1000 * (drawn - began))
+            self._context.on_stage("encode", 1000 * (perf_counter() - drawn))
+
+    def end_clip(self, summary: ClipSummary | None) -> None:
+        """Finish the video; without a summary its last frame lasts as long as the one before."""
+        if self._video is None or self._info is None:
+            return
+        self._video.close(None if summary is None else summary.duration_s)
+        self._context.warnings[self._info.name] = self._video.warnings
+        self._context.publish(self._context.overlays[self._info.name])
+        self._video = None
+
+    def abort(self) -> None:
+        """Let go of the file."""
+        if self._video is not None:
+            self._video.abort()
+
+    def _begin(self, image: Image) -> OverlayVideo:
+        if self._info is None:
+            raise RuntimeError("start_clip() comes before write()")
+        name = overlay_name(self._started, self._context.clips)
+        self._context.overlays[self._info.name] = name
+        return OverlayVideo(
+            self._context.folder.partial(name),
+            size_wh=(image.shape[1], image.shape[0]),
+            fps=self._info.fps,
+            settings=self._context.settings.overlay,
+            pixel_aspect=self._info.pixel_aspect,
+        )

@@ -1,4 +1,4 @@
-"""The study: tracks become nodules, nodules a patient. All clips of one patient share one study."""
+"""Patient level: tracks become nodules, nodules a patient. All clips of one patient share one aggregator."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from dataclasses import replace
 from itertools import count
 from statistics import median
 
+from streamer.geometry import size_mm
 from streamer.pipeline.tracking import NoduleTracker
 from streamer.settings import Settings
-from streamer.types import Decision, Frame, Nodule, Track
+from streamer.types import Decision, Frame, Nodule, Track, TrackedFinding
 
 _DECIMALS = 4
-"""Probabilities are counted at the precision at which they are published: so what is kept for a median is bounded."""
+"""Binned to 4 decimals, as published, so that the median needs at most 10,001 counters however long the clip."""
 
 
 class PatientAggregator:
     """Sums up what is seen of one patient.
 
     The patient's probability is the maximum over all nodules (Radiology 2023;307(5):e221157), here only over those
-    whose track lasted `study.min_track_frames` frames: a box that flares up must not decide.
+    whose track lasted `study.min_track_frames` frames: a transient false positive must not decide.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Start with nothing seen."""
         self._settings = settings
-        self._least = settings.study.min_track_frames
+        self._min_track_frames = settings.study.min_track_frames
         self._numbers = count(1)
         self._required: dict[str, int] = {}
         self._unrelated: set[str] = set()
@@ -37,31 +38,53 @@ class PatientAggregator:
         """A tracker for one clip, numbering on from the clips before."""
         return NoduleTracker(self._settings.tracking, self._numbers)
 
-    def start_video(self, name: str, expected_frames: int | None) -> None:
+    def start_clip(self, name: str, expected_frames: int | None) -> None:
         """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame."""
         self._require(name, expected_frames)
 
-    def add(self, frame: Frame, nodules: Sequence[Nodule]) -> float | None:
-        """Count one frame's nodules, in frame order within each clip; return the patient's running maximum, 0 to 1.
+    @property
+    def running_maximum(self) -> float | None:
+        """Maximum over the qualifying nodules so far, 0 to 1; None while there is none."""
+        return self._patient
+
+    def add(
+        self, frame: Frame, found: Sequence[TrackedFinding], spacing_mm: tuple[float, float] | None = None
+    ) -> tuple[Nodule, ...]:
+        """Take one frame's tracked findings, in frame order within each clip.
+
+        Args:
+            frame: the frame; it is not kept.
+            found: what was found in it, by track number.
+            spacing_mm: size of a pixel, x and y; None where the scale is unknown.
+
+        Returns:
+            The nodules, with what is known of them by this frame.
 
         Raises:
             KeyError: the clip has not been announced.
         """
-        if self._required[frame.video] <= frame.index and self._required[frame.video] < self._least:
+        if self._required[frame.video] <= frame.index and self._required[frame.video] < self._min_track_frames:
             self._require(frame.video, frame.index + 1)  # it is longer than it was announced to be
             self._patient = self.patient_malignancy()
-        for nodule in nodules:
-            seen = self._nodules.setdefault(nodule.track, _Nodule(frame, nodule))
-            seen.add(frame, nodule)
-            if self._qualifies(seen):
-                self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
-        return self._patient
+        return tuple(self._add(frame, one, spacing_mm) for one in found)
 
-    def counts(self, track: int) -> bool:
-        """Whether a nodule that was seen has lasted long enough by now to count for the patient."""
-        return self._qualifies(self._nodules[track])
+    def _add(self, frame: Frame, one: TrackedFinding, spacing_mm: tuple[float, float] | None) -> Nodule:
+        finding = one.finding
+        nodule = Nodule(
+            track_id=one.track_id,
+            track_confidence=one.track_confidence,
+            qualifies=False,
+            finding=finding,
+            size_mm=None if spacing_mm is None else size_mm(finding.contour_xy, finding.area_px, spacing_mm),
+        )
+        seen = self._nodules.setdefault(one.track_id, _Nodule(frame, nodule))
+        seen.add(frame, nodule)
+        if not self._qualifies(seen):
+            return nodule
+        self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
+        return replace(nodule, qualifies=True)
 
-    def end_video(self, name: str, frames: int, *, cuts: int = 0, whole: bool = True) -> None:
+    def end_clip(self, name: str, frames: int, *, cuts: int = 0, whole: bool = True) -> None:
         """Close a clip that turned out to have this many frames: an announced number may be a guess.
 
         Args:
@@ -70,7 +93,7 @@ class PatientAggregator:
             cuts: how often the picture was another from one to the next.
             whole: whether that was all of it. What breaks off, or is live, is not short for having been seen briefly.
         """
-        if whole or self._required[name] < self._least:
+        if whole or self._required[name] < self._min_track_frames:
             self._require(name, frames)
         if cuts > frames / 2:
             self._unrelated.add(name)
@@ -84,16 +107,16 @@ class PatientAggregator:
         """Every nodule seen so far, by track number."""
         return tuple(
             Track(
-                track=track,
+                track_id=track,
                 video=seen.video,
                 first_frame=seen.first_frame,
                 last_frame=seen.last_frame,
-                supporting_frames=seen.counts.total(),
+                supporting_frames=seen.malignancies.total(),
                 malignancy_max=seen.key_nodule.malignancy,
-                malignancy_median=median(seen.counts.elements()),
+                malignancy_median=median(seen.malignancies.elements()),
                 key_frame=seen.key_frame,
                 key_time_s=seen.key_time_s,
-                key_nodule=replace(seen.key_nodule, counts=self._qualifies(seen)),
+                key_nodule=replace(seen.key_nodule, qualifies=self._qualifies(seen)),
                 qualifies=self._qualifies(seen),
             )
             for track, seen in sorted(self._nodules.items())
@@ -105,10 +128,10 @@ class PatientAggregator:
         return max(counted, default=None)
 
     def _require(self, name: str, frames: int | None) -> None:
-        self._required[name] = min(self._least, frames) if frames else self._least
+        self._required[name] = min(self._min_track_frames, frames) if frames else self._min_track_frames
 
     def _qualifies(self, seen: _Nodule) -> bool:
-        return seen.counts.total() >= self._required[seen.video]
+        return seen.malignancies.total() >= self._required[seen.video]
 
 
 def decide(patient_malignancy: float | None, threshold: float) -> Decision:
@@ -129,15 +152,15 @@ def decimals_apart(malignancy: float, threshold: float, *, least: int) -> int:
 class _Nodule:
     """A nodule as far as it has been seen; no pixels are kept."""
 
-    __slots__ = ("counts", "first_frame", "key_frame", "key_nodule", "key_time_s", "last_frame", "video")
+    __slots__ = ("first_frame", "key_frame", "key_nodule", "key_time_s", "last_frame", "malignancies", "video")
 
     def __init__(self, frame: Frame, nodule: Nodule) -> None:
         self.video, self.first_frame, self.last_frame = frame.video, frame.index, frame.index
         self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule
-        self.counts: Counter[float] = Counter()
+        self.malignancies: Counter[float] = Counter()
 
     def add(self, frame: Frame, nodule: Nodule) -> None:
         self.last_frame = frame.index
-        self.counts[round(nodule.malignancy, _DECIMALS)] += 1
+        self.malignancies[round(nodule.malignancy, _DECIMALS)] += 1
         if nodule.malignancy > self.key_nodule.malignancy:
             self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule

@@ -3,84 +3,130 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
+from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
 from streamer.pipeline.scheduler import Scheduler
-from streamer.pipeline.thyroid import Engine, FrameFindings
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
-from streamer.types import FrameResult
+from streamer.sources.arrays import ArrayFrames
+from streamer.types import FrameResult, Image
 
 _LONGEST_GAP_S = 1.0
-"""Silence of a live source after which nothing is taken for what was seen before; dropped frames are far shorter."""
+"""Reset the tracker when a live source delivers no frame for this long."""
 
 
 def analyse(
-    source: Source | str | Path,
+    source: Source | str | Path | Iterable[Any],
     settings: Settings | None = None,
     *,
-    engine: Engine | None = None,
+    analyser: FrameAnalyser | None = None,
     aggregator: PatientAggregator | None = None,
+    pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Generator[FrameResult]:
     """Analyse a clip or a live source frame by frame.
 
-    Of a recording every frame is analysed exactly once, however slow the caller. Of a live source (`Source.live`) the
-    newest frame is analysed next, and those it overtakes are dropped: they are missing from the frames' `index`. A
-    live analysis ends when its source is closed, from any thread, or when it ends by itself.
+    Recordings: every frame once, with back-pressure. Live (`Source.live`): newest frame wins; drops appear as gaps in
+    the frames' `index`. A live analysis ends when its source is closed, from any thread, or when it ends by itself.
 
     Args:
-        source: an open source (its owner closes it; a live one is closed at the end), or the path of a clip, still or
-            folder of stills.
-        settings: how, where the networks are loaded here; an engine brings its own.
-        engine: loaded networks, to be shared by several clips; loaded here if None.
+        source: an open source (its owner closes it; a live one is closed at the end); the path of a clip, still or
+            folder of stills; or any iterable of uint8 arrays, RGB (height, width, 3) or grey (height, width).
+        settings: how, where the networks are loaded here; an analyser brings its own.
+        analyser: loaded networks, to be shared by several clips, or a detector of your own; loaded here if None.
         aggregator: the patient that this clip belongs to; a new one if None.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
 
     Yields:
-        One result a frame, in order, as soon as it is ready; the same whatever the batch size and number of threads.
+        One result per frame, in order, as soon as it is ready; the same whatever the batch size and number of threads.
 
     Raises:
-        InputError: the clip cannot be read.
+        InputError: the clip cannot be read, or `source` is nothing that can be.
         WeightsError, DeviceError: the networks cannot be loaded.
-        ValueError: both settings and an engine are given.
+        ValueError: both settings and an analyser are given.
+
+    Example:
+        >>> for result in analyse("clip.mp4"):  # doctest: +SKIP
+        ...     print(result.frame.time_s, [nodule.malignancy for nodule in result.nodules])
     """
-    if engine is not None and settings is not None:
-        raise ValueError("an engine has settings of its own: give one of both")
-    engine = engine or Engine(settings)
-    aggregator = aggregator or PatientAggregator(engine.settings)
+    if analyser is not None and settings is not None:
+        raise ValueError("pass `settings` or `analyser`, not both: an analyser has settings of its own")
+    analyser = analyser or Engine(settings)
+    aggregator = aggregator or PatientAggregator(analyser.settings)
     with ExitStack() as stack:
-        if isinstance(source, (str, Path)):
-            source = stack.enter_context(open_source(source, decoder=engine.settings.runtime.decoder))
-        scheduler = stack.enter_context(Scheduler(engine, [source]))
-        yield from follow(scheduler.queues[0].findings(), source, aggregator)
+        opened = _opened(source, analyser.settings, pixel_spacing_mm)
+        if opened is not source:
+            stack.enter_context(opened)
+        scheduler = stack.enter_context(Scheduler(analyser, [opened]))
+        yield from follow(scheduler.queues[0].findings(), opened, aggregator, pixel_spacing_mm)
 
 
-def follow(findings: Iterator[FrameFindings], source: Source, aggregator: PatientAggregator) -> Iterator[FrameResult]:
+def analyse_image(
+    image: Image, settings: Settings | None = None, *, analyser: FrameAnalyser | None = None
+) -> FrameResult:
+    """Analyse one picture; in a still every nodule found counts.
+
+    Args:
+        image: uint8 array, RGB of shape (height, width, 3) or grey of shape (height, width).
+        settings, analyser: as of `analyse`.
+
+    Raises:
+        InputError: it is no such array.
+        WeightsError, DeviceError: the networks cannot be loaded.
+        ValueError: both settings and an analyser are given.
+
+    Example:
+        >>> analyse_image(cv2.imread("still.png")[..., ::-1]).nodules  # doctest: +SKIP
+    """
+    (result,) = analyse([image], settings, analyser=analyser)
+    return result
+
+
+def _opened(source: object, settings: Settings, pixel_spacing_mm: tuple[float, float] | None) -> Source:
+    if isinstance(source, (str, Path)):
+        return open_source(source, decoder=settings.runtime.decoder, pixel_spacing_mm=pixel_spacing_mm)
+    if hasattr(source, "frames") and hasattr(source, "info"):
+        return cast(Source, source)
+    if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray)):
+        return ArrayFrames(source, pixel_spacing_mm=pixel_spacing_mm)
+    kind = type(source).__name__
+    raise InputError(f"cannot analyse a {kind}: pass a path, an open source, or an iterable of uint8 arrays")
+
+
+def follow(
+    findings: Iterator[FrameFindings],
+    source: Source,
+    aggregator: PatientAggregator,
+    pixel_spacing_mm: tuple[float, float] | None = None,
+) -> Iterator[FrameResult]:
     """Turn a source's findings into results: track the nodules, and sum them up in `aggregator`.
 
     What ends the findings too early is passed on: see `StreamQueue.findings`.
     """
     tracker = aggregator.tracker()
-    aggregator.start_video(source.name, source.expected_frames)
+    aggregator.start_clip(source.info.name, source.expected_frames)
     frames, last_index, last_s = 0, -1, 0.0
     for found in findings:
         started = time.perf_counter()
         frame = found.frame
         if source.live and frame.time_s - last_s > _LONGEST_GAP_S:
             tracker = aggregator.tracker()
-        nodules = tracker.update(frame.image, found.findings, skipped=frame.index - last_index - 1)
-        patient = aggregator.add(frame, nodules)
-        nodules = tuple(replace(nodule, counts=aggregator.counts(nodule.track)) for nodule in nodules)
+        tracked = tracker.update(frame.image, found.findings, skipped=frame.index - last_index - 1)
+        nodules = aggregator.add(frame, tracked, pixel_spacing_mm or source.info.pixel_spacing_mm)
         frames, last_index, last_s = frames + 1, frame.index, frame.time_s
         ended = time.perf_counter()
         yield FrameResult(
             frame=frame,
             nodules=nodules,
-            patient_malignancy=patient,
+            patient_malignancy=aggregator.running_maximum,
             timing_ms={"decode": frame.decode_ms, **found.timing_ms, "track": (ended - started) * 1000},
             latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
+            ended_tracks=tracker.ended,
         )
-    aggregator.end_video(source.name, frames, cuts=tracker.cuts, whole=source.complete and not source.live)
+    aggregator.end_clip(source.info.name, frames, cuts=tracker.cuts, whole=source.complete and not source.live)

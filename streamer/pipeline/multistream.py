@@ -1,4 +1,4 @@
-"""Many streams on one engine: each with its own order, tracker and aggregator, none at the mercy of another."""
+"""Many streams on one analyser: each with its own order, tracker and aggregator, none at the mercy of another."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from streamer._timing import LiveClock
 from streamer.errors import StreamerError
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import follow
+from streamer.pipeline.analyser import FrameAnalyser
 from streamer.pipeline.scheduler import Scheduler, StreamQueue
-from streamer.pipeline.thyroid import Engine
 from streamer.sources import Source
 from streamer.types import FrameResult, LiveFigures
 
@@ -60,7 +60,7 @@ class StreamFigures:
 
 def analyse_streams(
     sources: Sequence[Source],
-    engine: Engine,
+    analyser: FrameAnalyser,
     *,
     on_result: Callable[[int, FrameResult], None],
     on_event: Callable[[StreamEvent], None] = lambda _: None,
@@ -68,14 +68,14 @@ def analyse_streams(
 ) -> Serving:
     """Analyse many sources at once on shared networks.
 
-    Frames of several streams go through the networks together, up to the engine's micro-batch; those whose turn was
+    Frames of several streams go through the networks together, up to the analyser's micro-batch; those whose turn was
     longest ago go first, so that no stream starves. Results are those of `analyse` on the source alone, as long as no
     frame is dropped. One of several recordings waits for its consumer; a live source does not (see `Serving`).
 
     Args:
         sources: open sources, decoded as they were opened to be (`decoder` of `open_live`). Live ones are closed when
             the serving ends, recordings stay their owner's.
-        engine: loaded networks.
+        analyser: loaded networks.
         on_result: called with a stream's position in `sources` and its next result. Each stream calls from a thread of
             its own, so that a slow call delays nobody else: of a live stream's results that come meanwhile, only the
             newest is kept. An exception ends that stream.
@@ -86,10 +86,10 @@ def analyse_streams(
     Returns:
         The running service; use it as a context manager, or stop it.
 
-        with analyse_streams(sources, engine, on_result=show) as serving:
+        with analyse_streams(sources, analyser, on_result=show) as serving:
             serving.wait(timeout_s=60)
     """
-    return Serving(sources, engine, on_result, on_event, latency_budget_ms / 1000)
+    return Serving(sources, analyser, on_result, on_event, latency_budget_ms / 1000)
 
 
 class Serving:
@@ -102,15 +102,15 @@ class Serving:
     def __init__(
         self,
         sources: Sequence[Source],
-        engine: Engine,
+        analyser: FrameAnalyser,
         on_result: Callable[[int, FrameResult], None],
         on_event: Callable[[StreamEvent], None],
         patience_s: float,
     ) -> None:
         """Start at once; see `analyse_streams`."""
-        self._scheduler = Scheduler(engine, sources, max_wait_s=patience_s)
+        self._scheduler = Scheduler(analyser, sources, max_wait_s=patience_s)
         self._streams = [
-            _Stream(position, queue, PatientAggregator(engine.settings), on_result, on_event)
+            _Stream(position, queue, PatientAggregator(analyser.settings), on_result, on_event)
             for position, queue in enumerate(self._scheduler.queues)
         ]
         self.aggregators = tuple(stream.aggregator for stream in self._streams)
@@ -163,7 +163,7 @@ class Serving:
 
 
 class _Stream:
-    """One stream behind the engine: a thread that tracks and sums up, and one that calls the consumer."""
+    """One stream behind the analyser: a thread that tracks and sums up, and one that calls the consumer."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class _Stream:
         self._outlet.close()
         self._queue.close()
         try:
-            self._on_event(_end_of(self._position, self._queue.source.name, self._error))
+            self._on_event(_end_of(self._position, self._queue.source.info.name, self._error))
         finally:
             self.finished.set()
 

@@ -16,7 +16,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from streamer.pipeline.thyroid import Engine, FrameFindings
+from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
 from streamer.sources import Source
 from streamer.types import Frame
 
@@ -154,26 +154,25 @@ class Scheduler:
     On leaving it all threads have ended; live sources are closed for that, recordings stay their owner's.
 
     Args:
-        engine: loaded networks; others may use them at the same time.
+        analyser: loaded networks; others may use them at the same time.
         sources: one queue each, in this order.
         max_wait_s: how long a live frame may wait for company, where the engine likes several at once.
     """
 
-    def __init__(self, engine: Engine, sources: Sequence[Source], *, max_wait_s: float = 0.0) -> None:
-        self._engine, self._max_wait_s = engine, max_wait_s
-        self._batch_frames = engine.batch_frames
+    def __init__(self, analyser: FrameAnalyser, sources: Sequence[Source], *, max_wait_s: float = 0.0) -> None:
+        self._analyser, self._max_wait_s = analyser, max_wait_s
+        self._batch_size = analyser.batch_size
         lock = threading.Lock()
         self._lock, self._work = lock, threading.Condition(lock)
         self._stopped = False
         self._serials = count(1)
         # One worker more than the cores prepares the next frame while they are busy. Of a live source that frame would
         # only be older than need be.
-        workers = engine.backend.workers
+        workers = analyser.workers
         if all(source.live for source in sources):
             workers = max(1, workers - 1)
         self.queues = tuple(
-            StreamQueue(source, lock, self._work, batch_frames=self._batch_frames, workers=workers)
-            for source in sources
+            StreamQueue(source, lock, self._work, batch_frames=self._batch_size, workers=workers) for source in sources
         )
         self._threads = [threading.Thread(target=queue.read, name="decode", daemon=True) for queue in self.queues]
         self._threads += [threading.Thread(target=self._serve, name="analyse", daemon=True) for _ in range(workers)]
@@ -204,7 +203,7 @@ class Scheduler:
     def _find(self, frames: list[Frame]) -> list[FrameFindings | Exception]:
         """Findings or an error for each frame: where a batch fails, one stream's frame must not be the others' end."""
         try:
-            return [*self._engine.find(frames)]
+            return [*self._analyser.analyse(frames)]
         except Exception as error:
             if len(frames) == 1:
                 return [error]
@@ -222,7 +221,7 @@ class Scheduler:
         return []
 
     def _wait_s(self, ready: Sequence[StreamQueue]) -> float:
-        if sum(len(queue.waiting) for queue in ready) >= self._batch_frames:
+        if sum(len(queue.waiting) for queue in ready) >= self._batch_size:
             return 0.0
         if all(queue.over or (queue.source.live and queue in ready) for queue in self.queues):
             return 0.0  # nobody could join
@@ -232,8 +231,8 @@ class Scheduler:
         """A frame from each queue, then a second, until the batch is full; the longest waiting first."""
         ready.sort(key=lambda queue: queue.last_served)
         batch: list[_Job] = []
-        while ready and len(batch) < self._batch_frames:
-            for queue in ready[: self._batch_frames - len(batch)]:
+        while ready and len(batch) < self._batch_size:
+            for queue in ready[: self._batch_size - len(batch)]:
                 batch.append(queue.pop())
                 queue.last_served = next(self._serials)
             ready = [queue for queue in ready if queue.waiting]

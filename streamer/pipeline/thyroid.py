@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,17 +15,9 @@ from streamer.models.detector import Detection, Detector
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_runner
 from streamer.models.weights_manifest import Manifest, read_manifest
+from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.settings import Settings
 from streamer.types import Finding, Frame, ModelVersion
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFindings:
-    """A frame, what was found in it, and the time each stage took (a micro-batch's time shared equally)."""
-
-    frame: Frame
-    findings: tuple[Finding, ...]
-    timing_ms: dict[str, float]
 
 
 class Engine:
@@ -69,11 +60,27 @@ class Engine:
         )
 
     @property
-    def batch_frames(self) -> int:
+    def info(self) -> AnalyserInfo:
+        """What a report says of it."""
+        return AnalyserInfo(
+            threshold=self.threshold,
+            models=self.versions,
+            device=self.backend.device,
+            precision=self.backend.precision,
+            warnings=tuple(self.backend.warnings),
+        )
+
+    @property
+    def workers(self) -> int:
+        """Threads that may call it at once."""
+        return self.backend.workers
+
+    @property
+    def batch_size(self) -> int:
         """Frames a micro-batch: the setting, else what suits the backend."""
         return self.settings.runtime.batch_frames or self.backend.batch_frames
 
-    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Analyse a micro-batch: each network sees all its inputs in one call. May be called from several threads.
 
         Args:
@@ -112,7 +119,7 @@ def _finding(detection: Detection, prediction: RoiPrediction) -> Finding:
     outline = prediction.outline
     return Finding(
         box_xyxy=detection.box_xyxy,
-        score=detection.score,
+        confidence=detection.score,
         malignancy=prediction.malignancy,
         contour_xy=outline.contour_xy,
         long_axis_px=outline.long_axis_px,

@@ -13,7 +13,7 @@ import supervision as sv
 from trackers import ByteTrackTracker
 
 from streamer.settings import TrackingSettings
-from streamer.types import Finding, Image, Nodule
+from streamer.types import Finding, Image, TrackedFinding
 
 _LIBRARY_RATE_HZ = 30.0
 """ByteTrack counts its memory in frames of this rate; at this rate one update is one frame."""
@@ -26,6 +26,7 @@ class NoduleTracker:
 
     Attributes:
         cuts: how often the picture was another from one frame to the next.
+        ended: numbers of the tracks that ended with the last update: they will not be seen again.
     """
 
     def __init__(self, settings: TrackingSettings, numbers: Iterator[int]) -> None:
@@ -36,16 +37,18 @@ class NoduleTracker:
             numbers: where track numbers come from; shared by the clips of a study, so that they are unique in it.
         """
         self.cuts = 0
+        self.ended: tuple[int, ...] = ()
+        self._running: frozenset[int] = frozenset()
         self._settings, self._numbers = settings, numbers
         self._tracker = self._new_tracker()
         self._confidences: defaultdict[int, _RunningMean] = defaultdict(_RunningMean)
         self._thumbnail: npt.NDArray[np.float32] | None = None
 
-    def update(self, image: Image, findings: Sequence[Finding], *, skipped: int = 0) -> tuple[Nodule, ...]:
+    def update(self, image: Image, findings: Sequence[Finding], *, skipped: int = 0) -> tuple[TrackedFinding, ...]:
         """Number this frame's findings, in the order of their track numbers.
 
-        A nodule's score is the mean of the detector's confidences in it so far: what has been seen for long is surer
-        than what flares up. Over `cine` val that ranks boxes better than each frame alone (docs/experiments.md).
+        A track's confidence is the mean of the detector's confidences so far: a nodule seen for long is surer than a
+        transient false positive. Over `cine` val that ranks boxes better than each frame alone (docs/experiments.md).
 
         Args:
             image: the frame, to notice a scene cut, which ends all tracks.
@@ -56,6 +59,13 @@ class NoduleTracker:
             self.cuts += 1
             self._tracker = self._new_tracker()
             self._confidences.clear()
+        nodules = self._track(findings)
+        running = frozenset(one.tracker_id for one in self._tracker.tracks if one.tracker_id != _UNNUMBERED)
+        self.ended = tuple(sorted(self._running - running))
+        self._running = running
+        return nodules
+
+    def _track(self, findings: Sequence[Finding]) -> tuple[TrackedFinding, ...]:
         tracked = self._tracker.update(_as_detections(findings))
         if not findings:
             return ()
@@ -68,10 +78,9 @@ class NoduleTracker:
                 identity = next(self._numbers)
                 next(fresh).tracker_id = identity
             finding = findings[int(position)]
-            fields = {name: getattr(finding, name) for name in Finding.__dataclass_fields__}
-            fields["score"] = self._confidences[identity].add(finding.score)
-            nodules.append(Nodule(track=identity, **fields))
-        return tuple(sorted(nodules, key=lambda nodule: nodule.track))
+            confidence = self._confidences[identity].add(finding.confidence)
+            nodules.append(TrackedFinding(track_id=identity, track_confidence=confidence, finding=finding))
+        return tuple(sorted(nodules, key=lambda nodule: nodule.track_id))
 
     def _new_tracker(self) -> ByteTrackTracker:
         return ByteTrackTracker(
@@ -108,7 +117,7 @@ class _RunningMean:
 def _as_detections(findings: Sequence[Finding]) -> sv.Detections:
     return sv.Detections(
         xyxy=np.array([finding.box_xyxy for finding in findings], np.float32).reshape(-1, 4),
-        confidence=np.array([finding.score for finding in findings], np.float32),
+        confidence=np.array([finding.confidence for finding in findings], np.float32),
         data={"position": np.arange(len(findings))},
     )
 

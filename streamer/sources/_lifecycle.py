@@ -6,6 +6,8 @@ import threading
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+from streamer.sources.base import Described
+
 
 class _Closable(Protocol):
     def close(self) -> None: ...
@@ -30,7 +32,7 @@ class SelfClosing:
         self.close()
 
 
-class OpenedLive(SelfClosing, Generic[OpenedT]):
+class OpenedLive(SelfClosing, Described, Generic[OpenedT]):
     """Base of live sources that are opened when they are made, so that a wrong address is told at once.
 
     What was opened belongs to the thread that comes first: the one that reads the frames, or one that closes.

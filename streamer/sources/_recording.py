@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from fractions import Fraction
 from itertools import chain
 
 from streamer.sources._lifecycle import SelfClosing
+from streamer.sources.base import Described
 from streamer.types import Frame, Image
 
 
-class Recording(SelfClosing):
+class Recording(SelfClosing, Described):
     """Base of the sources of this package. A subclass makes the frames and hands them to `_begin`.
 
     Attributes:
         live: False: its frames wait.
-        name: display name.
-        width, height: size of the first upright frame in pixels.
-        pixel_aspect: width of an upright frame's pixel over its height.
-        fps: nominal frame rate in frames per second.
         expected_frames: announced number of frames, may be a guess; None if unknown.
         complete: True once every frame has been delivered whole.
         duration_s: end of the last delivered frame, in seconds from the first frame.
     """
 
     live = False
-    fps: float
     expected_frames: int | None
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.width = self.height = 0
-        self.pixel_aspect = Fraction(1)
         self.complete = False
         self.duration_s = 0.0
         self._warnings: list[str] = []

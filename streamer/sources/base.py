@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Protocol, Self
 
-from streamer.types import Clip, Frame
+from streamer.types import ClipInfo, Frame
 
 MAX_FRAME_PIXELS = 64 * 1024 * 1024
 """Largest frame accepted, in pixels (8192x8192). 8K is half of it; a file that claims more may be a bomb."""
 
 
-class Source(Clip, Protocol):
+class Source(Protocol):
     """A recording or a live picture that gives its frames once, in order. Use it as a context manager, or close it.
 
     `complete`, `warnings` and `duration_s` are final once `frames` is exhausted. One thread at a time may use a source,
@@ -22,10 +23,15 @@ class Source(Clip, Protocol):
     """
 
     @property
+    def info(self) -> ClipInfo:
+        """What is known of it before its frames are read."""
+        ...
+
+    @property
     def live(self) -> bool:
         """True where frames come whether or not somebody is ready for them, and only the newest is of interest.
 
-        All that is different for a live source follows from this: see `crew`.
+        All that is different for a live source follows from this: see `pipeline.scheduler`.
         """
         ...
 
@@ -71,6 +77,48 @@ class Source(Clip, Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class Described:
+    """Base of a source that keeps what is known of it as attributes, and hands it on as a `ClipInfo`.
+
+    Attributes:
+        name: display name.
+        width, height: size of the first upright frame in pixels.
+        fps: nominal frame rate in frames per second.
+        pixel_aspect: width of an upright frame's pixel over its height.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
+        scan_region_xyxy: the part of the frame that shows tissue; None for all of it.
+        attributes: what the source says besides.
+    """
+
+    name: str
+    width: int
+    height: int
+    fps: float
+    pixel_aspect: Fraction = Fraction(1)
+    pixel_spacing_mm: tuple[float, float] | None = None
+    scan_region_xyxy: tuple[int, int, int, int] | None = None
+    attributes: Mapping[str, str] = MappingProxyType({})
+
+    def describe(self, info: ClipInfo) -> None:
+        """Take over what is known of another source."""
+        for name in ClipInfo.__dataclass_fields__:
+            setattr(self, name, getattr(info, name))
+
+    @property
+    def info(self) -> ClipInfo:
+        """What is known of it by now."""
+        return ClipInfo(
+            name=self.name,
+            width=self.width,
+            height=self.height,
+            fps=self.fps,
+            pixel_aspect=self.pixel_aspect,
+            pixel_spacing_mm=self.pixel_spacing_mm,
+            scan_region_xyxy=self.scan_region_xyxy,
+            attributes=self.attributes,
+        )
 
 
 def result_name(path: Path) -> str:

@@ -10,6 +10,7 @@ from streamer.dicom.library import require_dicom
 from streamer.errors import InputError
 from streamer.sources._dicom_magic import is_dicom
 from streamer.sources._hwaccel import Decoder
+from streamer.sources._recording import Recording
 from streamer.sources._url import URL, device_address, url_address
 from streamer.sources.base import Source, display_name
 from streamer.sources.clips import expand_clips
@@ -22,7 +23,12 @@ _HEAD_BYTES = 132
 
 
 def open_source(
-    path: str | Path, *, name: str | None = None, folder_fps: float = FOLDER_FPS, decoder: Decoder = "cpu"
+    path: str | Path,
+    *,
+    name: str | None = None,
+    folder_fps: float = FOLDER_FPS,
+    decoder: Decoder = "cpu",
+    pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Source:
     """Open a video file, a DICOM file, a still, or a folder of stills.
 
@@ -31,11 +37,23 @@ def open_source(
         name: display name in place of the file or folder name.
         folder_fps: frame rate of a folder of stills, in frames per second, above 0.
         decoder: what decodes a video.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the file says.
 
     Raises:
         InputError: missing, empty, unreadable, a URL, not a recording, too large, or nothing can be decoded.
         DeviceError: `decoder` cannot be had.
+
+    Example:
+        >>> with open_source("sweep.mp4") as source:  # doctest: +SKIP
+        ...     print(source.info.fps, sum(1 for _ in source.frames()))
     """
+    source = _open(path, name, folder_fps, decoder)
+    if pixel_spacing_mm is not None:
+        source.pixel_spacing_mm = pixel_spacing_mm
+    return source
+
+
+def _open(path: str | Path, name: str | None, folder_fps: float, decoder: Decoder) -> Recording:
     location = Path(path)
     shown = display_name(location)
     label = shown if name is None else name
@@ -84,7 +102,12 @@ def _open_dicom(path: Path, name: str) -> Source:
 
 
 def open_live(
-    uri: str | Path, *, loop: bool = False, on_event: Listener = lambda _: None, decoder: Decoder = "cpu"
+    uri: str | Path,
+    *,
+    loop: bool = False,
+    on_event: Listener = lambda _: None,
+    decoder: Decoder = "cpu",
+    pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Source:
     """Open a live source: of its frames the newest is analysed next (see `Source.live`).
 
@@ -94,11 +117,19 @@ def open_live(
         loop: repeat a recording until the source is closed.
         on_event: told in one line when the connection to a stream or device is lost, and when it is back.
         decoder: what decodes.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
 
     Raises:
         InputError: it cannot be opened; a stream that is lost later is waited for.
         DeviceError: `decoder` cannot be had.
     """
+    source = _open_live(uri, loop, on_event, decoder)
+    if pixel_spacing_mm is not None:
+        source.pixel_spacing_mm = pixel_spacing_mm
+    return source
+
+
+def _open_live(uri: str | Path, loop: bool, on_event: Listener, decoder: Decoder) -> LiveStream | PacedRecording:
     if URL.match(str(uri)):
         if loop:
             raise InputError("only a recording can be repeated, not a URL")

@@ -30,8 +30,7 @@ class PacedRecording(OpenedLive[Source]):
     def __init__(self, open_recording: Callable[[], Source], *, loop: bool = False) -> None:
         self._open, self._loop = open_recording, loop
         first = open_recording()
-        self.name, self.fps, self.width, self.height = first.name, first.fps, first.width, first.height
-        self.pixel_aspect = first.pixel_aspect
+        self.describe(first.info)
         super().__init__(first)
         self.complete = False
         self.duration_s = 0.0

@@ -8,7 +8,7 @@ from math import exp
 
 import numpy as np
 
-from streamer.pipeline.thyroid import FrameFindings
+from streamer.pipeline.analyser import FrameFindings
 from streamer.types import Finding, Frame, Image
 from tests.fakes import FakeEngine, finding
 
@@ -52,13 +52,13 @@ class HeldEngine(FakeEngine):
             self._held_from = NEVER
             self._moved.notify_all()
 
-    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Like the engine's."""
         with self._moved:
             self._moved.wait_for(lambda: frames[-1].index < self._held_from, timeout=30)
         if frames[-1].index >= self.fails_at:
             raise ZeroDivisionError(CRASH)
-        return super().find(frames)
+        return super().analyse(frames)
 
 
 def numbered(number: int) -> Image:

@@ -19,9 +19,9 @@ from tests.app.held_engine import nodule, numbered
 def result(index: int) -> FrameResult:
     """Frame `index` with its nodule."""
     found = nodule(index)[0]
-    fields = {name: getattr(found, name) for name in found.__dataclass_fields__}
     frame = Frame(image=numbered(index), index=index, time_s=index / 25, video="neck.mp4")
-    return FrameResult(frame=frame, nodules=(Nodule(track=1, **fields),), patient_malignancy=None)
+    shown = Nodule(track_id=1, track_confidence=0.9, qualifies=True, finding=found)
+    return FrameResult(frame=frame, nodules=(shown,), patient_malignancy=None)
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def test_spooled_and_newest_frame_are_drawn_alike(feed: Feed, position: int) -> 
     assert np.abs(shown.astype(int) - expected).mean() < 2  # two lossy codings
 
 
-def test_a_spooled_nodule_counts_as_it_did(feed: Feed) -> None:
+def test_a_spooled_nodule_is_what_it_was(feed: Feed) -> None:
     early = result(3)
-    feed.add(replace(early, nodules=(replace(early.nodules[0], counts=False),)), clip=1, at_s=13)
+    feed.add(replace(early, nodules=(replace(early.nodules[0], qualifies=False),)), clip=1, at_s=13)
     feed.add(result(4), clip=1, at_s=14)
     kept = [feed.result(position) for position in (2, 3)]
-    assert [one.nodules[0].counts for one in kept if one is not None] == [True, False]
+    assert [one.nodules[0].qualifies for one in kept if one is not None] == [True, False]
 
 
 def test_recent_frames_are_at_hand_and_know_their_age(tmp_path: Path) -> None:

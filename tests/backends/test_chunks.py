@@ -142,8 +142,8 @@ def test_an_engine_on_a_device_with_little_memory(
     monkeypatch.setattr(streamer.pipeline.thyroid, "choose_backend", lambda _: backend)
     small = Engine(random_engine_settings)
     frames = [frame(index, image=speckle(index)) for index in range(3)]
-    assert [len(found.findings) for found in small.find(frames)] == [
-        len(found.findings) for found in engine.find(frames)
+    assert [len(found.findings) for found in small.analyse(frames)] == [
+        len(found.findings) for found in engine.analyse(frames)
     ]
     assert backend.tried == {8, 4, 2}
 

@@ -90,9 +90,9 @@ def test_a_mirror_image_counts_as_much(folder: Path, backend: Backend) -> None:
 def test_an_engine_runs_it(folder: Path) -> None:
     engine = Engine(random_settings(folder).with_runtime(device="cpu", backend="openvino", threads=1))
     frames = [frame(index, image=speckle(index)) for index in range(3)]
-    together = engine.find(frames)
+    together = engine.analyse(frames)
     assert set(together[0].timing_ms) == {"detect", "segment, classify"}
-    assert [comparable(found) for found in together] == [comparable(engine.find([one])[0]) for one in frames]
+    assert [comparable(found) for found in together] == [comparable(engine.analyse([one])[0]) for one in frames]
 
 
 @pytest.mark.parametrize("change", ["another classifier", "another crop"])

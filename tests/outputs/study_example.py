@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from streamer.settings import Settings
 from streamer.types import (
+    ClipInfo,
+    ClipSummary,
     Decision,
+    Finding,
     Frame,
     FrameResult,
     ModelVersion,
@@ -17,43 +20,36 @@ from streamer.types import (
     StageTiming,
     StudyReport,
     Track,
-    VideoSummary,
 )
 
 
-@dataclass(frozen=True)
-class ExampleClip:
+def example_clip(**changes: Any) -> ClipInfo:
     """What a writer knows of a clip before its frames come."""
-
-    name: str = "sweep.mp4"
-    width: int = 96
-    height: int = 64
-    fps: float = 25.0
-    pixel_aspect: Fraction = Fraction(1)
+    return replace(ClipInfo(name="sweep.mp4", width=96, height=64, fps=25.0), **changes)
 
 
 def nodule(track: int = 1, malignancy: float = 0.5, left: int = 20, top: int = 16) -> Nodule:
     contour = np.array([(left, top + 8), (left + 12, top), (left + 23, top + 8), (left + 12, top + 15)], dtype=np.int32)
-    return Nodule(
-        track=track,
+    finding = Finding(
         box_xyxy=(left, top, left + 24.04, top + 16),
-        score=0.87654321,
+        confidence=0.91234567,
         malignancy=malignancy,
         contour_xy=contour,
         long_axis_px=24.0,
         short_axis_px=16.0,
         area_px=200.0,
     )
+    return Nodule(track_id=track, track_confidence=0.87654321, qualifies=True, finding=finding)
 
 
 def frame_result(
     index: int,
     *nodules: Nodule,
-    clip: ExampleClip | None = None,
+    clip: ClipInfo | None = None,
     time_s: float | None = None,
     patient_malignancy: float | None = None,
 ) -> FrameResult:
-    clip = clip or ExampleClip()
+    clip = clip or example_clip()
     image = np.full((clip.height, clip.width, 3), 60, np.uint8)
     image[:, : clip.width // 2] += np.uint8(index % 100)
     time = index / clip.fps if time_s is None else time_s
@@ -63,7 +59,7 @@ def frame_result(
 
 def track(number: int = 1, *, video: str = "sweep.mp4", qualifies: bool = True, malignancy: float = 0.75) -> Track:
     return Track(
-        track=number,
+        track_id=number,
         video=video,
         first_frame=2,
         last_frame=11,
@@ -80,7 +76,7 @@ def track(number: int = 1, *, video: str = "sweep.mp4", qualifies: bool = True, 
 def study_report(
     *tracks: Track,
     patient: str = "P-7",
-    clips: tuple[ExampleClip, ...] = (ExampleClip(),),
+    clips: tuple[ClipInfo, ...] = (example_clip(),),
     frames: int = 12,
     complete: bool = True,
 ) -> StudyReport:
@@ -89,7 +85,7 @@ def study_report(
     return StudyReport(
         patient=patient,
         videos=tuple(
-            VideoSummary(
+            ClipSummary(
                 name=clip.name,
                 width=clip.width,
                 height=clip.height,

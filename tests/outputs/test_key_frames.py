@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,11 +13,13 @@ import pytest
 
 from streamer.geometry import caliper_lines
 from streamer.outputs import key_frames as key_pictures
+from streamer.outputs.base import SinkContext
 from streamer.outputs.folder import OutputFolder
-from streamer.outputs.key_frames import KeyPictures
+from streamer.outputs.key_frames import KeyFrameSink
 from streamer.outputs.nodule_figure import nodule_image
+from streamer.settings import Settings
 from streamer.types import Frame, Image, Nodule
-from tests.outputs.study_example import ExampleClip, frame_result, nodule
+from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 
 @pytest.fixture
@@ -25,22 +28,24 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     drawn: list[tuple[int, int]] = []
 
     def record(frame: Frame, found: Nodule) -> Image:
-        drawn.append((found.track, frame.index))
+        drawn.append((found.track_id, frame.index))
         return np.zeros((4, 4, 3), np.uint8)
 
     monkeypatch.setattr(key_pictures, "nodule_image", record)
     return drawn
 
 
-def pictures_in(folder: Path) -> KeyPictures:
-    return KeyPictures(OutputFolder(folder), min_track_frames=3, max_missed_frames=5)
+def pictures_in(folder: Path) -> KeyFrameSink:
+    sink = KeyFrameSink(SinkContext(folder=OutputFolder(folder), settings=Settings()))
+    sink.start_clip(example_clip())
+    return sink
 
 
 def test_first_frame_of_the_maximum_is_shown(tmp_path: Path, shown: list[tuple[int, int]]) -> None:
     pictures = pictures_in(tmp_path)
     for index, malignancy in enumerate([0.2, 0.8, 0.8, 0.3]):
-        pictures.update(frame_result(index, nodule(malignancy=malignancy)))
-    pictures.finish()
+        pictures.write(frame_result(index, nodule(malignancy=malignancy)))
+    pictures.end_clip(None)
     assert shown == [(1, 1)]
 
 
@@ -49,30 +54,39 @@ def test_gone_track_is_written_and_its_frame_let_go(tmp_path: Path, shown: list[
     results = [frame_result(index, nodule()) for index in range(3)]
     images = [weakref.ref(result.frame.image) for result in results]
     for result in results:
-        pictures.update(result)
+        pictures.write(result)
     del result, results
-    for index in range(3, 12):
-        pictures.update(frame_result(index))
+    pictures.write(replace(frame_result(3), ended_tracks=(1,)))
     gc.collect()
     assert shown == [(1, 0)]
     assert not any(image() is not None for image in images)
 
 
-@pytest.mark.parametrize(("support", "frames", "drawn"), [(2, 10, 0), (3, 10, 1), (2, 2, 1), (1, 2, 0), (1, 1, 1)])
-def test_brief_nodules_get_no_picture(
-    tmp_path: Path, shown: list[tuple[int, int]], support: int, frames: int, drawn: int
+@pytest.mark.parametrize("qualifies", [True, False])
+def test_a_track_that_ended_gets_a_picture_if_it_qualified(
+    tmp_path: Path, shown: list[tuple[int, int]], qualifies: bool
 ) -> None:
     pictures = pictures_in(tmp_path)
-    for index in range(frames):
-        pictures.update(frame_result(index, *([nodule()] if index < support else [])))
-    pictures.finish()
-    assert len(shown) == drawn
+    pictures.write(frame_result(0, replace(nodule(), qualifies=qualifies)))
+    pictures.write(replace(frame_result(1), ended_tracks=(1,)))
+    pictures.end_clip(None)
+    assert len(shown) == qualifies
+
+
+def test_only_pictures_of_nodules_that_qualify_are_published(tmp_path: Path) -> None:
+    context = SinkContext(folder=OutputFolder(tmp_path), settings=Settings())
+    pictures = KeyFrameSink(context)
+    pictures.start_clip(example_clip())
+    pictures.write(frame_result(0, nodule(1), replace(nodule(2), qualifies=False)))
+    pictures.end_clip(None)
+    pictures.close(study_report(track(1), track(2, qualifies=False)))
+    assert (context.pictures, context.published) == ({1: "nodule-001.png"}, ["nodule-001.png"])
 
 
 def test_png_is_written_unfinished(tmp_path: Path) -> None:
     pictures = pictures_in(tmp_path)
-    pictures.update(frame_result(0, nodule(12)))
-    pictures.finish()
+    pictures.write(frame_result(0, nodule(12)))
+    pictures.end_clip(None)
     data = np.frombuffer((tmp_path / "nodule-012.png.partial").read_bytes(), np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert image is not None
@@ -81,7 +95,7 @@ def test_png_is_written_unfinished(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (96, 64), (2000, 50), (50, 2000)])
 def test_picture_of_any_frame_is_of_bounded_size(width: int, height: int) -> None:
-    result = frame_result(0, nodule(), clip=ExampleClip(width=width, height=height))
+    result = frame_result(0, nodule(), clip=example_clip(width=width, height=height))
     image = nodule_image(result.frame, result.nodules[0])
     assert image.shape[0] == 716
     assert 900 < image.shape[1] <= 1816

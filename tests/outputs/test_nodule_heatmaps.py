@@ -10,13 +10,13 @@ from streamer.models.weights_manifest import read_manifest
 from streamer.outputs import StudyWriter
 from streamer.settings import ClassificationSettings, Settings
 from tests.fakes import quadrant_heat_maps
-from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
+from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 
 def page_of_a_study(folder: Path, heat_maps: HeatMaps | None) -> str:
     """Report of a study with a nodule that counts and one that does not."""
     with StudyWriter(folder, Settings(), heat_maps=heat_maps) as writer:
-        writer.start_video(ExampleClip())
+        writer.start_clip(example_clip())
         for index in range(12):
             brief = [nodule(2, left=60)] if index == 3 else []
             writer.write(frame_result(index, nodule(1), *brief))

@@ -13,9 +13,9 @@ from streamer.outputs.overlay import PALETTE, OverlayRenderer, clock, percent, t
 from streamer.pipeline.aggregation import decimals_apart
 from streamer.settings import OverlaySettings
 from streamer.types import FrameResult
-from tests.outputs.study_example import ExampleClip, frame_result, nodule
+from tests.outputs.study_example import example_clip, frame_result, nodule
 
-SCREEN = ExampleClip(width=320, height=240)
+SCREEN = example_clip(width=320, height=240)
 
 
 def changed(result: FrameResult, settings: OverlaySettings | None = None) -> np.ndarray:
@@ -45,9 +45,9 @@ def test_settings_turn_drawing_off() -> None:
     assert changed(result)[90:160, 120:210].any()
 
 
-def test_until_it_counts_a_nodule_has_corners_only() -> None:
+def test_until_it_qualifies_a_nodule_has_corners_only() -> None:
     found = nodule(left=150, top=120)
-    early = changed(frame_result(0, replace(found, counts=False), clip=SCREEN))[90:160, 120:210]
+    early = changed(frame_result(0, replace(found, qualifies=False), clip=SCREEN))[90:160, 120:210]
     corners = changed(frame_result(0, found, clip=SCREEN), OverlaySettings(contours=False, labels=False))
     assert early.any()
     np.testing.assert_array_equal(early, corners[90:160, 120:210])
@@ -72,18 +72,15 @@ def test_patient_maximum_stands_in_the_upper_right_corner() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 200), (95, 95), (97, 97), (242, 242), (2000, 100)])
 def test_any_size(width: int, height: int) -> None:
-    clip = ExampleClip(width=width, height=height)
+    clip = example_clip(width=width, height=height)
     changed(frame_result(3, nodule(), nodule(2, left=-30, top=-5), clip=clip, patient_malignancy=0.4))
 
 
 def test_nodule_without_outline() -> None:
     found = nodule(left=150, top=120)
-    bare = type(found)(
-        **{name: getattr(found, name) for name in ("track", "box_xyxy", "score", "malignancy")},
-        contour_xy=np.zeros((0, 2), np.int32),
-        long_axis_px=0,
-        short_axis_px=0,
-        area_px=0,
+    nothing = np.zeros((0, 2), np.int32)
+    bare = replace(
+        found, finding=replace(found.finding, contour_xy=nothing, long_axis_px=0.0, short_axis_px=0.0, area_px=0.0)
     )
     assert changed(frame_result(0, bare, clip=SCREEN)).any()
 

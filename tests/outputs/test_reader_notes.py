@@ -9,7 +9,7 @@ from streamer.outputs import StudyWriter
 from streamer.outputs.reader_notes import write_reader_notes
 from streamer.outputs.schema import LONGEST_NOTE, ReaderEntry, read_report
 from streamer.settings import Settings
-from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
+from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 HOSTILE = "</td><script>alert(1)</script><!-- reader's notes -->\n{{ 7 * 7 }} \N{GREEK SMALL LETTER ALPHA}"
 
@@ -18,10 +18,10 @@ HOSTILE = "</td><script>alert(1)</script><!-- reader's notes -->\n{{ 7 * 7 }} \N
 def finished(tmp_path: Path) -> Path:
     """A folder with the report of two nodules."""
     with StudyWriter(tmp_path, Settings()) as writer:
-        writer.start_video(ExampleClip())
+        writer.start_clip(example_clip())
         for index in range(12):
             writer.write(frame_result(index, nodule(1), nodule(2, left=50)))
-        writer.end_video()
+        writer.end_clip()
         writer.write_report(study_report(track(1), track(2)))
     return tmp_path
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.outputs.html import render_html
+from streamer.outputs.report_html import render_html
 from streamer.outputs.report_json import frame_line, report
 from streamer.outputs.schema import Report
 from streamer.outputs.timeline import Curve, read_curves, timeline_svg
 from streamer.types import StudyReport
-from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
+from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 _OUTSIDE = re.compile(r"https?:|//[a-z]|<script|<link|@import|url\(", re.IGNORECASE)
 
@@ -54,7 +54,7 @@ def test_page_is_self_contained(picture: Path) -> None:
 
 
 def test_user_text_is_escaped(picture: Path) -> None:
-    clip = ExampleClip(name='<img src=x onerror="alert(1)">')
+    clip = example_clip(name='<img src=x onerror="alert(1)">')
     study = content(study_report(track(video=clip.name), patient="<script>alert(1)</script>", clips=(clip,)))
     page = render_html(study, {1: picture}, timeline_svg(study, {1: [(0.1, 0.2)]}))
     assert "<script" not in page
@@ -82,7 +82,7 @@ def test_partial_result_is_marked() -> None:
 @pytest.mark.parametrize("name", ["a$b_c^.mp4", "100%{x}", "超音波.mp4"])
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_plot_takes_any_clip_name(name: str) -> None:
-    clips = (ExampleClip(name=name), ExampleClip(name="other"))
+    clips = (example_clip(name=name), example_clip(name="other"))
     study = content(study_report(track(video=name), track(2, video="other", qualifies=False), clips=clips))
     curves: dict[int, Curve] = {1: [(0.0, 0.1), (0.2, 0.4)], 2: [(0.1, 0.3)]}
     assert timeline_svg(study, curves).startswith(b"<?xml")

@@ -24,7 +24,7 @@ def report_of(study: StudyReport) -> schema.Report:
     return entries.report(study, created=datetime.now(UTC), overlays={}, images={}, warnings={})
 
 
-@pytest.mark.parametrize("name", ["frames-1.json", "report-1.json"])
+@pytest.mark.parametrize("name", ["frames-2.json", "report-2.json"])
 def test_schema_files_are_up_to_date(name: str) -> None:
     kept = json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
     assert kept == schema.json_schemas()[name], (
@@ -37,7 +37,7 @@ def test_schema_files_are_up_to_date(name: str) -> None:
 def test_frame_line_is_as_prescribed() -> None:
     line = entries.frame_line(frame_result(3, nodule(malignancy=0.123456), time_s=0.12345678, patient_malignancy=None))
     data = json.loads(line.model_dump_json())
-    jsonschema.validate(data, schema.json_schemas()["frames-1.json"])
+    jsonschema.validate(data, schema.json_schemas()["frames-2.json"])
     assert data == {
         "video": "sweep.mp4",
         "frame": 3,
@@ -46,13 +46,17 @@ def test_frame_line_is_as_prescribed() -> None:
             {
                 "track": 1,
                 "box_xyxy": [20.0, 16.0, 44.0, 32.0],
-                "score": 0.8765,
+                "confidence": 0.9123,
+                "track_confidence": 0.8765,
                 "malignancy": 0.1235,
                 "contour_xy": [[20, 24], [32, 16], [43, 24], [32, 31]],
                 "long_axis_px": 24.0,
                 "short_axis_px": 16.0,
                 "area_px": 200.0,
-                "counts": True,
+                "long_axis_mm": None,
+                "short_axis_mm": None,
+                "area_mm2": None,
+                "qualifies": True,
             }
         ],
         "patient_malignancy": None,
@@ -62,8 +66,8 @@ def test_frame_line_is_as_prescribed() -> None:
 def test_report_validates_against_its_schema() -> None:
     study = study_report(track(1), track(2, qualifies=False, malignancy=0.9))
     data = json.loads(report_of(study).model_dump_json())
-    jsonschema.validate(data, schema.json_schemas()["report-1.json"])
-    assert data["schema_version"] == "1.4"
+    jsonschema.validate(data, schema.json_schemas()["report-2.json"])
+    assert data["schema_version"] == "2.0"
     assert data["patient_malignancy"] == 0.75
     assert [entry["qualifies"] for entry in data["nodules"]] == [True, False]
     assert data["timing"]["stages_ms"]["detect"]["p50"] == 8.123
@@ -94,19 +98,34 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_a_later_minor_version_is_read(tmp_path: Path) -> None:
-    data = json.loads(report_of(study_report()).model_dump_json()) | {"schema_version": "1.7", "new_field": 1}
+    data = json.loads(report_of(study_report()).model_dump_json()) | {"schema_version": "2.7", "new_field": 1}
     path = tmp_path / "report.json"
     path.write_text(json.dumps(data), encoding="utf-8")
-    assert schema.read_report(path).schema_version == "1.7"
+    assert schema.read_report(path).schema_version == "2.7"
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"schema_version": "2.0"}', "[]"])
+@pytest.mark.parametrize("content", ["", "{", '{"schema_version": "3.0"}', "[]"])
 def test_unreadable_report_is_one_clear_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=r"report\.json") as caught:
         schema.read_report(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_of_version_1_is_read(tmp_path: Path) -> None:
+    data = json.loads(entries.frame_line(frame_result(0, nodule())).model_dump_json())
+    old = data["nodules"][0]
+    old["score"], old["counts"] = old.pop("track_confidence"), old.pop("qualifies")
+    del old["confidence"], old["long_axis_mm"], old["short_axis_mm"], old["area_mm2"]
+    path = tmp_path / "frames.jsonl"
+    path.write_text(json.dumps(data) + "\n", encoding="utf-8")
+    (line,) = schema.read_frames(path)
+    assert (line.nodules[0].track_confidence, line.nodules[0].qualifies, line.nodules[0].confidence) == (
+        0.8765,
+        True,
+        None,
+    )
 
 
 def test_bad_line_is_named(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from streamer.errors import OutputError
 from streamer.outputs import StudyWriter
 from streamer.outputs.schema import read_frames, read_report
 from streamer.settings import Settings
-from streamer.types import StudyReport
-from tests.outputs.study_example import ExampleClip, frame_result, nodule, study_report, track
+from streamer.types import ClipInfo, StudyReport
+from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 
-def write_frames(writer: StudyWriter, clip: ExampleClip, frames: int, number: int = 1) -> None:
-    writer.start_video(clip)
+def write_frames(writer: StudyWriter, clip: ClipInfo, frames: int, number: int = 1) -> None:
+    writer.start_clip(clip)
     for index in range(frames):
         found = [nodule(number, malignancy=0.75 if index == 4 else 0.3)] if 2 <= index < 12 else []
         writer.write(frame_result(index, *found, clip=clip))
@@ -32,23 +32,23 @@ def write_frames(writer: StudyWriter, clip: ExampleClip, frames: int, number: in
 
 def run(directory: Path, study: StudyReport | None = None, frames: int = 12) -> None:
     with StudyWriter(directory, Settings()) as writer:
-        write_frames(writer, ExampleClip(), frames)
-        writer.end_video(frames / 25)
+        write_frames(writer, example_clip(), frames)
+        writer.end_clip(study_report(frames=frames).videos[0])
         writer.write_report(study or study_report(track(), frames=frames))
 
 
 def break_off(directory: Path, frames: int, error: type[BaseException]) -> None:
     with StudyWriter(directory, Settings()) as writer:
-        write_frames(writer, ExampleClip(), frames)
+        write_frames(writer, example_clip(), frames)
         raise error
 
 
 def run_noisy(directory: Path) -> None:
     """Six frames that do not compress."""
-    clip = ExampleClip(width=320, height=240)
+    clip = example_clip(width=320, height=240)
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
     with StudyWriter(directory, Settings()) as writer:
-        writer.start_video(clip)
+        writer.start_clip(clip)
         for index in range(6):
             result = frame_result(index, nodule(), clip=clip)
             result.frame.image[:] = noise
@@ -78,7 +78,7 @@ def test_one_clip(tmp_path: Path) -> None:
 
 
 def test_several_clips(tmp_path: Path) -> None:
-    clips = (ExampleClip(name="a"), ExampleClip(name="b", width=65, height=33))
+    clips = (example_clip(name="a"), example_clip(name="b", width=65, height=33))
     stages: list[str] = []
     with StudyWriter(tmp_path, Settings(), videos=2, on_stage=lambda name, _: stages.append(name)) as writer:
         for number, clip in enumerate(clips, start=1):
@@ -96,7 +96,7 @@ def test_several_clips(tmp_path: Path) -> None:
 
 def test_report_without_a_frame(tmp_path: Path) -> None:
     with StudyWriter(tmp_path, Settings()) as writer:
-        writer.start_video(ExampleClip())
+        writer.start_clip(example_clip())
         writer.write_report(study_report(frames=0, complete=False))
     assert names(tmp_path) == {"frames.jsonl", "report.json", "report.html"}
     assert read_report(tmp_path / "report.json").videos[0].overlay is None
@@ -115,7 +115,7 @@ def test_interrupted_study_leaves_readable_partial_files(tmp_path: Path, error: 
 def test_interrupted_study_with_a_report_is_a_partial_result(tmp_path: Path) -> None:
     with StudyWriter(tmp_path, Settings()) as writer:
         try:
-            write_frames(writer, ExampleClip(), 9)
+            write_frames(writer, example_clip(), 9)
             raise KeyboardInterrupt
         except KeyboardInterrupt:
             writer.write_report(study_report(track(), frames=9, complete=False))
@@ -125,7 +125,7 @@ def test_interrupted_study_with_a_report_is_a_partial_result(tmp_path: Path) -> 
 
 
 def test_second_run_replaces_the_first(tmp_path: Path) -> None:
-    clips = (ExampleClip(name="a"), ExampleClip(name="b"))
+    clips = (example_clip(name="a"), example_clip(name="b"))
     with StudyWriter(tmp_path, Settings(), videos=2) as writer:
         for number, clip in enumerate(clips, start=1):
             write_frames(writer, clip, 12, number)
@@ -207,9 +207,9 @@ def test_killed_run_leaves_no_broken_file(tmp_path: Path) -> None:
             "from pathlib import Path\n"
             "from streamer.outputs import StudyWriter\n"
             "from streamer.settings import Settings\n"
-            "from tests.outputs.study_example import ExampleClip, frame_result, nodule\n"
+            "from tests.outputs.study_example import example_clip, frame_result, nodule\n"
             "with StudyWriter(Path(sys.argv[1]), Settings()) as writer:\n"
-            "    writer.start_video(ExampleClip())\n"
+            "    writer.start_clip(example_clip())\n"
             "    for index in itertools.count():\n"
             "        writer.write(frame_result(index, nodule()))\n"
             "        if index == 50: print('running', flush=True)\n",
@@ -233,5 +233,5 @@ def test_killed_run_leaves_no_broken_file(tmp_path: Path) -> None:
 
 
 def test_write_before_start(tmp_path: Path) -> None:
-    with StudyWriter(tmp_path, Settings()) as writer, pytest.raises(RuntimeError, match="start_video"):
+    with StudyWriter(tmp_path, Settings()) as writer, pytest.raises(RuntimeError, match="start_clip"):
         writer.write(frame_result(0))

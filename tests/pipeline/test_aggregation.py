@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from streamer.pipeline.aggregation import PatientAggregator, decide, decimals_apart
 from streamer.settings import Settings, StudySettings
-from streamer.types import Finding, Nodule
+from streamer.types import TrackedFinding
 from tests.fakes import finding, frame
 
 
-def nodule(track: int, malignancy: float) -> Nodule:
-    found = finding(malignancy=malignancy)
-    return Nodule(track=track, **{field.name: getattr(found, field.name) for field in fields(Finding)})
+def tracked(track: int, malignancy: float) -> TrackedFinding:
+    return TrackedFinding(track_id=track, track_confidence=0.8, finding=finding(malignancy=malignancy))
 
 
 def study(least: int = 5) -> PatientAggregator:
@@ -28,13 +27,14 @@ def watch(
     seen: PatientAggregator, *tracks: tuple[int, list[float | None]], video: str = "a.mp4", expected: int | None = 100
 ) -> list[float | None]:
     """Feed a clip, tracks given as number and malignancy by frame; return the running maximum."""
-    seen.start_video(video, expected)
+    seen.start_clip(video, expected)
     length = max(len(values) for _, values in tracks)
     running = []
     for index in range(length):
-        found = [nodule(number, value) for number, values in tracks if (value := values[index]) is not None]
-        running.append(seen.add(frame(index, video=video), found))
-    seen.end_video(video, length)
+        found = [tracked(number, value) for number, values in tracks if (value := values[index]) is not None]
+        seen.add(frame(index, video=video), found)
+        running.append(seen.running_maximum)
+    seen.end_clip(video, length)
     return running
 
 
@@ -62,7 +62,7 @@ def test_a_short_track_does_not_count_but_is_listed() -> None:
     seen = study(least=5)
     running = watch(seen, (1, [0.3] * 10), (2, [0.99] * 4 + [None] * 6))
     assert seen.patient_malignancy() == 0.3
-    assert [(track.track, track.qualifies) for track in seen.tracks()] == [(1, True), (2, False)]
+    assert [(track.track_id, track.qualifies) for track in seen.tracks()] == [(1, True), (2, False)]
     assert running == [None] * 4 + [0.3] * 6
 
 
@@ -106,20 +106,23 @@ def test_a_wrong_announcement_is_mended_at_the_end(announced: int | None, length
 )
 def test_what_breaks_off_or_is_live_is_not_short(announced: int | None, whole: bool, final: float | None) -> None:
     seen = study(least=5)
-    seen.start_video("a.mp4", announced)
+    seen.start_clip("a.mp4", announced)
     for index in range(2):
-        seen.add(frame(index, video="a.mp4"), [nodule(1, 0.9)])
-    seen.end_video("a.mp4", 2, whole=whole)
+        seen.add(frame(index, video="a.mp4"), [tracked(1, 0.9)])
+    seen.end_clip("a.mp4", 2, whole=whole)
     assert seen.patient_malignancy() == final
 
 
 def test_a_clip_longer_than_announced_needs_more_support_at_once() -> None:
     """A run that is stopped never comes to the clip's end."""
     seen = study(least=5)
-    seen.start_video("a.mp4", 1)
+    seen.start_clip("a.mp4", 1)
     frames = [frame(index, video="a.mp4") for index in range(8)]
-    assert [seen.add(one, [nodule(1, 0.95)] if one.index == 0 else []) for one in frames[:3]] == [0.95, None, None]
-    assert [seen.add(one, [nodule(2, 0.6)]) for one in frames[3:]] == [None] * 4 + [0.6]
+    running = []
+    for one in frames:
+        seen.add(one, [tracked(2, 0.6)] if one.index >= 3 else [tracked(1, 0.95)] if one.index == 0 else [])
+        running.append(seen.running_maximum)
+    assert running == [0.95, None, None] + [None] * 4 + [0.6]
 
 
 def test_the_patient_is_the_maximum_over_clips() -> None:
@@ -127,20 +130,20 @@ def test_the_patient_is_the_maximum_over_clips() -> None:
     watch(seen, (1, [0.4, 0.4]), video="a.mp4")
     running = watch(seen, (2, [0.2, 0.3, 0.7]), video="b.mp4")
     assert running == [0.4, 0.4, 0.7]
-    assert [(track.track, track.video) for track in seen.tracks()] == [(1, "a.mp4"), (2, "b.mp4")]
+    assert [(track.track_id, track.video) for track in seen.tracks()] == [(1, "a.mp4"), (2, "b.mp4")]
 
 
 def test_without_a_nodule_there_is_no_probability() -> None:
     seen = study()
-    seen.start_video("a.mp4", 3)
+    seen.start_clip("a.mp4", 3)
     assert [seen.add(frame(index, video="a.mp4"), []) for index in range(3)] == [None] * 3
-    seen.end_video("a.mp4", 3)
+    seen.end_clip("a.mp4", 3)
     assert seen.tracks() == ()
     assert seen.patient_malignancy() is None
     assert decide(None, 0.0) == "no nodule"
 
 
-def test_a_probability_of_zero_is_not_no_nodule() -> None:
+def test_a_probability_of_zero_is_not_no_tracked() -> None:
     seen = study(least=1)
     assert watch(seen, (1, [0.0])) == [0.0]
     assert decide(seen.patient_malignancy(), 0.5) == "benign"
@@ -160,3 +163,22 @@ def test_decision_at_the_threshold(malignancy: float, decision: str) -> None:
 )
 def test_a_value_next_to_the_threshold_is_shown_on_its_side(malignancy: float, threshold: float, decimals: int) -> None:
     assert decimals_apart(malignancy, threshold, least=2) == decimals
+
+
+def test_a_nodule_says_by_each_frame_whether_it_qualifies() -> None:
+    seen = study(least=3)
+    seen.start_clip("a.mp4", 100)
+    told = [seen.add(frame(index, video="a.mp4"), [tracked(1, 0.5)])[0].qualifies for index in range(4)]
+    assert told == [False, False, True, True]
+
+
+def test_sizes_in_millimetres_where_the_spacing_is_known() -> None:
+    """The fake outline spans 20 x 16 pixel centres' boxes: (10, 10) to (29, 25)."""
+    seen = study()
+    seen.start_clip("a.mp4", 100)
+    (without,) = seen.add(frame(0, video="a.mp4"), [tracked(1, 0.5)])
+    (known,) = seen.add(frame(1, video="a.mp4"), [tracked(1, 0.5)], (0.2, 0.1))
+    assert without.size_mm is None
+    assert known.size_mm is not None
+    assert known.size_mm.area_mm2 == pytest.approx(320 * 0.02)
+    assert known.size_mm.long_axis_mm == pytest.approx(math.hypot(19 * 0.2, 15 * 0.1) * (1 + 1 / math.hypot(19, 15)))

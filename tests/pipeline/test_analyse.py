@@ -47,14 +47,14 @@ def indices(results: Iterator[FrameResult]) -> list[int]:
 def test_every_frame_once_and_in_order(frames: int, batch: int, workers: int) -> None:
     source = FakeSource(frames)
     engine = FakeEngine(workers=workers, batch_frames=batch)
-    assert indices(analyse(source.as_source(), engine=engine.as_engine())) == list(range(frames))
+    assert indices(analyse(source.as_source(), analyser=engine.as_engine())) == list(range(frames))
     assert sorted(index for part in engine.batches for index in part) == list(range(frames))
     assert all(len(part) == batch for part in engine.batches if frames - 1 not in part)
     assert source.complete
 
 
 def test_a_file_is_opened_read_and_closed(clip: Path) -> None:
-    results = list(analyse(clip, engine=FakeEngine().as_engine()))
+    results = list(analyse(clip, analyser=FakeEngine().as_engine()))
     assert [read_number(result.frame.image) for result in results] == list(range(14))
     assert [result.frame.time_s for result in results] == pytest.approx([index / 25 for index in range(14)])
     assert {result.frame.video for result in results} == {"clip.mp4"}
@@ -63,32 +63,32 @@ def test_a_file_is_opened_read_and_closed(clip: Path) -> None:
 
 def test_an_open_source_stays_its_owners(clip: Path) -> None:
     with open_source(clip) as source:
-        assert indices(analyse(source, engine=FakeEngine().as_engine())) == list(range(14))
+        assert indices(analyse(source, analyser=FakeEngine().as_engine())) == list(range(14))
         assert source.complete
 
 
 def test_a_path_that_is_no_clip(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no file or folder absent\.mp4"):
-        next(analyse(tmp_path / "absent.mp4", engine=FakeEngine().as_engine()))
+        next(analyse(tmp_path / "absent.mp4", analyser=FakeEngine().as_engine()))
 
 
 def test_settings_are_the_engines_or_the_studys() -> None:
     engine = FakeEngine(settings=Settings.model_validate({"study": {"min_track_frames": 3}}))
-    own = [result.patient_malignancy for result in analyse(FakeSource(5).as_source(), engine=engine.as_engine())]
+    own = [result.patient_malignancy for result in analyse(FakeSource(5).as_source(), analyser=engine.as_engine())]
     assert own == [None, None, 0.5, 0.5, 0.5]
     settings = Settings.model_validate({"study": {"min_track_frames": 1}})
-    given = analyse(FakeSource(2).as_source(), engine=engine.as_engine(), aggregator=PatientAggregator(settings))
+    given = analyse(FakeSource(2).as_source(), analyser=engine.as_engine(), aggregator=PatientAggregator(settings))
     assert [result.patient_malignancy for result in given] == [0.5, 0.5]
-    with pytest.raises(ValueError, match="give one of both"):
-        next(analyse(FakeSource(2).as_source(), settings, engine=engine.as_engine()))
+    with pytest.raises(ValueError, match="not both"):
+        next(analyse(FakeSource(2).as_source(), settings, analyser=engine.as_engine()))
 
 
 def test_clips_of_a_study_share_its_numbers() -> None:
     engine, aggregator = FakeEngine(), PatientAggregator(Settings())
     numbers = []
     for name in ("a.mp4", "b.mp4"):
-        results = analyse(FakeSource(6, name=name).as_source(), engine=engine.as_engine(), aggregator=aggregator)
-        numbers.append({nodule.track for result in results for nodule in result.nodules})
+        results = analyse(FakeSource(6, name=name).as_source(), analyser=engine.as_engine(), aggregator=aggregator)
+        numbers.append({nodule.track_id for result in results for nodule in result.nodules})
     assert numbers == [{1}, {2}]
     assert [(track.video, track.supporting_frames) for track in aggregator.tracks()] == [("a.mp4", 6), ("b.mp4", 6)]
 
@@ -97,8 +97,8 @@ def test_a_nodule_counts_from_its_fifth_frame_on() -> None:
     def found(index: int) -> tuple[Finding, ...]:
         return (finding(),) if index else ()
 
-    results = list(analyse(FakeSource(8).as_source(), engine=FakeEngine(found).as_engine()))
-    counts = [nodule.counts for result in results for nodule in result.nodules]
+    results = list(analyse(FakeSource(8).as_source(), analyser=FakeEngine(found).as_engine()))
+    counts = [nodule.qualifies for result in results for nodule in result.nodules]
     assert counts == [False] * 4 + [True] * 3
     assert [result.patient_malignancy is None for result in results] == [True] * 5 + [False] * 3
 
@@ -106,7 +106,7 @@ def test_a_nodule_counts_from_its_fifth_frame_on() -> None:
 @pytest.mark.parametrize("taken", [1, 5])
 def test_closing_early_stops_at_once(taken: int) -> None:
     source = FakeSource(10_000)
-    results = analyse(source.as_source(), engine=FakeEngine().as_engine())
+    results = analyse(source.as_source(), analyser=FakeEngine().as_engine())
     assert indices(islice(results, taken)) == list(range(taken))
     results.close()
     read = source.read
@@ -117,7 +117,7 @@ def test_closing_early_stops_at_once(taken: int) -> None:
 
 def test_an_error_of_the_consumer_stops_the_threads() -> None:
     def consume() -> None:
-        for _ in analyse(FakeSource(10_000).as_source(), engine=FakeEngine().as_engine()):
+        for _ in analyse(FakeSource(10_000).as_source(), analyser=FakeEngine().as_engine()):
             raise KeyError("consumer")
 
     with pytest.raises(KeyError, match="consumer"):
@@ -128,7 +128,7 @@ def test_an_error_of_the_consumer_stops_the_threads() -> None:
 @pytest.mark.parametrize("fails_after", [0, 1, 13])
 def test_an_error_of_the_source_comes_after_the_frames_before_it(batch: int, workers: int, fails_after: int) -> None:
     engine = FakeEngine(workers=workers, batch_frames=batch)
-    results = analyse(FakeSource(30, fails_after=fails_after).as_source(), engine=engine.as_engine())
+    results = analyse(FakeSource(30, fails_after=fails_after).as_source(), analyser=engine.as_engine())
     seen: list[int] = []
     with pytest.raises(OSError, match="the disk is gone"):
         seen.extend(result.frame.index for result in results)
@@ -141,14 +141,14 @@ def test_an_error_of_the_engine_surfaces() -> None:
         raise ValueError(f"frame {index}")
 
     with pytest.raises(ValueError, match="frame 0"):
-        list(analyse(FakeSource(30).as_source(), engine=FakeEngine(findings).as_engine()))
+        list(analyse(FakeSource(30).as_source(), analyser=FakeEngine(findings).as_engine()))
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 1), (1, 3), (4, 2)])
 def test_the_source_is_never_far_ahead(batch: int, workers: int) -> None:
     """However slow the consumer: queue, one in hand, a batch for each worker and one being filled."""
     source = FakeSource(200)
-    results = analyse(source.as_source(), engine=FakeEngine(workers=workers, batch_frames=batch).as_engine())
+    results = analyse(source.as_source(), analyser=FakeEngine(workers=workers, batch_frames=batch).as_engine())
     for result in islice(results, 30):
         if result.frame.index % 10 == 0:
             time.sleep(0.05)
@@ -159,8 +159,8 @@ def test_the_source_is_never_far_ahead(batch: int, workers: int) -> None:
 def test_two_clips_at_once_share_an_engine() -> None:
     engine = FakeEngine(lambda index: (finding(malignancy=index / 100),))
     pairs = zip(
-        analyse(FakeSource(40, name="a").as_source(), engine=engine.as_engine()),
-        analyse(FakeSource(40, name="b").as_source(), engine=engine.as_engine()),
+        analyse(FakeSource(40, name="a").as_source(), analyser=engine.as_engine()),
+        analyse(FakeSource(40, name="b").as_source(), analyser=engine.as_engine()),
         strict=True,
     )
     for index, pair in enumerate(pairs):
@@ -173,9 +173,9 @@ def flat(results: Iterator[FrameResult]) -> list[list[tuple[object, ...]]]:
     return [
         [
             (
-                n.track,
+                n.track_id,
                 *n.box_xyxy,
-                n.score,
+                n.track_confidence,
                 n.malignancy,
                 n.long_axis_px,
                 n.short_axis_px,
@@ -191,7 +191,7 @@ def flat(results: Iterator[FrameResult]) -> list[list[tuple[object, ...]]]:
 def run_engine(engine: Engine, clip: Path, **runtime: int) -> list[list[tuple[object, ...]]]:
     changed = Engine.__new__(Engine)  # the same networks under other settings: loading takes seconds
     changed.__dict__.update(engine.__dict__, settings=engine.settings.with_runtime(**runtime))
-    return flat(analyse(clip, engine=changed))
+    return flat(analyse(clip, analyser=changed))
 
 
 def test_results_do_not_depend_on_the_batch(engine: Engine, clip: Path) -> None:
@@ -205,16 +205,16 @@ def test_results_do_not_depend_on_the_batch(engine: Engine, clip: Path) -> None:
 def test_results_do_not_depend_on_threads(engine: Engine, clip: Path) -> None:
     two = Engine(engine.settings.with_runtime(threads=2))
     assert two.backend.workers != engine.backend.workers
-    assert flat(analyse(clip, engine=two)) == flat(analyse(clip, engine=engine))
+    assert flat(analyse(clip, analyser=two)) == flat(analyse(clip, analyser=engine))
 
 
 def test_results_of_both_backends_agree(engine: Engine, clip: Path) -> None:
     torch_engine = Engine(engine.settings.with_runtime(backend="torch"))
     assert "torch" in torch_engine.backend.device
-    for ours, theirs in zip(analyse(clip, engine=engine), analyse(clip, engine=torch_engine), strict=True):
-        assert [nodule.track for nodule in ours.nodules] == [nodule.track for nodule in theirs.nodules]
+    for ours, theirs in zip(analyse(clip, analyser=engine), analyse(clip, analyser=torch_engine), strict=True):
+        assert [nodule.track_id for nodule in ours.nodules] == [nodule.track_id for nodule in theirs.nodules]
         for one, other in zip(ours.nodules, theirs.nodules, strict=True):
             np.testing.assert_allclose(one.box_xyxy, other.box_xyxy, atol=0.05)
-            assert one.score == pytest.approx(other.score, rel=1e-3)
+            assert one.track_confidence == pytest.approx(other.track_confidence, rel=1e-3)
             assert one.malignancy == pytest.approx(other.malignancy, abs=1e-4)
             assert one.area_px == pytest.approx(other.area_px, rel=0.02)

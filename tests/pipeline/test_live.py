@@ -31,7 +31,7 @@ def indices(results: Iterator[FrameResult]) -> list[int]:
 def test_a_result_does_not_wait_for_the_next_frame() -> None:
     source = PushedSource()
     engine = GatedEngine(workers=3, batch_frames=8)
-    with closing(analyse(source.as_source(), engine=engine.as_engine())) as results:
+    with closing(analyse(source.as_source(), analyser=engine.as_engine())) as results:
         threading.Timer(0.02, source.push).start()
         result = next(results)
         assert result.frame.index == 0
@@ -45,7 +45,7 @@ def test_a_result_does_not_wait_for_the_next_frame() -> None:
 def test_the_newest_frame_is_next_and_the_others_are_counted() -> None:
     source, engine, clock = PushedSource(), GatedEngine(), LiveClock()
     engine.shut()
-    results = analyse(source.as_source(), engine=engine.as_engine())
+    results = analyse(source.as_source(), analyser=engine.as_engine())
     seen: list[int] = []
 
     def consume() -> None:
@@ -74,7 +74,7 @@ def test_the_newest_frame_is_next_and_the_others_are_counted() -> None:
 def test_several_workers_keep_the_order() -> None:
     source = PushedSource()
     engine = FakeEngine(workers=4, delay_s=0.003)
-    results = analyse(source.as_source(), engine=engine.as_engine())
+    results = analyse(source.as_source(), analyser=engine.as_engine())
 
     def send() -> None:
         source.push(80)
@@ -92,7 +92,7 @@ def test_several_workers_keep_the_order() -> None:
 
 def test_a_consumer_that_does_not_read_makes_nothing_pile_up() -> None:
     source, engine = PushedSource(), GatedEngine()
-    with closing(analyse(source.as_source(), engine=engine.as_engine())) as results:
+    with closing(analyse(source.as_source(), analyser=engine.as_engine())) as results:
         threading.Timer(0.02, source.push).start()
         assert next(results).frame.index == 0
         source.push(50)
@@ -104,11 +104,11 @@ def test_a_consumer_that_does_not_read_makes_nothing_pile_up() -> None:
 
 def test_closing_the_source_ends_the_analysis_and_closing_the_analysis_the_source() -> None:
     source = PushedSource()
-    results = analyse(source.as_source(), engine=GatedEngine().as_engine())
+    results = analyse(source.as_source(), analyser=GatedEngine().as_engine())
     threading.Timer(0.05, source.close).start()
     assert list(results) == []
     source = PushedSource()
-    with closing(analyse(source.as_source(), engine=GatedEngine().as_engine())) as results:
+    with closing(analyse(source.as_source(), analyser=GatedEngine().as_engine())) as results:
         threading.Timer(0.02, source.push).start()
         next(results)
     assert source.closed
@@ -116,7 +116,7 @@ def test_closing_the_source_ends_the_analysis_and_closing_the_analysis_the_sourc
 
 def test_an_error_of_the_source_surfaces() -> None:
     source = PushedSource()
-    results = analyse(source.as_source(), engine=GatedEngine().as_engine())
+    results = analyse(source.as_source(), analyser=GatedEngine().as_engine())
 
     def break_off() -> None:
         source.push()
@@ -132,12 +132,12 @@ def test_an_error_of_the_source_surfaces() -> None:
 def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tracks: set[int]) -> None:
     source, engine = PushedSource(), GatedEngine()
     numbers: set[int] = set()
-    with closing(analyse(source.as_source(), engine=engine.as_engine())) as results:
+    with closing(analyse(source.as_source(), analyser=engine.as_engine())) as results:
 
         def take(count: int, pause_s: float) -> None:
             for _ in range(count):
                 threading.Timer(0.01, lambda: source.push(pause_s=pause_s)).start()
-                numbers.update(nodule.track for nodule in next(results).nodules)
+                numbers.update(nodule.track_id for nodule in next(results).nodules)
 
         take(3, 0.0)
         engine.shut()
@@ -151,7 +151,7 @@ def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tr
 
 
 def test_a_recording_has_no_latency() -> None:
-    (result,) = analyse(FakeSource(1).as_source(), engine=FakeEngine().as_engine())
+    (result,) = analyse(FakeSource(1).as_source(), analyser=FakeEngine().as_engine())
     clock = LiveClock()
     clock.add(result)
     assert (result.latency_ms, clock.summary()) == (None, None)

@@ -61,7 +61,7 @@ def pushed(count: int) -> list[PushedSource]:
 
 
 def flat(results: list[FrameResult]) -> list[tuple[object, ...]]:
-    return [(r.frame.index, r.patient_malignancy, [(n.track, n.malignancy) for n in r.nodules]) for r in results]
+    return [(r.frame.index, r.patient_malignancy, [(n.track_id, n.malignancy) for n in r.nodules]) for r in results]
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 3), (8, 1), (8, 2)])
@@ -75,7 +75,7 @@ def test_each_stream_is_as_it_would_be_alone(batch: int, workers: int) -> None:
         assert serving.wait(PATIENCE_S)
         assert [figures.frames for figures in serving.figures()] == list(lengths)
     for stream, length in enumerate(lengths):
-        alone = analyse(FakeSource(length, name=f"clip {length}").as_source(), engine=engine.as_engine())
+        alone = analyse(FakeSource(length, name=f"clip {length}").as_source(), analyser=engine.as_engine())
         assert flat(desk.results[stream]) == flat(list(alone))
     assert sorted((event.stream, event.kind) for event in desk.events) == [(0, "ended"), (1, "ended"), (2, "ended")]
     studies = [study.tracks()[0].supporting_frames for study in (serving.aggregators[0], serving.aggregators[2])]
@@ -172,10 +172,10 @@ def test_a_stream_that_dies_is_told_and_the_rest_go_on() -> None:
 
 def test_a_frame_that_the_engine_cannot_take_ends_only_its_stream() -> None:
     class Picky(GatedEngine):
-        def find(self, frames: list) -> list:  # type: ignore[type-arg, override]
+        def analyse(self, frames: list) -> list:  # type: ignore[type-arg, override]
             if any(item.video == "live 1" for item in frames):
                 raise ValueError
-            return super().find(frames)
+            return super().analyse(frames)
 
     sources, engine, desk = pushed(3), Picky(workers=1, batch_frames=4), Desk()
     with start(sources, engine, desk, budget_ms=200):

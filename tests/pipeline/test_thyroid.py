@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from streamer.models.weights_manifest import ROLES
-from streamer.pipeline.thyroid import Engine, FrameFindings
+from streamer.pipeline.analyser import FrameFindings
+from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings, StudySettings
 from streamer.types import Frame, Image
 from tests.fakes import frame
@@ -20,18 +21,18 @@ def speckle(seed: int, width: int = 120, height: int = 90) -> Image:
 
 
 def comparable(found: FrameFindings) -> list[tuple[object, ...]]:
-    return [(f.box_xyxy, f.score, f.malignancy, f.area_px, f.contour_xy.tolist()) for f in found.findings]
+    return [(f.box_xyxy, f.confidence, f.malignancy, f.area_px, f.contour_xy.tolist()) for f in found.findings]
 
 
 def test_findings_lie_in_the_frame(engine: Engine) -> None:
-    (found,) = engine.find([frame(0, image=speckle(0))])
+    (found,) = engine.analyse([frame(0, image=speckle(0))])
     assert len(found.findings) == engine.settings.detection.max_nodules
     for finding in found.findings:
         left, top, right, bottom = finding.box_xyxy
         assert 0 <= left < right <= 120
         assert 0 <= top < bottom <= 90
         assert 0 <= finding.malignancy <= 1
-        assert 0 < finding.score <= 1
+        assert 0 < finding.confidence <= 1
         assert finding.contour_xy.dtype == np.int32
         if len(finding.contour_xy):
             assert finding.contour_xy.min() >= 0
@@ -44,23 +45,23 @@ def test_findings_lie_in_the_frame(engine: Engine) -> None:
 
 def test_a_frames_findings_do_not_depend_on_its_company(engine: Engine) -> None:
     frames = [frame(index, image=speckle(index)) for index in range(4)]
-    alone = [comparable(engine.find([one])[0]) for one in frames]
-    together = [comparable(found) for found in engine.find(frames)]
+    alone = [comparable(engine.analyse([one])[0]) for one in frames]
+    together = [comparable(found) for found in engine.analyse(frames)]
     assert together == alone
 
 
 def test_sizes_may_differ_within_a_batch(engine: Engine) -> None:
     frames = [frame(0, image=speckle(0)), frame(1, image=speckle(1, 1, 1)), frame(2, image=speckle(2, 31, 400))]
-    found = engine.find(frames)
+    found = engine.analyse(frames)
     assert [one.frame.index for one in found] == [0, 1, 2]
-    assert [comparable(one) for one in found] == [comparable(engine.find([one])[0]) for one in frames]
+    assert [comparable(one) for one in found] == [comparable(engine.analyse([one])[0]) for one in frames]
 
 
 def test_threads_share_it(engine: Engine) -> None:
     frames = [frame(index, image=speckle(index)) for index in range(12)]
-    expected = [comparable(engine.find([one])[0]) for one in frames]
+    expected = [comparable(engine.analyse([one])[0]) for one in frames]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda one: comparable(engine.find([one])[0]), frames))
+        found = list(pool.map(lambda one: comparable(engine.analyse([one])[0]), frames))
     assert found == expected
 
 
@@ -70,7 +71,7 @@ def test_colour_counts_only_as_grey(engine: Engine) -> None:
     red = np.zeros((90, 120, 3), np.uint8)
     red[..., 0] = 254  # 0.299 * 254 = 76 (ITU-R BT.601)
     pair = [Frame(image=image, index=0, time_s=0.0, video="clip") for image in (grey, red)]
-    first, second = engine.find(pair)
+    first, second = engine.analyse(pair)
     assert comparable(first) == comparable(second)
 
 
@@ -78,7 +79,7 @@ def test_no_detection_no_crop(engine: Engine) -> None:
     blind = Engine(
         engine.settings.model_copy(update={"detection": Settings().detection.model_copy(update={"confidence": 1.0})})
     )
-    (found,) = blind.find([frame(0, image=speckle(0))])
+    (found,) = blind.analyse([frame(0, image=speckle(0))])
     assert found.findings == ()
 
 
@@ -99,4 +100,4 @@ def test_versions_name_what_runs(engine: Engine) -> None:
 def test_batch_is_the_backends_unless_set(engine: Engine, asked: int, expected: int) -> None:
     changed = Engine.__new__(Engine)
     changed.__dict__.update(engine.__dict__, settings=engine.settings.with_runtime(batch_frames=asked))
-    assert changed.batch_frames == expected
+    assert changed.batch_size == expected

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from itertools import count
 
-import numpy as np
 import pytest
 
 from streamer.pipeline.tracking import NoduleTracker
 from streamer.settings import TrackingSettings
-from streamer.types import Finding, Image, Nodule
+from streamer.types import Finding, Image
 from tests.fakes import finding, grey_image
 
 HERE = (10.0, 10.0, 30.0, 26.0)
@@ -19,7 +18,7 @@ THERE = (40.0, 20.0, 60.0, 44.0)
 def follow(tracker: NoduleTracker, frames: list[list[Finding]], image: Image | None = None) -> list[list[int]]:
     """Track numbers by frame."""
     picture = grey_image() if image is None else image
-    return [[nodule.track for nodule in tracker.update(picture, found)] for found in frames]
+    return [[nodule.track_id for nodule in tracker.update(picture, found)] for found in frames]
 
 
 def tracker(**settings: float) -> NoduleTracker:
@@ -51,7 +50,9 @@ def test_two_nodules_keep_their_numbers_in_any_order() -> None:
     one, two = finding(HERE, malignancy=0.1), finding(THERE, malignancy=0.9)
     tracked = tracker()
     seen = [tracked.update(grey_image(), found) for found in ([one, two], [two, one], [one, two])]
-    assert [[(nodule.track, nodule.malignancy) for nodule in nodules] for nodules in seen] == [[(1, 0.1), (2, 0.9)]] * 3
+    assert [[(nodule.track_id, nodule.finding.malignancy) for nodule in nodules] for nodules in seen] == [
+        [(1, 0.1), (2, 0.9)]
+    ] * 3
 
 
 def test_a_second_nodule_comes_while_the_first_is_away() -> None:
@@ -66,7 +67,7 @@ def test_a_moving_nodule_is_one_nodule() -> None:
 
 @pytest.mark.parametrize("score", [0.01, 0.3, 0.7, 1.0])
 def test_every_finding_belongs_to_a_track_whatever_its_score(score: float) -> None:
-    assert follow(tracker(), [[finding(HERE, score=score), finding(THERE, score=0.9)]] * 3) == [[1, 2]] * 3
+    assert follow(tracker(), [[finding(HERE, confidence=score), finding(THERE, confidence=0.9)]] * 3) == [[1, 2]] * 3
 
 
 def test_a_scene_cut_starts_new_numbers() -> None:
@@ -85,7 +86,7 @@ def test_what_changes_over_dropped_frames_is_no_cut() -> None:
         tracked = tracker(scene_cut=8)
         tracked.update(grey_image(60), [finding(HERE)])
         (nodule,) = tracked.update(grey_image(72), [finding(HERE)], skipped=skipped)
-        assert nodule.track == last
+        assert nodule.track_id == last
 
 
 def test_a_change_of_frame_size_does_no_harm() -> None:
@@ -104,28 +105,44 @@ def test_numbers_are_unique_over_clips() -> None:
 
 
 def test_what_was_measured_is_kept() -> None:
-    found = finding(HERE, score=0.8, malignancy=0.6)
+    found = finding(HERE, confidence=0.8, malignancy=0.6)
     (nodule,) = tracker().update(grey_image(), [found])
-    assert isinstance(nodule, Nodule)
-    assert (nodule.box_xyxy, nodule.score, nodule.malignancy) == (HERE, 0.8, 0.6)
-    assert (nodule.long_axis_px, nodule.short_axis_px, nodule.area_px) == (20, 16, 320)
-    np.testing.assert_array_equal(nodule.contour_xy, found.contour_xy)
+    assert nodule.finding is found
+    assert (nodule.track_id, nodule.track_confidence) == (1, 0.8)
 
 
-def test_the_score_is_the_mean_over_the_track_so_far() -> None:
+def test_the_track_confidence_is_the_mean_over_the_track_so_far() -> None:
     frames = [
-        [finding(HERE, score=0.9)],
-        [finding(HERE, score=0.5), finding(THERE, score=0.6)],
+        [finding(HERE, confidence=0.9)],
+        [finding(HERE, confidence=0.5), finding(THERE, confidence=0.6)],
         [],
-        [finding(HERE, score=0.4)],
+        [finding(HERE, confidence=0.4)],
     ]
     tracked = tracker()
-    scores = [{nodule.track: nodule.score for nodule in tracked.update(grey_image(), found)} for found in frames]
+    scores = [
+        {nodule.track_id: nodule.track_confidence for nodule in tracked.update(grey_image(), found)} for found in frames
+    ]
     assert scores == [{1: 0.9}, {1: pytest.approx(0.7), 2: 0.6}, {}, {1: pytest.approx(0.6)}]
 
 
-def test_after_a_scene_cut_the_score_starts_anew() -> None:
+def test_a_track_ends_once_and_is_not_seen_again() -> None:
+    tracked = tracker(max_missed_frames=2)
+    ended = []
+    for found in ([finding(HERE)], [], [finding(HERE)], [], [], [], [finding(HERE)], [finding(HERE)]):
+        tracked.update(grey_image(), found)
+        ended.append(tracked.ended)
+    assert ended == [(), (), (), (), (), (1,), (), ()]
+
+
+def test_a_scene_cut_ends_all_tracks() -> None:
     tracked = tracker()
-    tracked.update(grey_image(), [finding(HERE, score=0.9)])
-    (nodule,) = tracked.update(grey_image(90), [finding(HERE, score=0.5)])
-    assert nodule.score == 0.5
+    tracked.update(grey_image(), [finding(HERE), finding(THERE)])
+    tracked.update(grey_image(90), [finding(HERE)])
+    assert tracked.ended == (1, 2)
+
+
+def test_after_a_scene_cut_the_confidence_starts_anew() -> None:
+    tracked = tracker()
+    tracked.update(grey_image(), [finding(HERE, confidence=0.9)])
+    (nodule,) = tracked.update(grey_image(90), [finding(HERE, confidence=0.5)])
+    assert nodule.track_confidence == 0.5

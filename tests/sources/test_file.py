@@ -47,7 +47,7 @@ def test_every_frame_once_in_order_and_in_colour(
     clip = write_clip(tmp_path / file_name, codec=codec, pix_fmt=pix_fmt, options=options)
     with open_source(clip) as source:
         frames = list(source.frames())
-        assert (source.name, source.width, source.height, source.fps) == (file_name, 96, 64, 25)
+        assert (source.info.name, source.info.width, source.info.height, source.info.fps) == (file_name, 96, 64, 25)
         assert source.complete
         assert source.duration_s == pytest.approx(12 / 25, abs=1e-3)
     assert [read_number(frame.image) for frame in frames] == list(range(12))
@@ -152,7 +152,7 @@ def test_rotation_is_applied(tmp_path: Path, degrees: int, turns: int) -> None:
     clip = write_clip(tmp_path / "r.mp4", codec="libx264", pix_fmt="yuv444p", frames=2, rotation_deg=degrees)
     with open_source(clip) as source:
         upright = next(source.frames()).image
-        assert (source.height, source.width) == upright.shape[:2]
+        assert (source.info.height, source.info.width) == upright.shape[:2]
     np.testing.assert_allclose(upright.astype(int), np.rot90(numbered_image(0), turns), atol=25)
     found, bgr = cv2.VideoCapture(str(clip)).read()  # an independent reader that turns the picture, too
     assert found
@@ -215,7 +215,7 @@ def test_cover_picture_is_no_video(tmp_path: Path) -> None:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_image(number, width=32, height=32))))
         output.mux(stream.encode(None))
     with open_source(clip) as source:
-        assert source.width == 32
+        assert source.info.width == 32
         assert len(list(source.frames())) == 4
         assert source.complete
 
@@ -245,7 +245,7 @@ def test_size_change_is_delivered_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / "both.h264").write_bytes(small.read_bytes() + large.read_bytes())
     with open_source(tmp_path / "both.h264") as source:
         assert [frame.image.shape for frame in source.frames()] == [(64, 96, 3)] * 3 + [(120, 160, 3)] * 2
-        assert (source.width, source.height) == (96, 64)
+        assert (source.info.width, source.info.height) == (96, 64)
         assert "the frame size changes to 160x120 at frame 3" in source.warnings
 
 
@@ -282,7 +282,7 @@ def test_frames_can_be_taken_once_and_end_with_the_source(tmp_path: Path) -> Non
 def test_display_name_can_be_given(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", codec="libx264", frames=1)
     with open_source(clip, name="left lobe") as source:
-        assert source.name == "left lobe"
+        assert source.info.name == "left lobe"
         assert next(source.frames()).video == "left lobe"
 
 
@@ -292,7 +292,7 @@ def test_shape_of_the_upright_pixels(tmp_path: Path, rotation_deg: int, expected
         tmp_path / "a.mp4", codec="libx264", frames=3, pixel_aspect=Fraction(16, 11), rotation_deg=rotation_deg
     )
     with open_source(clip) as source:
-        assert source.pixel_aspect == expected
+        assert source.info.pixel_aspect == expected
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])

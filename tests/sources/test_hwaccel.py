@@ -40,7 +40,7 @@ def test_no_device_to_decode_with(clip: Path, open_it: Callable[..., Source]) ->
 def test_a_run_that_is_to_decode_there_says_so_and_writes_nothing(clip: Path, tmp_path: Path) -> None:
     settings = Settings.model_validate({"runtime": {"decoder": "cuda"}})
     with pytest.raises(DeviceError, match="CUDA cannot decode"):
-        run_study([clip], tmp_path / "results", engine=FakeEngine(settings=settings))  # type: ignore[arg-type]
+        run_study([clip], tmp_path / "results", analyser=FakeEngine(settings=settings))
     assert not (tmp_path / "results").exists()
 
 

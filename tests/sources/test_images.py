@@ -26,9 +26,9 @@ def _only(path: Path) -> Image:
         (frame,) = source.frames()
         assert source.complete
         assert not source.warnings
-        assert (source.fps, source.duration_s, source.expected_frames) == (1.0, 1.0, 1)
+        assert (source.info.fps, source.duration_s, source.expected_frames) == (1.0, 1.0, 1)
         assert (frame.index, frame.time_s, frame.video) == (0, 0.0, path.name)
-        assert (source.height, source.width) == frame.image.shape[:2]
+        assert (source.info.height, source.info.width) == frame.image.shape[:2]
     return frame.image
 
 
@@ -120,7 +120,12 @@ def test_folder_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     (folder / "sub").mkdir()
     with open_source(folder) as source:
         frames = list(source.frames())
-        assert (source.name, source.fps, source.expected_frames, source.complete) == ("série 1", 30.0, 4, True)
+        assert (source.info.name, source.info.fps, source.expected_frames, source.complete) == (
+            "série 1",
+            30.0,
+            4,
+            True,
+        )
         assert source.warnings == ("stills carry no times; 30 frames a second assumed",)
         assert source.duration_s == pytest.approx(4 / 30)
     assert [read_number(frame.image) for frame in frames] == [1, 2, 10, 100]

@@ -173,7 +173,7 @@ def test_a_clip_of_any_name_is_read_by_content(tmp_path: Path, file_name: str) -
     clip = write_clip(tmp_path / "a.mp4", codec="libx264", frames=2)
     clip.rename(tmp_path / file_name)
     with open_source(tmp_path / file_name) as source:
-        assert source.name == file_name
+        assert source.info.name == file_name
         assert len(list(source.frames())) == 2
 
 
@@ -181,7 +181,7 @@ def test_control_characters_do_not_reach_the_display_name(tmp_path: Path) -> Non
     clip = write_clip(tmp_path / "a.mp4", codec="libx264", frames=1)
     clip.rename(tmp_path / "a\n\x1b[31m.mp4")
     with open_source(tmp_path / "a\n\x1b[31m.mp4") as source:
-        assert source.name == "a??[31m.mp4"
+        assert source.info.name == "a??[31m.mp4"
 
 
 def test_a_string_is_a_path_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

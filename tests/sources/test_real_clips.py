@@ -32,8 +32,8 @@ def test_lung_clips_agree_with_opencv(data_dir: Path) -> None:
         clip = data_dir / "lung" / row["clip"]
         reader = cv2.VideoCapture(str(clip))
         with open_source(clip) as source:
-            assert (source.width, source.height) == (int(row["width"]), int(row["height"]))
-            assert source.fps == pytest.approx(float(row["fps"]), abs=0.01)
+            assert (source.info.width, source.info.height) == (int(row["width"]), int(row["height"]))
+            assert source.info.fps == pytest.approx(float(row["fps"]), abs=0.01)
             count = 0
             for frame in source.frames():
                 found, bgr = reader.read()

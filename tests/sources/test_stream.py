@@ -67,8 +67,8 @@ def test_a_lost_stream_comes_back(data: bytes, fate: Fate, reason: str) -> None:
     events: list[str] = []
     with Sender(data, [fate, fate, "silence"]) as sender:
         source = open_live(f"http://user:secret@127.0.0.1:{sender.port}/live?token=secret", on_event=events.append)
-        assert (source.live, source.name) == (True, f"http://127.0.0.1:{sender.port}/live")
-        assert (source.width, source.height, source.fps) == (96, 64, 25.0)
+        assert (source.live, source.info.name) == (True, f"http://127.0.0.1:{sender.port}/live")
+        assert (source.info.width, source.info.height, source.info.fps) == (96, 64, 25.0)
         reader = Reader(source)
         # A connection that ends may give its last pictures, too: the number of frames alone does not say who sent them.
         assert until(lambda: len(reader.frames) >= 3 * SHOWN and read_number(reader.frames[-1].image) >= SHOWN - 1)
@@ -88,7 +88,7 @@ def test_a_lost_stream_comes_back(data: bytes, fate: Fate, reason: str) -> None:
     assert not source.complete
     (warning,) = source.warnings
     assert warning.startswith("the connection was lost ")
-    assert "secret" not in " ".join((*events, *source.warnings, source.name, repr(source), repr(vars(source))))
+    assert "secret" not in " ".join((*events, *source.warnings, source.info.name, repr(source), repr(vars(source))))
 
 
 @pytest.mark.parametrize("fate", ["end", "silence"])
@@ -212,7 +212,7 @@ def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
         assert until(lambda: len(reader.frames) > 0)
         reader.close()
     assert reader.frames[0].image.shape == (96, 64, 3)
-    assert (source.width, source.height) == (64, 96)
+    assert (source.info.width, source.info.height) == (64, 96)
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http", "tcp"])

@@ -1,6 +1,5 @@
 // Malignancy over time: a line a nodule, the threshold, the frame that set each maximum, and the frame in view.
 const TIMELINE_PAD = { left: 46, right: 14, top: 14, bottom: 22 };
-const LARGEST_GAP = 6; // frames without a detection that a line bridges, as the tracker does
 
 class Timeline {
   constructor(canvas, onSeek) {
@@ -161,7 +160,7 @@ class Timeline {
     this.write(pen, `threshold ${this.thresholdText}`, right - 2, height - 2);
   }
 
-  // One line, thinned to the lowest and highest value of each pixel column, so that no maximum is lost.
+  // One line for all frames that the tracker gave one number, whatever lies between them; thinned to the lowest and highest value of each pixel column, so that no maximum is lost.
   drawTrack(pen, nodule, width, y) {
     const points = this.tracks.get(nodule.track) || [];
     pen.strokeStyle = nodule.colour;
@@ -171,10 +170,9 @@ class Timeline {
     let last = null, column = null, low = 0, high = 0;
     for (const [position, malignancy] of points) {
       const x = this.x(this.times[position], width);
-      if (last === null || position - last > LARGEST_GAP) {
+      if (last === null) {
         pen.moveTo(x, y(malignancy));
-        if (last === null || position - last > 1) pen.lineTo(x + 0.5, y(malignancy));
-        column = null;
+        pen.lineTo(x + 0.5, y(malignancy));
       } else if (Math.floor(x) !== column) {
         pen.lineTo(x, y(malignancy));
         [column, low, high] = [Math.floor(x), malignancy, malignancy];

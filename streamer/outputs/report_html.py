@@ -15,6 +15,7 @@ from markupsafe import Markup
 from streamer.outputs.heatmap import COLOURS, NoduleHeatmaps
 from streamer.outputs.overlay import clock, percent, track_colour
 from streamer.outputs.schema import Report
+from streamer.outputs.size_text import area_text, axes_text
 from streamer.pipeline.aggregation import decimals_apart
 from streamer.types import Image
 
@@ -71,7 +72,13 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("streamer.outputs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"percent": _percent, "clock": clock, "colour": _css_colour}
+    environment.filters |= {
+        "percent": _percent,
+        "clock": clock,
+        "colour": _css_colour,
+        "axes": axes_text,
+        "area": area_text,
+    }
     environment.globals |= {"notes_begin": Markup(_NOTES_BEGIN), "notes_end": Markup(_NOTES_END)}
     return environment
 

@@ -1,0 +1,144 @@
+"""The seam between the pipeline and what looks at a frame: anything with these few members can be streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from streamer.models.grad_cam import HeatMaps
+from streamer.settings import Settings
+from streamer.types import Finding, Frame, Image, ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFindings:
+    """A frame, what was found in it, and the time each stage took (a micro-batch's time shared equally)."""
+
+    frame: Frame
+    findings: tuple[Finding, ...]
+    timing_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyserInfo:
+    """What a report says of the analyser.
+
+    Attributes:
+        threshold: malignancy probability from which a nodule is called malignant, 0 to 1.
+        models: the weights in use.
+        device: as the user would name it, for example "CPU, 2 threads, OpenVINO".
+        precision: arithmetic, for example "fp32".
+        warnings: what a user should know about how it runs, one line each.
+    """
+
+    threshold: float
+    models: tuple[ModelVersion, ...] = ()
+    device: str = "CPU"
+    precision: str = "fp32"
+    warnings: tuple[str, ...] = ()
+
+
+class FrameAnalyser(Protocol):
+    """Finds nodules in frames. Keeps no state between frames; `analyse` may be called from several threads.
+
+    `pipeline.thyroid.Engine` is one; `DetectorAnalyser` makes one of a function.
+    """
+
+    @property
+    def settings(self) -> Settings:
+        """How tracks are joined and summed up, and what is written."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Frames per call that suit it best."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Threads that may call it at once."""
+        ...
+
+    @property
+    def info(self) -> AnalyserInfo:
+        """What a report says of it."""
+        ...
+
+    @property
+    def heat_maps(self) -> HeatMaps | None:
+        """What makes heat maps for the report; None where there are none."""
+        ...
+
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        """Findings for each frame, in order; the same whatever the batch."""
+        ...
+
+
+class DetectorAnalyser:
+    """A `FrameAnalyser` made of a function: your own detector in ten lines.
+
+    Args:
+        detect: from an RGB image, shape (height, width, 3), to rows (x0, y0, x1, y1, confidence, malignancy): box in
+            pixels, half-open, and two numbers from 0 to 1.
+        settings: how tracks are joined and summed up, and what is written.
+        threshold: malignancy from which a nodule is called malignant, 0 to 1.
+        name: what the report calls it.
+        workers: threads that may call `detect` at once; 1 unless it is thread-safe.
+
+    Example:
+        >>> analyser = DetectorAnalyser(lambda image: [(8, 8, 24, 24, 0.9, 0.3)], threshold=0.5)
+        >>> for result in streamer.analyse("clip.mp4", analyser=analyser):  # doctest: +SKIP
+        ...     print(len(result.nodules))
+    """
+
+    batch_size = 1
+    heat_maps: HeatMaps | None = None
+
+    def __init__(
+        self,
+        detect: Callable[[Image], Iterable[Sequence[float]]],
+        *,
+        settings: Settings | None = None,
+        threshold: float = 0.5,
+        name: str = "own detector",
+        workers: int = 1,
+    ) -> None:
+        self._detect = detect
+        self.settings = settings or Settings()
+        self.workers = workers
+        self.info = AnalyserInfo(threshold=threshold, device=name)
+
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        """Call the function for each frame.
+
+        Raises:
+            ValueError: a row is not six finite numbers, or a probability is not in 0 to 1.
+        """
+        return [self._one(frame) for frame in frames]
+
+    def _one(self, frame: Frame) -> FrameFindings:
+        began_s = perf_counter()
+        findings = tuple(_finding(row) for row in self._detect(frame.image))
+        return FrameFindings(frame, findings, {"detect": (perf_counter() - began_s) * 1000})
+
+
+def _finding(row: Sequence[float]) -> Finding:
+    values = [float(value) for value in row]
+    if len(values) != 6 or not np.isfinite(values).all() or not all(0 <= value <= 1 for value in values[4:]):
+        raise ValueError(
+            f"a detection is (x0, y0, x1, y1, confidence, malignancy), the last two in 0 to 1; got {values}"
+        )
+    x0, y0, x1, y1, confidence, malignancy = values
+    return Finding(
+        box_xyxy=(x0, y0, x1, y1),
+        confidence=confidence,
+        malignancy=malignancy,
+        contour_xy=np.zeros((0, 2), np.int32),
+        long_axis_px=0.0,
+        short_axis_px=0.0,
+        area_px=0.0,
+    )
