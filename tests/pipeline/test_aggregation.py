@@ -136,14 +136,16 @@ def test_the_patient_is_the_maximum_over_clips() -> None:
 def test_without_a_nodule_there_is_no_probability() -> None:
     seen = study()
     seen.start_clip("a.mp4", 3)
-    assert [seen.add(frame(index, video="a.mp4"), []) for index in range(3)] == [None] * 3
+    for index in range(3):
+        assert seen.add(frame(index, video="a.mp4"), []) == ()
+        assert seen.running_maximum is None
     seen.end_clip("a.mp4", 3)
     assert seen.tracks() == ()
     assert seen.patient_malignancy() is None
     assert decide(None, 0.0) == "no nodule"
 
 
-def test_a_probability_of_zero_is_not_no_tracked() -> None:
+def test_a_probability_of_zero_is_not_no_nodule() -> None:
     seen = study(least=1)
     assert watch(seen, (1, [0.0])) == [0.0]
     assert decide(seen.patient_malignancy(), 0.5) == "benign"

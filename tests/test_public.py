@@ -1,0 +1,103 @@
+"""The public namespace: complete, importable, and what analyse takes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import streamer
+from streamer.testing import FakeAnalyser, RecordingSink, fake_clip, fake_finding
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(streamer.__all__) <= set(dir(streamer))
+    for name in streamer.__all__:
+        assert getattr(streamer, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = streamer.nothing
+
+
+def test_any_iterable_of_arrays_is_a_source() -> None:
+    grey = [np.full((48, 64), 60, np.uint8)] * 6
+    rgb = (np.full((48, 64, 3), 60, np.uint8) for _ in range(6))
+    for images in (grey, rgb):
+        results = list(streamer.analyse(images, analyser=FakeAnalyser()))
+        assert [result.frame.index for result in results] == list(range(6))
+        assert results[-1].patient_malignancy == 0.5
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "cannot analyse a NoneType"),
+        (7, "cannot analyse a int"),
+        (b"clip.mp4", "cannot analyse a bytes"),
+        ([], "holds no frame"),
+        ([np.zeros((4, 4), np.float32)], "not float32"),
+        ([np.zeros((4, 4, 4), np.uint8)], r"not \(4, 4, 4\)"),
+        (["clip.mp4"], "not str"),
+    ],
+)
+def test_what_cannot_be_analysed_is_one_line(source: object, message: str) -> None:
+    with pytest.raises(streamer.InputError, match=message) as caught:
+        list(streamer.analyse(source, analyser=FakeAnalyser()))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_one_image() -> None:
+    result = streamer.analyse_image(np.full((48, 64), 60, np.uint8), analyser=FakeAnalyser())
+    assert [nodule.qualifies for nodule in result.nodules] == [True]
+    assert result.patient_malignancy == 0.5
+
+
+def test_pixel_spacing_reaches_every_nodule_and_the_report(tmp_path: Path) -> None:
+    results = list(streamer.analyse(fake_clip(), analyser=FakeAnalyser(), pixel_spacing_mm=(0.2, 0.1)))
+    sizes = [nodule.size_mm for result in results for nodule in result.nodules]
+    assert [size.area_mm2 for size in sizes if size is not None] == [pytest.approx(6.4)] * 10
+    own = list(streamer.analyse(fake_clip(pixel_spacing_mm=(0.5, 0.5)), analyser=FakeAnalyser()))
+    (nodule,) = own[0].nodules
+    assert nodule.size_mm is not None
+    assert nodule.size_mm.area_mm2 == pytest.approx(80)
+
+
+@pytest.mark.parametrize("spacing", [(0.0, 0.1), (0.1, float("nan")), (-1.0, 1.0)])
+def test_a_spacing_that_is_none_is_refused(spacing: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="pixel_spacing_mm"):
+        streamer.ClipInfo(name="a", width=4, height=4, fps=25.0, pixel_spacing_mm=spacing)
+
+
+def test_results_as_supervision_detections() -> None:
+    analyser = FakeAnalyser(lambda _: (fake_finding(malignancy=0.9), fake_finding((40, 10, 60, 26), malignancy=0.1)))
+    (result,) = streamer.analyse(fake_clip(frames=1), analyser=analyser)
+    detections = result.to_supervision(masks=True)
+    assert detections.tracker_id is not None
+    assert detections.tracker_id.tolist() == [1, 2]
+    assert detections.class_id is not None
+    assert detections.class_id.tolist() == [1, 0]
+    assert detections.mask is not None
+    assert detections.mask.sum(axis=(1, 2)).tolist() == [320, 320]
+    assert len(next(streamer.analyse(fake_clip(), analyser=FakeAnalyser(lambda _: ()))).to_supervision(masks=True)) == 0
+
+
+def test_a_detector_of_ones_own() -> None:
+    analyser = streamer.DetectorAnalyser(lambda _: [(10, 10, 30, 26, 0.9, 0.7)])
+    results = list(streamer.analyse(fake_clip(), analyser=analyser))
+    assert results[-1].patient_malignancy == 0.7
+    bad = streamer.DetectorAnalyser(lambda _: [(10, 10, 30, 26, 0.9, 70.0)])
+    with pytest.raises(ValueError, match="the last two in 0 to 1"):
+        list(streamer.analyse(fake_clip(), analyser=bad))
+
+
+def test_the_recording_sink_is_given_everything(tmp_path: Path) -> None:
+    from streamer.phantom import simulate, write_clip
+
+    clip = tmp_path / "clip.mp4"
+    write_clip(clip, simulate(seed=0, frames=6))
+    sink = RecordingSink()
+    settings = streamer.Settings(outputs=("report_json",))
+    report = streamer.run_study(
+        [clip], tmp_path / "out", analyser=FakeAnalyser(settings=settings), sinks=[sink], pixel_spacing_mm=(0.1, 0.1)
+    )
+    assert ([info.name for info in sink.clips], len(sink.results)) == (["clip.mp4"], 6)
+    assert sink.report is report
+    assert streamer.read_report(tmp_path / "out" / "report.json").videos[0].pixel_spacing_mm == (0.1, 0.1)
