@@ -14,7 +14,7 @@ def main(clip: str) -> None:
         detections = result.to_supervision(masks=True)
         picture = annotator.annotate(result.frame.image.copy(), detections)
         if result.frame.index == 0:
-            print(picture.shape, len(detections), detections.tracker_id.tolist())
+            print(picture.shape, len(detections), detections.tracker_id)
 
 
 if __name__ == "__main__":

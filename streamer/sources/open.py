@@ -90,7 +90,7 @@ def _only_clip(location: Path, shown: str) -> Path:
     return clips[0]
 
 
-def _open_dicom(path: Path, name: str) -> Source:
+def _open_dicom(path: Path, name: str) -> Recording:
     """Imported here: the libraries are an extra, and need not be there for anything else."""
     require_dicom(f"{name} is a DICOM file, which")
     from streamer.sources.dicom import DicomFile
