@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from streamer.models.architectures import CLASSES
+from streamer.models.registry import TASKS, task
 from streamer.models.weights import build, load_fitting, load_network, save_half
 from streamer.models.weights_manifest import (
-    ROLES,
     ModelEntry,
     Preprocessing,
     Role,
@@ -31,7 +29,7 @@ _SIZE_WH: dict[Role, tuple[int, int]] = {"detector": (96, 64), "segmenter": (64,
 def write_random_weights(folder: Path) -> Path:
     """Fill `folder`; the same numbers every time."""
     state = torch.random.get_rng_state()
-    for seed, role in enumerate(ROLES):
+    for seed, role in enumerate(TASKS):
         torch.manual_seed(seed)
         digest = save_half(build(ARCHITECTURE[role]).state_dict(), folder / f"{role}.safetensors")
         write_entry(folder, role, entry(role, digest))
@@ -52,13 +50,12 @@ def write_joint_weights(folder: Path) -> Path:
 
 def entry(role: Role, sha256: str) -> ModelEntry:
     """A manifest entry for random weights."""
-    view: Literal["frame", "crop"] = "frame" if role == "detector" else "crop"
     return ModelEntry(
         file=f"{role}.safetensors",
         sha256=sha256,
         architecture=ARCHITECTURE[role],
-        preprocessing=Preprocessing(view=view, size_wh=_SIZE_WH[role], mean=0.3, std=0.2, margin=0.25),
-        classes=CLASSES if role == "classifier" else ("nodule",),
+        preprocessing=Preprocessing(view=task(role).view, size_wh=_SIZE_WH[role], mean=0.3, std=0.2, margin=0.25),
+        classes=task(role).classes,
         operating_point=0.5,
         operating_point_source="none: random weights",
         training=Training(config={}, data={}, data_sha256="", hours=0, epochs=0, hardware="", versions={}),

@@ -20,7 +20,6 @@ from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts, Pass, stop_after
 from streamer.benchmark.streams import Watch, watch_streams
 from streamer.geometry import Box
-from streamer.models.weights_manifest import Role
 from streamer.outputs import StudyWriter
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse
@@ -90,7 +89,7 @@ class OwnAnalysis:
 
     def _time_alone(self, runner: Runner, roles: str) -> float:
         """Wall-clock milliseconds a frame or nodule of a network, all workers calling it with micro-batches."""
-        engine, role = self._engine, cast(Role, roles.partition(", ")[0])
+        engine, role = self._engine, roles.partition(", ")[0]
         views = engine.settings.classification.views if "classifier" in roles else 1
         width, height = engine.manifest.models[role].preprocessing.size_wh
         shape = engine.backend.batch_frames * views, height, width

@@ -10,23 +10,7 @@ import typer
 
 from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
 from streamer.errors import DataError
-
-
-class Network(StrEnum):
-    """What can be trained."""
-
-    detector = "detector"
-    segmenter = "segmenter"
-    classifier = "classifier"
-
-
-class Subject(StrEnum):
-    """What can be evaluated."""
-
-    detector = "detector"
-    segmenter = "segmenter"
-    classifier = "classifier"
-    pipeline = "pipeline"
+from streamer.models.registry import TASKS
 
 
 class Precision(StrEnum):
@@ -45,8 +29,27 @@ class SplitName(StrEnum):
     test = "test"
 
 
+PIPELINE = "pipeline"
+
+
+def _network(name: str) -> str:
+    """What can be trained: whatever is registered when the command runs."""
+    return _one_of(name, tuple(TASKS))
+
+
+def _subject(name: str) -> str:
+    """What can be evaluated."""
+    return _one_of(name, (*TASKS, PIPELINE))
+
+
+def _one_of(name: str, known: tuple[str, ...]) -> str:
+    if name not in known:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, known))}.")
+    return name
+
+
 def train(
-    network: Annotated[Network, typer.Argument(help="Which network.")],
+    network: Annotated[str, typer.Argument(help="Which network.", parser=_network, metavar="|".join(TASKS))],
     data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
     config: Annotated[
         Path | None, typer.Option(help="YAML file; default: the one that made the published weights.")
@@ -74,10 +77,10 @@ def train(
     from streamer.training.command import train_network
 
     train_network(
-        network.value,
+        network,
         data,
         config=config,
-        folder=output or Path("runs") / network.value,
+        folder=output or Path("runs") / network,
         weights=weights,
         device=(device or Device.auto).value,
         threads=threads,
@@ -89,7 +92,14 @@ def train(
 
 
 def evaluate(
-    subject: Annotated[Subject, typer.Argument(help="Which network; or all three with tracking, on clips.")],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            help="Which network; or all three with tracking, on clips.",
+            parser=_subject,
+            metavar="|".join((*TASKS, PIPELINE)),
+        ),
+    ],
     data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
     runs: Annotated[
         list[Path] | None,
@@ -136,7 +146,7 @@ def evaluate(
     if folds and split is not None:
         raise DataError("each fold predicts what it held out: leave out --split")
     published = weights or settings.weights or weights_dir()
-    name, part = subject.value, (split or SplitName.val)
+    name, part = subject, (split or SplitName.val)
     if folds:
         folder = output or Path("evaluation") / f"{name}-folds"
         evaluation = command.evaluate_folds(

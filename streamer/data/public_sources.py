@@ -1,16 +1,21 @@
-"""The public data sets, as samples: cine sweeps, TN3K, DDTI, TG3K glands and breast lesions in one folder.
+"""The public data sets, all that is known of each in one `PublicSource`, and their samples out of one folder.
 
 The layout is the one that the folder's own README describes. Splits keep what belongs together: cine by its given
 group (groups of sweeps that `cine/sisters.csv` calls one patient's are one), DDTI by case, TN3K by its given fold,
 glands by blocks of 100 neighbouring numbers. Each set comes from one place, so its name stands for the hospital; DDTI
 was made on one device, the other sets' vendors are not stated.
+
+A new set is a loader and an entry in `PUBLIC_SOURCES`.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 from streamer.data.regions import boxes_of_mask
 from streamer.data.samples import SPLITS, TIRADS, Sample, Split
@@ -25,6 +30,38 @@ HELD_OUT_FRACTION = 0.2
 _VERDICTS = {"nodule": True, "unsure": False, "tail": False}
 """Verdicts of the second look at the sweeps: a nodule, or a region that is neither right nor wrong."""
 
+LabelKind = Literal["outlines", "pathology", "TI-RADS reading", "no nodule"]
+Unit = Literal["patient", "case", "block", "group", "image"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicSource:
+    """A public data set.
+
+    Attributes:
+        name: what samples, results and model cards call it.
+        load: gives its samples, from a folder in the public layout and the fold that is held out; none where it is not
+            there.
+        terms: what it is, and on which terms, for the model card.
+        organ: what it shows. No figure is about another organ than the thyroid.
+        unit: the smallest unit that may be split: a case (one patient), a group (of sweeps of one neck), a block (of
+            neighbouring numbers, where nobody knows the patients), or each image.
+        label: what its labels rest on; outlines only where there are no classes.
+        folds: number of folds it is published with; 1 for none.
+    """
+
+    name: str
+    load: Callable[[Path, int], Iterator[Sample]]
+    terms: str
+    organ: Literal["thyroid", "breast"]
+    unit: Unit
+    label: LabelKind
+    folds: int = 1
+
+    def split_name(self, split: str, fold: int) -> str:
+        """A split as results call it; with the fold, where the set has several."""
+        return split if self.folds == 1 else f"{split}, fold {fold} of {self.folds}"
+
 
 def load_public(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
     """All samples of a folder in the public layout.
@@ -37,12 +74,17 @@ def load_public(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
         DataError: it holds none of the sets, or what it holds is inconsistent.
     """
     try:
-        samples = [*_cine(data), *_ddti(data), *_tn3k(data, tn3k_val_fold), *_gland(data), *_breast(data)]
+        samples = [sample for source in PUBLIC_SOURCES.values() for sample in source.load(data, tn3k_val_fold)]
     except (LookupError, ValueError, TypeError, AttributeError, OSError, csv.Error) as error:  # a row may be short
         raise DataError(f"a table below {data} is not in the public layout: {type(error).__name__} {error}") from error
     if not samples:
-        raise DataError(f"{data} holds none of cine/, ddti/, tn3k/, gland/, breast/")
+        raise DataError(f"{data} holds none of {', '.join(f'{name}/' for name in PUBLIC_SOURCES)}")
     return samples
+
+
+def unit_of(source: str) -> str:
+    """The smallest unit of a source that may be split; the patient, where it is none of the public sets."""
+    return PUBLIC_SOURCES[source].unit if source in PUBLIC_SOURCES else "patient"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -56,7 +98,7 @@ def _split(key: str) -> Split:
     return "val" if held_out(key, HELD_OUT_FRACTION) else "train"
 
 
-def _cine(data: Path) -> Iterator[Sample]:
+def _cine(data: Path, _fold: int) -> Iterator[Sample]:
     """Frames of the sweeps; `unmarked.csv` and `sisters.csv` beside them count where they are there."""
     layouts: dict[str, str] = {}
     rows = _rows(data / "cine" / "frames.csv")
@@ -108,7 +150,7 @@ def _box(row: dict[str, str]) -> Box:
     return float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"])
 
 
-def _ddti(data: Path) -> Iterator[Sample]:
+def _ddti(data: Path, _fold: int) -> Iterator[Sample]:
     for row in _rows(data / "ddti" / "cases.csv"):
         mask = data / "ddti" / "masks" / f"{Path(row['image']).stem}.png"
         patient = f"ddti-{row['case']}"
@@ -142,7 +184,7 @@ def _tn3k(data: Path, val_fold: int) -> Iterator[Sample]:
         )
 
 
-def _gland(data: Path) -> Iterator[Sample]:
+def _gland(data: Path, _fold: int) -> Iterator[Sample]:
     for path in sorted((data / "gland" / "images").glob("*.jpg")):
         block = f"gland-block-{int(path.stem.split('-')[1]) // 100}"
         yield Sample(
@@ -156,7 +198,7 @@ def _gland(data: Path) -> Iterator[Sample]:
         )
 
 
-def _breast(data: Path) -> Iterator[Sample]:
+def _breast(data: Path, _fold: int) -> Iterator[Sample]:
     for row in _rows(data / "breast" / "labels.csv"):
         stem = Path(row["image"]).stem
         lesion = row["label"] != "normal"
@@ -195,3 +237,55 @@ def _layout(clip: Path) -> str:
             return f"layout {source.info.width}x{source.info.height}"
     except InputError as error:
         raise DataError(str(error)) from error
+
+
+PUBLIC_SOURCES: Mapping[str, PublicSource] = MappingProxyType(
+    {
+        source.name: source
+        for source in (
+            PublicSource(
+                name="cine",
+                load=_cine,
+                terms="cine sweeps of thyroid nodules; no terms stated: research use only, not redistributed",
+                organ="thyroid",
+                unit="group",
+                label="outlines",
+            ),
+            PublicSource(
+                name="ddti",
+                load=_ddti,
+                terms="DDTI stills with nodule masks and a TI-RADS reading (Pedraza et al. 2015), open-access research "
+                "set",
+                organ="thyroid",
+                unit="case",
+                label="TI-RADS reading",
+            ),
+            PublicSource(
+                name="tn3k",
+                load=_tn3k,
+                terms="TN3K / TNCD stills, pathology-derived labels; the publishing repositories are MIT",
+                organ="thyroid",
+                unit="block",
+                label="pathology",
+                folds=5,
+            ),
+            PublicSource(
+                name="gland",
+                load=_gland,
+                terms="TG3K stills of healthy glands, nodule-free; the publishing repository is MIT",
+                organ="thyroid",
+                unit="block",
+                label="no nodule",
+            ),
+            PublicSource(
+                name="breast",
+                load=_breast,
+                terms="BUSI breast ultrasound (Al-Dhabyani et al. 2020), research use; another organ",
+                organ="breast",
+                unit="image",
+                label="pathology",
+            ),
+        )
+    }
+)
+"""The public sets by name, in the order in which their samples are listed."""

@@ -31,9 +31,11 @@ from streamer.models.classifier import Classifier
 from streamer.models.detector import Detector
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_detector, load_runner, load_segmenter
-from streamer.models.weights_manifest import ROLES, ModelEntry, Role, read_manifest
+from streamer.models.weights_manifest import ModelEntry, Role, read_manifest
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
+
+_OF_THE_PIPELINE: tuple[Role, ...] = ("detector", "segmenter", "classifier")
 
 
 class EvaluationRun:
@@ -187,7 +189,7 @@ class EvaluationRun:
 
     def tracks(self) -> list[TrackedView]:
         """What the whole pipeline says of each frame of the clips."""
-        held = self.held_out(*ROLES)
+        held = self.held_out(*_OF_THE_PIPELINE)
         samples = held.select(
             lambda sample: sample.frame is not None and shows_known_nodules(sample), "clip with known boxes"
         )

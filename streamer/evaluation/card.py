@@ -11,30 +11,15 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from streamer._files import write_whole
+from streamer.data.public_sources import PUBLIC_SOURCES
 from streamer.errors import OutputError, WeightsError
 from streamer.evaluation.carbon import GRID_KG_PER_KWH, PUE, footprint
 from streamer.evaluation.tables import interval_text
+from streamer.models.registry import task
 from streamer.models.weights_manifest import ModelEntry, ReportedFigure, Role, read_manifest
 
-_PURPOSE: dict[Role, str] = {
-    "detector": "finds thyroid nodules in B-mode ultrasound frames and gives a box and a confidence for each",
-    "segmenter": "outlines the nodule in a square crop around its box",
-    "classifier": "gives the probability that the nodule in a square crop is malignant",
-}
-_TERMS = {
-    "cine": "cine sweeps of thyroid nodules; no terms stated: research use only, not redistributed",
-    "tn3k": "TN3K / TNCD stills, pathology-derived labels; the publishing repositories are MIT",
-    "ddti": "DDTI stills with nodule masks and a TI-RADS reading (Pedraza et al. 2015), open-access research set",
-    "gland": "TG3K stills of healthy glands, nodule-free; the publishing repository is MIT",
-    "breast": "BUSI breast ultrasound (Al-Dhabyani et al. 2020), research use; another organ",
-    "phantom": "simulated frames made by streamer itself",
-}
+_SIMULATED = "simulated frames made by streamer itself"
 _OWN_DATA = "terms as its owner states"
-_POINT: dict[Role, str] = {
-    "detector": "confidence",
-    "segmenter": "cut on the probability map",
-    "classifier": "probability from which a nodule is called malignant",
-}
 
 
 def card_path(folder: Path, role: Role) -> Path:
@@ -54,11 +39,9 @@ def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
         loader=PackageLoader("streamer.evaluation"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("card.md.j2").render(
-        role=role,
+        task=task(role),
         entry=entry,
-        purpose=_PURPOSE[role],
-        point=_POINT[role],
-        sources=[(name, text, _TERMS.get(name, _OWN_DATA)) for name, text in entry.training.data.items()],
+        sources=[(name, text, _terms(name)) for name, text in entry.training.data.items()],
         groups=_grouped(entry.figures),
         interval_text=interval_text,
         footprint=footprint(entry.training.hours, entry.training.hardware),
@@ -66,6 +49,12 @@ def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
         grid=GRID_KG_PER_KWH,
         notes=notes.strip(),
     )
+
+
+def _terms(source: str) -> str:
+    if source == "phantom":
+        return _SIMULATED
+    return PUBLIC_SOURCES[source].terms if source in PUBLIC_SOURCES else _OWN_DATA
 
 
 def write_card(folder: Path, role: Role) -> Path:

@@ -16,7 +16,8 @@ from streamer.evaluation.publish import update_manifest
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tasks import compare, evaluate_subject
 from streamer.evaluation.writer import EvaluationFolder
-from streamer.models.weights_manifest import ROLES, read_manifest
+from streamer.models.registry import TASKS
+from streamer.models.weights_manifest import read_manifest
 from streamer.settings import Settings
 
 
@@ -33,7 +34,7 @@ def evaluate(
     """Evaluate a network, or all three on clips, and write figures, tables, plots and a page.
 
     Args:
-        subject: "detector", "segmenter", "classifier" or "pipeline".
+        subject: name of a task in the registry, or "pipeline".
         data: folder in the public layout, or CSV manifest.
         output: folder of the results; made where missing.
         weights: weights folder.
@@ -52,12 +53,11 @@ def evaluate(
         bench = EvaluationRun(data, weights, split, settings or Settings())
         evaluation = evaluate_subject(subject, bench, choosing=update)
         if update:
-            for role in ROLES:
-                if role == subject:
-                    with contextlib.suppress(DeviceError):  # no int8 on this processor: what was measured last stands
-                        note_int8_cost(role, data, weights, split)
+            if subject in TASKS:
+                with contextlib.suppress(DeviceError):  # no int8 on this processor: what was measured last stands
+                    note_int8_cost(subject, data, weights, split)
             update_manifest(weights, evaluation)
-        folder.write(evaluation, {str(role): entry for role, entry in read_manifest(weights).models.items()})
+        folder.write(evaluation, read_manifest(weights).models)
     return evaluation
 
 
@@ -74,7 +74,7 @@ def evaluate_matrix(
     """Compare several runs: the main figures of each on each source, and a learning curve where that is what they are.
 
     Args:
-        subject: "detector", "segmenter" or "classifier".
+        subject: name of a task in the registry.
         runs: run or weights folders, a row each.
         data: folder in the public layout, or CSV manifest.
         output: folder of the results; made where missing.
@@ -88,13 +88,12 @@ def evaluate_matrix(
         DeviceError: the device cannot be used.
         OutputError: the results cannot be written.
     """
-    role = next((role for role in ROLES if role == subject), None)
-    if role is None:
-        raise DataError(f"runs are compared by network ({', '.join(ROLES)}), not by {subject}")
+    if subject not in TASKS:
+        raise DataError(f"runs are compared by network ({', '.join(TASKS)}), not by {subject}")
     with EvaluationFolder(output) as folder:
         benches = [EvaluationRun(data, run, split, settings or Settings(), detector_from=weights) for run in runs]
-        evaluation = compare(role, benches)
-        folder.write(evaluation, {str(bench.weights): bench.entry(role) for bench in benches})
+        evaluation = compare(subject, benches)
+        folder.write(evaluation, {str(bench.weights): bench.entry(subject) for bench in benches})
     return evaluation
 
 

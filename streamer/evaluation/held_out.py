@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from streamer.data.dataset import load_dataset
 from streamer.data.near_duplicates import find_near_duplicates, merge_groups_sharing_images, without_near_duplicates
+from streamer.data.public_sources import PUBLIC_SOURCES
 from streamer.data.samples import SPLITS, Dataset, Sample, Split
 from streamer.data.splits import leave_out
 from streamer.errors import DataError
@@ -20,9 +21,6 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 _LOG = logging.getLogger(__name__)
-
-OTHER_ORGANS = ("breast",)
-"""Public sources that help in training but show no thyroid: no figure is about them."""
 
 _AHEAD = 2
 """Pictures a worker that may wait for their turn."""
@@ -58,8 +56,7 @@ class HeldOut:
         self.samples = [
             sample
             for sample in samples
-            if sample.source not in OTHER_ORGANS
-            and (sample.source not in self.sources_trained_on or sample.split == split)
+            if _shows_thyroid(sample.source) and (sample.source not in self.sources_trained_on or sample.split == split)
         ]
         before = SPLITS[: SPLITS.index(split)]
         self._seen = [s for s in samples if s.source in self.sources_trained_on and s.split in before]
@@ -72,7 +69,8 @@ class HeldOut:
         """What the results call the part of a source that counts."""
         if not self.trained_on(source):
             return "all, external"
-        return f"{self._split}, fold {self._fold} of 5" if source == "tn3k" else self._split
+        public = PUBLIC_SOURCES.get(source)
+        return self._split if public is None else public.split_name(self._split, self._fold)
 
     def unknown(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
         """As `select`, with every patient as the data name them; may be empty."""
@@ -116,6 +114,11 @@ def _centre_apart(samples: Sequence[Sample], centre: str, trained_on: frozenset[
     whole = {sample.source for sample in known} - {sample.source for sample in known if getattr(sample, kind) != name}
     apart = leave_out(Dataset(known, {}), centre).samples
     return [*apart, *(sample for sample in samples if sample.source not in trained_on)], whole
+
+
+def _shows_thyroid(source: str) -> bool:
+    """Whether figures may be about a source: others help in training only."""
+    return source not in PUBLIC_SOURCES or PUBLIC_SOURCES[source].organ == "thyroid"
 
 
 def _names_fold(config: Mapping[str, Any]) -> bool:

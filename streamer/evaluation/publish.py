@@ -11,7 +11,7 @@ from streamer.evaluation.card import write_card
 from streamer.evaluation.figures_folds import OUT_OF_FOLD
 from streamer.evaluation.figures_pipeline import OUTLINE_MEASURES
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.models.weights_manifest import ROLES, ModelEntry, ReportedFigure, Role, read_manifest, write_entry
+from streamer.models.weights_manifest import ModelEntry, ReportedFigure, Role, read_manifest, write_entry
 
 OUT_OF_FOLD_PREFIX = "out of fold: "
 """Begins the names of figures of other runs of the same recipe, each on the images that it held out."""
@@ -45,9 +45,8 @@ def update_manifest(folder: Path, evaluation: Evaluation) -> list[Path]:
     if evaluation.subject == OUT_OF_FOLD:
         _store(folder, "classifier", evaluation.results, OUT_OF_FOLD_PREFIX, evaluation.chosen)
         return [write_card(folder, "classifier")]
-    role = next(role for role in ROLES if role == evaluation.subject)
-    _store(folder, role, evaluation.results, "", evaluation.chosen)
-    return [write_card(folder, role)]
+    _store(folder, evaluation.subject, evaluation.results, "", evaluation.chosen)
+    return [write_card(folder, evaluation.subject)]
 
 
 def has_out_of_fold(entry: ModelEntry) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.data.pixels import Picture
+from streamer.data.public_sources import PUBLIC_SOURCES, unit_of
 from streamer.geometry import Box
 from streamer.metrics.estimate import Resampling
 
@@ -22,10 +23,7 @@ _SIZES = (
     f"medium nodules (box {SIZE_BOUNDS[0]:.0%} to {SIZE_BOUNDS[1]:.0%} of the frame)",
     f"large nodules (box {SIZE_BOUNDS[1]:.0%} of the frame or more)",
 )
-_CLUSTERS = {"cine": "group", "ddti": "case", "tn3k": "block", "gland": "block"}
-"""The smallest unit that the public sources tell apart; elsewhere it is the patient."""
-
-BLOCKED_SOURCES = tuple(source for source, cluster in _CLUSTERS.items() if cluster == "block")
+BLOCKED_SOURCES = tuple(source.name for source in PUBLIC_SOURCES.values() if source.unit == "block")
 """Sources without patient numbers: neighbouring numbers stand in for patients, so they have no patient level."""
 
 
@@ -125,7 +123,7 @@ def _subset(
     name: str, views: Sequence[View], rows: npt.NDArray[np.int64], kind: Literal["whole", "layout", "size"] = "whole"
 ) -> Subset:
     chosen = [views[row] for row in rows]
-    clusters = {_CLUSTERS.get(view.source, "patient") for view in chosen}
+    clusters = {unit_of(view.source) for view in chosen}
     return Subset(
         name=name,
         split=" / ".join(dict.fromkeys(view.split for view in chosen)),

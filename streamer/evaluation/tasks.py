@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 from streamer.evaluation.bench import EvaluationRun
 from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
@@ -23,29 +24,52 @@ from streamer.evaluation.measure_segmenter import OutlinedNodule
 from streamer.evaluation.publish import has_out_of_fold
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
 from streamer.metrics.calibration import Scaling
+from streamer.models.registry import load_object, task
 from streamer.models.weights_manifest import Role
+
+PIPELINE = "pipeline"
+"""What is evaluated beside single networks: all of them on clips, with tracking."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluator:
+    """What measures one kind of network; named by its task in the registry.
+
+    Attributes:
+        evaluate: all figures, from weights and data; and whether to choose an operating point on the way.
+        main_results: the few figures that runs are compared by, one for each measure and test source.
+    """
+
+    evaluate: Callable[[EvaluationRun, bool], Evaluation]
+    main_results: Callable[[EvaluationRun], list[Result]]
+
+
+def evaluator(role: Role) -> Evaluator:
+    """What measures the network of a role.
+
+    Raises:
+        WeightsError: no task has that name.
+        StreamerError: its evaluator cannot be imported.
+    """
+    return cast(Evaluator, load_object(task(role).evaluator))
 
 
 def evaluate_subject(subject: str, bench: EvaluationRun, *, choosing: bool) -> Evaluation:
     """All figures of a network, or of all three on clips.
 
     Args:
-        subject: "detector", "segmenter", "classifier" or "pipeline".
+        subject: name of a task in the registry, or "pipeline".
         bench: weights and data.
         choosing: whether to choose an operating point on the way, and to report at it, where the subject has one.
     """
-    if subject == "detector":
-        return _detector(bench, choosing=choosing)
-    if subject == "segmenter":
-        return _segmenter(bench)
-    if subject == "classifier":
-        return _classifier(bench, choosing=choosing)
-    return evaluate_tracks(bench.tracks(), bench.confidence)
+    if subject == PIPELINE:
+        return evaluate_tracks(bench.tracks(), bench.confidence)
+    return evaluator(subject).evaluate(bench, choosing)
 
 
 def compare(role: Role, benches: Sequence[EvaluationRun]) -> Evaluation:
     """The matrix of several runs of a network, and their learning curve if they differ in nothing but their amount."""
-    matrix = Matrix(rows=tuple(_row(bench, role, _CELLS[role](bench)) for bench in benches))
+    matrix = Matrix(rows=tuple(_row(bench, role, evaluator(role).main_results(bench)) for bench in benches))
     return Evaluation(
         subject=role,
         results=(),
@@ -56,21 +80,21 @@ def compare(role: Role, benches: Sequence[EvaluationRun]) -> Evaluation:
     )
 
 
-def _detector(bench: EvaluationRun, *, choosing: bool) -> Evaluation:
+def _detector(bench: EvaluationRun, choosing: bool) -> Evaluation:
     seen = bench.detections()
     chosen = choose_confidence(seen, bench.held_out("detector").sources_trained_on) if choosing else None
     confidence = bench.confidence if chosen is None else chosen.operating_point
     return _with_row(bench, "detector", evaluate_detections(seen, confidence, chosen), detector_cells(seen))
 
 
-def _segmenter(bench: EvaluationRun) -> Evaluation:
+def _segmenter(bench: EvaluationRun, _choosing: bool) -> Evaluation:
     seen = bench.outlines()
     confidence, cut = bench.confidence, bench.entry("segmenter").operating_point
     cells = segmenter_cells([OutlinedNodule(nodule.view, nodule.true_crop.dice) for nodule in seen])
     return _with_row(bench, "segmenter", evaluate_outlines(seen, confidence=confidence, cut=cut), cells)
 
 
-def _classifier(bench: EvaluationRun, *, choosing: bool) -> Evaluation:
+def _classifier(bench: EvaluationRun, choosing: bool) -> Evaluation:
     entry = bench.entry("classifier")
     seen = bench.log_odds()
     scaling, threshold, chosen = Scaling(entry.temperature, entry.offset), entry.operating_point, None
@@ -87,11 +111,9 @@ def _classifier(bench: EvaluationRun, *, choosing: bool) -> Evaluation:
     return _with_row(bench, "classifier", evaluation, classifier_cells(seen))
 
 
-_CELLS: dict[Role, Callable[[EvaluationRun], list[Result]]] = {
-    "detector": lambda bench: detector_cells(bench.detections()),
-    "segmenter": lambda bench: segmenter_cells(bench.outlines_of_true_boxes()),
-    "classifier": lambda bench: classifier_cells(bench.log_odds()),
-}
+DETECTOR = Evaluator(evaluate=_detector, main_results=lambda bench: detector_cells(bench.detections()))
+SEGMENTER = Evaluator(evaluate=_segmenter, main_results=lambda bench: segmenter_cells(bench.outlines_of_true_boxes()))
+CLASSIFIER = Evaluator(evaluate=_classifier, main_results=lambda bench: classifier_cells(bench.log_odds()))
 
 
 def _with_row(bench: EvaluationRun, role: Role, evaluation: Evaluation, cells: Sequence[Result]) -> Evaluation:

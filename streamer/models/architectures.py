@@ -15,16 +15,17 @@ import torch
 from torch import nn
 
 from streamer.models.region_head import RegionClassifier
+from streamer.models.registry import CLASSIFIER
 
-CLASSES = ("benign", "malignant")
-MALIGNANT = CLASSES.index("malignant")
+MALIGNANT = CLASSIFIER.classes.index("malignant")
 
 
-def build_detector(variant: str = "yolov5n") -> nn.Module:
-    """YOLOv5 with one class, randomly initialised.
+def build_detector(variant: str = "yolov5n", classes: int = 1) -> nn.Module:
+    """YOLOv5, randomly initialised.
 
     Args:
         variant: "yolov5n", "yolov5s", "yolov5m", "yolov5l" or "yolov5x".
+        classes: number of kinds of object.
 
     Returns:
         ultralytics' detection model: v6 backbone and neck with its anchor-free head.
@@ -33,17 +34,18 @@ def build_detector(variant: str = "yolov5n") -> nn.Module:
     from ultralytics.nn.tasks import DetectionModel  # late: importing it reads settings and sets thread counts
 
     threads = torch.get_num_threads()
-    model: nn.Module = DetectionModel(f"{variant}.yaml", nc=1, verbose=False)  # type: ignore[no-untyped-call]
+    model: nn.Module = DetectionModel(f"{variant}.yaml", nc=classes, verbose=False)  # type: ignore[no-untyped-call]
     torch.set_num_threads(threads)
     return model
 
 
-def build_segmenter(variant: str = "densenet121-fpn") -> nn.Module:
-    """DenseNet121-FPN with one logit a pixel, randomly initialised.
+def build_segmenter(variant: str = "densenet121-fpn", classes: int = 1) -> nn.Module:
+    """DenseNet121-FPN with one logit per class and pixel, randomly initialised.
 
     Args:
         variant: "densenet121-fpn", or "densenet121-fpn-slim", whose decoder has half the channels: as good on what
             there is to learn from (docs/experiments.md), for a third of the decoder's arithmetic.
+        classes: number of kinds of region.
     """
     import segmentation_models_pytorch as smp
 
@@ -52,25 +54,26 @@ def build_segmenter(variant: str = "densenet121-fpn") -> nn.Module:
         "densenet121",
         encoder_weights=None,
         in_channels=3,
-        classes=1,
+        classes=classes,
         decoder_pyramid_channels=channels,
         decoder_segmentation_channels=channels // 2,
     )
 
 
-def build_classifier(variant: str = "densenet121") -> nn.Module:
+def build_classifier(variant: str = "densenet121", classes: int = len(CLASSIFIER.classes)) -> nn.Module:
     """DenseNet121, randomly initialised.
 
     Args:
-        variant: "densenet121" with the paper's head, 1024 -> 256 -> ReLU -> dropout 0.2 -> 2 logits, or
+        variant: "densenet121" with the paper's head, 1024 -> 256 -> ReLU -> dropout 0.2 -> a logit per class, or
             "densenet121-region", whose head pools inside the nodule's outline, on its rim and over the crop.
+        classes: number of classes.
     """
     if variant.endswith("-region"):
-        return RegionClassifier(len(CLASSES))
+        return RegionClassifier(classes)
     from torchvision.models import densenet121
 
     model: nn.Module = densenet121(weights=None)
-    model.classifier = nn.Sequential(nn.Linear(1024, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, len(CLASSES)))
+    model.classifier = nn.Sequential(nn.Linear(1024, 256), nn.ReLU(), nn.Dropout(0.2), nn.Linear(256, classes))
     return model
 
 

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -15,10 +14,10 @@ from torch import nn
 
 from streamer._files import write_whole
 from streamer.errors import OutputError, WeightsError
-from streamer.models.architectures import build_classifier, build_detector, build_segmenter
-from streamer.models.weights_manifest import ARCHITECTURES, MANIFEST, Manifest, Role, read_manifest, write_entry
+from streamer.models.registry import TASKS, load_object, task
+from streamer.models.weights_manifest import MANIFEST, Manifest, Role, read_manifest, write_entry
 
-JOINT: Literal["joint"] = "joint"
+JOINT = "joint"
 """Name of segmenter and classifier where they run as one network."""
 
 _REASON_CHARACTERS = 200  # torch lists every tensor that does not fit
@@ -30,13 +29,11 @@ def build(architecture: str) -> nn.Module:
     Raises:
         WeightsError: unknown name.
     """
-    if architecture in ARCHITECTURES["detector"]:
-        return build_detector(architecture)
-    if architecture in ARCHITECTURES["segmenter"]:
-        return build_segmenter(architecture)
-    if architecture in ARCHITECTURES["classifier"]:
-        return build_classifier(architecture)
-    known = ", ".join(name for names in ARCHITECTURES.values() for name in names)
+    for spec in TASKS.values():
+        if architecture in spec.architectures:
+            network: nn.Module = load_object(spec.architectures[architecture])(architecture, len(spec.classes))
+            return network
+    known = ", ".join(name for spec in TASKS.values() for name in spec.architectures)
     raise WeightsError(f"unknown architecture {architecture!r}: {known}")
 
 
@@ -56,7 +53,7 @@ def checked_weights(folder: Path, role: Role, manifest: Manifest) -> bytes:
         raise WeightsError(f"cannot read the {role}'s weights {path}: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore or retrain it")
-    if entry.architecture not in ARCHITECTURES[role]:
+    if entry.architecture not in task(role).architectures:
         raise WeightsError(f"{folder / MANIFEST}: {entry.architecture!r} is not an architecture for the {role}")
     return content
 
@@ -128,7 +125,7 @@ def publish(run: Path, weights: Path) -> list[Role]:
 
 def _drop_int8_with(role: Role, weights: Path) -> None:
     """Drop the int8 versions that were made from a network that is replaced, those it is joined with included."""
-    names: list[Role | Literal["joint"]] = [role]
+    names = [role]
     for other, entry in read_manifest(weights).models.items():
         if entry.int8 is not None and role in entry.int8.joined_with:
             write_entry(weights, other, entry.model_copy(update={"int8": None}))
@@ -139,7 +136,7 @@ def _drop_int8_with(role: Role, weights: Path) -> None:
                 path.unlink()
 
 
-def int8_files(folder: Path, name: Role | Literal["joint"]) -> tuple[Path, Path]:
+def int8_files(folder: Path, name: str) -> tuple[Path, Path]:
     """Where the int8 version of a network lies in a weights folder: OpenVINO's `.xml` and `.bin`."""
     return folder / "int8" / f"{name}.xml", folder / "int8" / f"{name}.bin"
 

@@ -6,19 +6,23 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamer._files import write_whole
 from streamer.errors import WeightsError
+from streamer.models.registry import TASKS
 
-Role = Literal["detector", "segmenter", "classifier"]
-ROLES: tuple[Role, ...] = ("detector", "segmenter", "classifier")
 MANIFEST = "manifest.json"
-ARCHITECTURES: dict[Role, tuple[str, ...]] = {
-    "detector": ("yolov5n", "yolov5s", "yolov5m", "yolov5l", "yolov5x"),
-    "segmenter": ("densenet121-fpn", "densenet121-fpn-slim"),
-    "classifier": ("densenet121", "densenet121-region"),
-}
+
+
+def _registered(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"there is no network {name!r}: it is one of {', '.join(TASKS)}")
+    return name
+
+
+Role = Annotated[str, AfterValidator(_registered)]
+"""Name of a task in `streamer.models.registry`, which a network does."""
 
 
 class _Entry(BaseModel):
@@ -179,5 +183,5 @@ def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
     path = folder / MANIFEST
     models = dict(read_manifest(folder).models) if path.is_file() else {}
     models[role] = entry
-    manifest = Manifest(models={name: models[name] for name in ROLES if name in models})
+    manifest = Manifest(models={name: models[name] for name in TASKS if name in models})
     write_whole(path, (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode())

@@ -66,7 +66,7 @@ def _training_samples(config: TrainingConfig, data: Path) -> list[Sample]:
         ).samples
         if sample.source in config.sources
         and sample.split == "train"
-        and (config.role == "detector" or sample.has_nodule is not False)
+        and (config.task.view == "frame" or sample.has_nodule is not False)
     ]
 
 

@@ -22,10 +22,11 @@ from streamer.errors import OutputError
 from streamer.models.classifier import views_of
 from streamer.models.int8 import probe_image, summary
 from streamer.models.loading import JOINT_ROLES, joint_graph, joint_key, network_graph, network_key
+from streamer.models.registry import TASKS, task
 from streamer.models.weights import JOINT, int8_files
-from streamer.models.weights_manifest import ROLES, Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
+from streamer.models.weights_manifest import Int8Version, Manifest, ModelEntry, Role, read_manifest, write_entry
 from streamer.quantisation.calibration import calibration
-from streamer.quantisation.network import FP32_LAYERS, correlation, quantised
+from streamer.quantisation.network import correlation, quantised
 from streamer.settings import ClassificationSettings
 from streamer.types import Grey
 
@@ -111,9 +112,8 @@ def _quantise(network: _Network, data: Path, count: int) -> Int8Version:
     ]
     inputs = network.inputs(np.concatenate([part.images for part in parts]))
     original = backend.ready(network.model(backend))
-    kept = tuple(pattern for role in network.roles for pattern in FP32_LAYERS[role])
-    # The slow way leaves the detector's scores half the bias.
-    fast = "detector" not in network.roles
+    kept = tuple(pattern for role in network.roles for pattern in task(role).fp32_layers)
+    fast = all(task(role).fast_bias_correction for role in network.roles)
     model = quantised(network.model(backend), inputs, fp32_layers=kept, fast_bias_correction=fast)
     xml, _ = network.files
     xml_sha256, bin_sha256 = _write(model, xml)
@@ -153,7 +153,7 @@ def _write(model: Any, xml: Path) -> tuple[str, str]:
 def _sweep(weights: Path) -> None:
     """Remove files of networks that were quantised alone before, or joined."""
     named = {entry.int8.file for entry in read_manifest(weights).models.values() if entry.int8 is not None}
-    for xml, binary in (int8_files(weights, name) for name in (*ROLES, JOINT)):
+    for xml, binary in (int8_files(weights, name) for name in (*TASKS, JOINT)):
         if xml.relative_to(weights).as_posix() not in named:
             for path in (xml, binary):
                 with contextlib.suppress(OSError):  # the manifest no longer names it

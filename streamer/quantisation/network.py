@@ -12,24 +12,6 @@ import numpy.typing as npt
 import streamer.backends.openvino  # noqa: F401  keeps nncf, too, from reporting usage: must come before it
 from streamer.backends import Runner
 from streamer.errors import StreamerError
-from streamer.models.weights_manifest import Role
-
-FP32_LAYERS: dict[Role, tuple[str, ...]] = {
-    "detector": (
-        r".*\.model\.24/.*",
-        r".*\.model\.24\.dfl[./].*",
-        r".*\.model\.24\.cv2\.\d\.2/.*",
-        r".*\.model\.24\.cv3\..*",
-    ),
-    "segmenter": (),
-    "classifier": (),
-}
-"""Layers that stay in float32, as patterns of their names.
-
-YOLO's head (layer 24 in all sizes of YOLOv5) joins boxes of hundreds of pixels and scores below one in a tensor: in
-integers the scores would collapse to a few values. Its score branch (cv3) in float32 costs a tenth of the time and
-brings the scores' correlation from 0.9969 to 0.9986; the box branch (cv2) in float32, too, brought nothing.
-"""
 
 
 def quantised(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from streamer.models.weights_manifest import ARCHITECTURES, Preprocessing, Role
+from streamer.models.registry import TASKS, TaskSpec, task
+from streamer.models.weights_manifest import Preprocessing, Role
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=32, multiple_of=32)]
@@ -15,25 +16,6 @@ Side = Annotated[int, Field(ge=32, multiple_of=32)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-_OPTIONS_OF: tuple[tuple[tuple[Role, ...], tuple[str, ...]], ...] = (
-    (("detector",), ("mosaic", "scale", "mask_weight", "self_training")),
-    (("segmenter", "classifier"), ("margin", "box_shift", "box_stretch", "tilt_degrees")),
-    (
-        ("classifier",),
-        (
-            "whole_view",
-            "encoder_from_segmenter",
-            "outline_weight",
-            "unlabelled",
-            "outlines_from_segmenter",
-            "frozen_blocks",
-        ),
-    ),
-    (("segmenter",), ("encoder_from_classifier",)),
-)
-"""Whose training an option changes."""
 
 
 class Ingredient(_Section):
@@ -117,11 +99,16 @@ class TrainingConfig(_Section):
     decoder, and where both networks run they need the encoder once."""
 
     @property
+    def task(self) -> TaskSpec:
+        """What is trained."""
+        return task(self.role)
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How pixels reach the network, in training as in use."""
-        whole = self.role == "detector"
+        whole = self.task.view == "frame"
         return Preprocessing(
-            view="frame" if whole else "crop",
+            view=self.task.view,
             size_wh=self.size_wh,
             mean=self.mean,
             std=self.std,
@@ -130,16 +117,16 @@ class TrainingConfig(_Section):
 
     @model_validator(mode="after")
     def _every_option_does_something(self) -> TrainingConfig:
-        for roles, names in _OPTIONS_OF:
-            for name in names:
-                if self.role not in roles and getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} does nothing for a {self.role}: leave it out")
+        of_others = {name for spec in TASKS.values() for name in spec.options} - self.task.options
+        for name in sorted(of_others):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} does nothing for a {self.role}: leave it out")
         return self
 
     @model_validator(mode="after")
     def _network_fits_role(self) -> TrainingConfig:
-        if self.architecture not in ARCHITECTURES[self.role]:
-            raise ValueError(f"architecture of a {self.role} is one of {', '.join(ARCHITECTURES[self.role])}")
-        if self.role != "detector" and self.size_wh[0] != self.size_wh[1]:
+        if self.architecture not in self.task.architectures:
+            raise ValueError(f"architecture of a {self.role} is one of {', '.join(self.task.architectures)}")
+        if self.task.view == "crop" and self.size_wh[0] != self.size_wh[1]:
             raise ValueError("crops are square: width and height of size_wh must be equal")
         return self

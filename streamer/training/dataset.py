@@ -91,7 +91,7 @@ def load_training_data(
         WeightsError: the detector that draws boxes is missing or damaged.
     """
     train, val = load_pictures(chosen.train), load_pictures(chosen.val)
-    if config.role == "detector":
+    if config.task.target == "boxes":
         val = [picture for picture in val if truth_known(picture)]
         if config.self_training is not None:
             train = confirmed_boxes(train, load_proposer(weights, most=_MOST_CONFIRMED), config.self_training)

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 from streamer.data.samples import Sample, describe
-from streamer.models.architectures import CLASSES
 from streamer.models.weights import save_half
 from streamer.models.weights_manifest import MANIFEST, ModelEntry, Role, Training, read_manifest, write_entry
 from streamer.training.config import TrainingConfig
@@ -48,9 +47,9 @@ def export(
         sha256=digest,
         architecture=config.architecture,
         preprocessing=config.preprocessing,
-        classes=CLASSES if config.role == "classifier" else ("nodule",),
-        operating_point=0.3 if config.role == "detector" else 0.5,
-        operating_point_source="the paper's published code" if config.role != "classifier" else "not yet chosen",
+        classes=config.task.classes,
+        operating_point=config.task.operating_point.initial,
+        operating_point_source=config.task.operating_point.source,
         training=Training(
             config=config.model_dump(mode="json"),
             data=_data_summary(ingredients.train, config),

@@ -9,11 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from streamer.errors import DataError
-from streamer.training.classifier import ClassifierTask
+from streamer.models.registry import load_object
 from streamer.training.config import TrainingConfig
 from streamer.training.curves import draw_curves
 from streamer.training.dataset import load_training_data, select_samples
-from streamer.training.detector import DetectorTask
 from streamer.training.export import data_digest, export, is_exported
 from streamer.training.initialisation import (
     built_on,
@@ -23,16 +22,9 @@ from streamer.training.initialisation import (
     parents_trained_on_left_out_site,
     verify_frozen_encoder,
 )
-from streamer.training.loop import Observer, Run
-from streamer.training.segmenter import SegmenterTask
+from streamer.training.loop import Observer, Run, Task
 
 _LOG = logging.getLogger(__name__)
-
-_TASKS: dict[str, type[DetectorTask] | type[SegmenterTask] | type[ClassifierTask]] = {
-    "detector": DetectorTask,
-    "segmenter": SegmenterTask,
-    "classifier": ClassifierTask,
-}
 
 
 def train(
@@ -76,7 +68,7 @@ def train(
     ingredients = select_samples(config, data, drop_duplicates=drop_duplicates)
     train_pictures, val_pictures = load_training_data(ingredients, config, weights)
     torch.manual_seed(config.seed)
-    task = _TASKS[config.role](config, train_pictures, val_pictures)
+    task: Task = load_object(config.task.trainer)(config, train_pictures, val_pictures)
     _LOG.info("%d tensors taken over", initialise(task.network, config, data, weights))
     if task.steps() == 0:
         raise DataError(f"{data} has fewer usable training images than a batch of {config.batch}")

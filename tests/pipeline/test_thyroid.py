@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from streamer.models.weights_manifest import ROLES
+from streamer.models.registry import TASKS
 from streamer.pipeline.analyser import FrameFindings
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings, StudySettings
@@ -92,7 +92,7 @@ def test_threshold_is_the_weights_unless_set(engine: Engine, random_engine_setti
 
 
 def test_versions_name_what_runs(engine: Engine) -> None:
-    assert [version.role for version in engine.versions] == list(ROLES)
+    assert [version.role for version in engine.versions] == list(TASKS)
     assert all(len(version.sha256) == 64 for version in engine.versions)
 
 

@@ -15,8 +15,9 @@ from PIL import Image
 import streamer.training.command
 import streamer.training.loop
 from streamer.errors import DataError, OutputError, SettingsError, WeightsError
+from streamer.models.registry import TASKS
 from streamer.models.weights import load_network
-from streamer.models.weights_manifest import ROLES, Role, read_manifest, write_entry
+from streamer.models.weights_manifest import Role, read_manifest, write_entry
 from streamer.settings import validated
 from streamer.training.command import train_network
 from streamer.training.config import TrainingConfig
@@ -67,7 +68,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
     monkeypatch.setattr(Run, "_epoch", epoch)
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", TASKS)
 def test_two_epochs_and_a_resumed_run_with_the_same_history(
     role: Role, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
