@@ -29,7 +29,14 @@ _RECENT = 60
 
 
 def analyse_live(
-    uri: str, output: Path | None, *, settings: Settings, patient: str, loop: bool = False, seconds: float | None = None
+    uri: str,
+    output: Path | None,
+    *,
+    settings: Settings,
+    patient: str,
+    loop: bool = False,
+    seconds: float | None = None,
+    pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> int:
     """Run a live source in the terminal until Ctrl-C, which is its normal end, or for some seconds.
 
@@ -40,6 +47,7 @@ def analyse_live(
         settings: how.
         patient: identifier shown in the report.
         loop: repeat a recording.
+        pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
         seconds: how long, from when the networks are loaded; without end if None.
 
     Returns:
@@ -59,7 +67,7 @@ def analyse_live(
     print_warnings(messages, engine)
     line = _StatusLine(messages)
     with (
-        open_live(uri, loop=loop, on_event=line.event, decoder=decoder) as source,
+        open_live(uri, loop=loop, on_event=line.event, decoder=decoder, pixel_spacing_mm=pixel_spacing_mm) as source,
         line,
         stop_on_signal(source.close),
         _closed_after(source, seconds),

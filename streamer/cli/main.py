@@ -11,8 +11,18 @@ from rich.console import Console
 
 from streamer.cli.benchmark import benchmark
 from streamer.cli.console import talking
-from streamer.cli.models import evaluate, publish, quantise, train
-from streamer.cli.options import ConfigOption, DeviceOption, a_number, settings_of
+from streamer.cli.models import compare, cross_validate, evaluate, publish, quantise, train
+from streamer.cli.options import (
+    ConfigOption,
+    DeviceOption,
+    Each,
+    OutputsOption,
+    SpacingOption,
+    a_number,
+    numbered,
+    settings_of,
+    spacing_of,
+)
 from streamer.errors import OutputError, StreamerError
 from streamer.version import __version__
 
@@ -44,80 +54,110 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
         raise typer.Exit
 
 
-@app.command()
+@app.command(epilog="Example: streamer run --video sweep-1.mp4 --video sweep-2.mp4 --patient P-7 --output results/P-7")
 def run(
     video: Annotated[
-        list[str] | None,
-        typer.Option("--video", help="Clip, still or folder of stills; repeat for more of one patient."),
-    ] = None,
-    live: Annotated[
-        bool, typer.Option("--live", help="Analyse a live picture; Ctrl-C is its normal end (exit code 0).")
-    ] = False,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="With --live: URL (rtsp, http, udp, ..), device (/dev/video0), or clip, played at its own pace."
-        ),
-    ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="With --live: repeat the clip until the end.")] = False,
-    seconds: Annotated[
-        float | None, typer.Option(min=0.1, max=_LONGEST_S, callback=a_number, help="With --live: end after this time.")
+        list[str],
+        typer.Option("--video", help="Clip, still, folder of stills or of clips; repeat for more of one patient."),
+    ],
+    each: Annotated[
+        Each | None,
+        typer.Option(help="One study per clip, or per DICOM study, each in a folder of its own below --output."),
     ] = None,
     patient: Annotated[str, typer.Option(help="Identifier shown in the report.")] = "",
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP; of a live run a new one each time."),
+        Path | None, typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP, with --each results.")
     ] = None,
+    outputs: OutputsOption = None,
+    pixel_spacing_mm: SpacingOption = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Analyse the clips of one patient, or a live picture: overlay video, report and a picture of each nodule.
+    """Analyse the clips of one patient: overlay video, report and a picture of each nodule.
 
-    Of a clip every frame is analysed. Of a live picture the newest frame is, and those it overtakes are counted as
-    dropped; a lost connection is made again. Ctrl-C ends clips early (partial results, exit code 130) and a live run in
-    the normal way (complete results, exit code 0).
+    Every frame is analysed once. Ctrl-C ends early: partial results, exit code 130.
     """
-    if live:
-        from streamer.cli.live import analyse_live
-
-        if source is None or video:
-            raise typer.BadParameter("a live run takes one --source and no --video", param_hint="--live")
-        raise typer.Exit(
-            analyse_live(
-                source, output, settings=settings_of(config, device), patient=patient, loop=loop, seconds=seconds
-            )
-        )
-    from streamer.cli.run import analyse_with_progress
+    from streamer.cli.run import Study, analyse_studies
     from streamer.run import refuse_other_patient
     from streamer.sources.base import result_name
+    from streamer.sources.clips import expand_clips, expand_studies
 
-    if not video or source is not None or loop or seconds is not None:
-        raise typer.BadParameter("give --video; --source, --loop and --seconds go with --live", param_hint="--video")
     if not all(video):
         raise typer.BadParameter("a path is empty", param_hint="--video")
-    folder = output or Path("results") / result_name(Path(video[0]))
-    if output is None:
-        refuse_other_patient(folder, patient)
-    raise typer.Exit(analyse_with_progress(video, folder, settings=settings_of(config, device), patient=patient))
+    spacing, settings = spacing_of(pixel_spacing_mm), settings_of(config, device, outputs)
+    if each is None:
+        clips = expand_clips(video)
+        folder = output or Path("results") / result_name(Path(video[0]))
+        if output is None:
+            refuse_other_patient(folder, patient)
+        studies = [Study(clips, folder, patient)]
+    else:
+        groups = (
+            [[clip] for clip in expand_clips(video, one_patient=False)]
+            if each is Each.clip
+            else [study for path in video for study in expand_studies(path)]
+        )
+        parent = output or Path("results")
+        names = numbered([result_name(group[0]) for group in groups])
+        studies = [Study(group, parent / name, patient) for group, name in zip(groups, names, strict=True)]
+    raise typer.Exit(analyse_studies(studies, settings=settings, pixel_spacing_mm=spacing))
 
 
-@app.command()
+@app.command(epilog="Example: streamer live --source rtsp://192.0.2.7/stream --output results/room-3")
+def live(
+    source: Annotated[
+        str,
+        typer.Option(help="URL (rtsp, http, udp, ..), device (/dev/video0), or clip, played at its own pace."),
+    ],
+    loop: Annotated[bool, typer.Option("--loop", help="Repeat the clip until the end.")] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=_LONGEST_S, callback=a_number, help="End after this time.")
+    ] = None,
+    patient: Annotated[str, typer.Option(help="Identifier shown in the report.")] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of results; default: below results, a new one each time.")
+    ] = None,
+    outputs: OutputsOption = None,
+    pixel_spacing_mm: SpacingOption = None,
+    config: ConfigOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Analyse a live picture: the newest frame next, and those it overtakes are counted as dropped.
+
+    A lost connection is made again. Ctrl-C is the normal end: complete results, exit code 0.
+    """
+    from streamer.cli.live import analyse_live
+
+    if not source:
+        raise typer.BadParameter("the source is empty", param_hint="--source")
+    raise typer.Exit(
+        analyse_live(
+            source,
+            output,
+            settings=settings_of(config, device, outputs),
+            patient=patient,
+            loop=loop,
+            seconds=seconds,
+            pixel_spacing_mm=spacing_of(pixel_spacing_mm),
+        )
+    )
+
+
+@app.command(epilog="Example: streamer demo --output demo")
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of the clip and its results.")] = Path("demo"),
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
     """Simulate a thyroid cine loop and analyse it."""
-    from streamer.cli.run import analyse_with_progress
+    from streamer.cli.run import Study, analyse_studies
 
     clip = output / "phantom.mp4"
     phantom(clip)
-    raise typer.Exit(
-        analyse_with_progress([str(clip)], output, settings=settings_of(config, device), patient="phantom")
-    )
+    raise typer.Exit(analyse_studies([Study([clip], output, "phantom")], settings=settings_of(config, device)))
 
 
-@app.command("app")
+@app.command("app", epilog="Example: streamer app --port 8080")
 def live_app(
     host: Annotated[str, typer.Option(help="Address to listen on; all but loopback need a login.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 7860,
@@ -141,7 +181,7 @@ def live_app(
     )
 
 
-@app.command()
+@app.command(epilog="Example: streamer phantom --output clip.mp4 --frames 90 --seed 3")
 @talking
 def phantom(
     output: Annotated[Path, typer.Option(help="The clip to write (H.264, mp4).")] = Path("phantom.mp4"),
@@ -160,7 +200,7 @@ def phantom(
     typer.echo(f"clip: {output}")
 
 
-@app.command()
+@app.command(epilog="Example: streamer heatmap --video clip.mp4 --frame 12")
 def heatmap(
     video: Annotated[str, typer.Option("--video", help="Clip, still or folder of stills.")],
     frame: Annotated[int, typer.Option(min=0, help="Number of the frame, from 0.")],
@@ -179,8 +219,15 @@ def heatmap(
     typer.echo(f"heat map: {path}; research use only")
 
 
-for command in (talking(train), publish, talking(quantise), talking(evaluate)):
-    app.command()(command)
+for command, example in (
+    (talking(train), "streamer train detector --data DATA --config configs/train-detector.yaml"),
+    (publish, "streamer publish runs/detector --weights weights"),
+    (talking(quantise), "streamer quantise --data DATA"),
+    (talking(evaluate), "streamer evaluate detector --data DATA"),
+    (talking(compare), "streamer compare detector runs/a runs/b --data DATA"),
+    (talking(cross_validate), "streamer cross-validate classifier runs/fold0 runs/fold1 --data DATA"),
+):
+    app.command(epilog=f"Example: {example}")(command)
 
 
 def _plain(text: str) -> str:

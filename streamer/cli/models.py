@@ -1,4 +1,4 @@
-"""The commands that make and measure networks: train, publish, quantise, evaluate."""
+"""The commands that make and measure networks: train, publish, quantise, evaluate, compare, cross-validate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
 from streamer.errors import DataError
 from streamer.models.registry import TASKS
+from streamer.settings import Settings
 
 
 class Precision(StrEnum):
@@ -48,8 +49,31 @@ def _one_of(name: str, known: tuple[str, ...]) -> str:
     return name
 
 
+NetworkArgument = Annotated[str, typer.Argument(help="Which network.", parser=_network, metavar="|".join(TASKS))]
+SubjectArgument = Annotated[
+    str, typer.Argument(help="Which network; or all three with tracking, on clips.", parser=_subject)
+]
+DataOption = Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")]
+WeightsOption = Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")]
+SplitOption = Annotated[
+    SplitName, typer.Option(help="Split of the sources trained on. Sources never trained on count whole.")
+]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option(help="Arithmetic on a CPU; default: the configuration's, else auto.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")]
+UpdateOption = Annotated[
+    bool,
+    typer.Option(
+        "--update-manifest",
+        help="Store figures, calibration, operating point and the cost of int8 with the weights; write their model "
+        "cards anew.",
+    ),
+]
+
+
 def train(
-    network: Annotated[str, typer.Argument(help="Which network.", parser=_network, metavar="|".join(TASKS))],
+    network: NetworkArgument,
     data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
     config: Annotated[
         Path | None, typer.Option(help="YAML file; default: the one that made the published weights.")
@@ -92,79 +116,110 @@ def train(
 
 
 def evaluate(
-    subject: Annotated[
-        str,
-        typer.Argument(
-            help="Which network; or all three with tracking, on clips.",
-            parser=_subject,
-            metavar="|".join((*TASKS, PIPELINE)),
-        ),
-    ],
-    data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[RUN]...", help="Run folders to compare, a row each; default: evaluate --weights."),
-    ] = None,
-    folds: Annotated[
-        bool, typer.Option("--folds", help="The runs are folds of one recipe: each predicts what it held out.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder of results; default: evaluation/SUBJECT, with -matrix or -folds.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
-    split: Annotated[
-        SplitName | None,
-        typer.Option(help="Split of the sources trained on; default: val. Sources never trained on count whole."),
-    ] = None,
+    subject: SubjectArgument,
+    data: DataOption,
+    output: Annotated[Path | None, typer.Option(help="Folder of results; default: evaluation/SUBJECT.")] = None,
+    weights: WeightsOption = None,
+    split: SplitOption = SplitName.val,
     config: ConfigOption = None,
     device: DeviceOption = None,
-    precision: Annotated[
-        Precision | None, typer.Option(help="Arithmetic on a CPU; default: the configuration's, else auto.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
-    update_manifest: Annotated[
-        bool,
-        typer.Option(
-            "--update-manifest",
-            help="Store figures, calibration, operating point and the cost of int8 with the weights; write their model "
-            "cards anew.",
-        ),
-    ] = False,
+    precision: PrecisionOption = None,
+    threads: ThreadsOption = 0,
+    update_manifest: UpdateOption = False,
 ) -> None:
-    """Measure accuracy with 95 % intervals: figures, tables, plots and one page."""
-    from streamer._resources import weights_dir
+    """Measure the accuracy of one weights folder, with 95 % intervals: figures, tables, plots and one page."""
     from streamer.cli.evaluation import print_evaluation
     from streamer.evaluation import command
 
+    if update_manifest and config is not None:
+        raise DataError("--update-manifest stores figures of the default settings: leave out --config")
+    settings = _measured_with(config, device, precision, threads)
+    folder = output or Path("evaluation") / subject
+    evaluation = command.evaluate(
+        subject,
+        data,
+        folder,
+        weights=_published(weights, settings),
+        split=split.value,
+        settings=settings,
+        update=update_manifest,
+    )
+    print_evaluation(evaluation, folder)
+
+
+def compare(
+    network: NetworkArgument,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run or weights folders, a row each.")],
+    data: DataOption,
+    output: Annotated[Path | None, typer.Option(help="Folder of results; default: evaluation/NETWORK-matrix.")] = None,
+    weights: WeightsOption = None,
+    split: SplitOption = SplitName.val,
+    config: ConfigOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Compare training runs source by source: a row per run, a column per data set."""
+    from streamer.cli.evaluation import print_evaluation
+    from streamer.evaluation import command
+
+    settings = _measured_with(config, device, precision, threads)
+    folder = output or Path("evaluation") / f"{network}-matrix"
+    evaluation = command.evaluate_matrix(
+        network,
+        runs,
+        data,
+        folder,
+        weights=_published(weights, settings),
+        split=split.value,
+        settings=settings,
+    )
+    print_evaluation(evaluation, folder)
+
+
+def cross_validate(
+    network: NetworkArgument,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, one per fold of one recipe.")],
+    data: DataOption,
+    output: Annotated[Path | None, typer.Option(help="Folder of results; default: evaluation/NETWORK-folds.")] = None,
+    weights: WeightsOption = None,
+    config: ConfigOption = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    threads: ThreadsOption = 0,
+    update_manifest: UpdateOption = False,
+) -> None:
+    """Measure out of fold: each image is scored by the run that held it out."""
+    from streamer.cli.evaluation import print_evaluation
+    from streamer.evaluation import command
+
+    if update_manifest and config is not None:
+        raise DataError("--update-manifest stores figures of the default settings: leave out --config")
+    settings = _measured_with(config, device, precision, threads)
+    folder = output or Path("evaluation") / f"{network}-folds"
+    evaluation = command.evaluate_folds(
+        network,
+        runs,
+        data,
+        folder,
+        weights=_published(weights, settings),
+        settings=settings,
+        update=update_manifest,
+    )
+    print_evaluation(evaluation, folder)
+
+
+def _measured_with(config: Path | None, device: Device | None, precision: Precision | None, threads: int) -> Settings:
     settings = settings_of(config, device)
     if threads:
         settings = settings.with_runtime(threads=threads)
-    if precision is not None:
-        settings = settings.with_runtime(precision=precision.value)
-    if update_manifest and config is not None:
-        raise DataError("--update-manifest stores figures of the default settings: leave out --config")
-    if folds and split is not None:
-        raise DataError("each fold predicts what it held out: leave out --split")
-    published = weights or settings.weights or weights_dir()
-    name, part = subject, (split or SplitName.val)
-    if folds:
-        folder = output or Path("evaluation") / f"{name}-folds"
-        evaluation = command.evaluate_folds(
-            name, runs or [], data, folder, weights=published, settings=settings, update=update_manifest
-        )
-    elif runs:
-        if update_manifest:
-            raise DataError("--update-manifest stores figures of one weights folder: name no runs, or say --folds")
-        folder = output or Path("evaluation") / f"{name}-matrix"
-        evaluation = command.evaluate_matrix(
-            name, runs, data, folder, weights=published, split=part.value, settings=settings
-        )
-    else:
-        folder = output or Path("evaluation") / name
-        evaluation = command.evaluate(
-            name, data, folder, weights=published, split=part.value, settings=settings, update=update_manifest
-        )
-    print_evaluation(evaluation, folder)
+    return settings if precision is None else settings.with_runtime(precision=precision.value)
+
+
+def _published(weights: Path | None, settings: Settings) -> Path:
+    from streamer._resources import weights_dir
+
+    return weights or settings.weights or weights_dir()
 
 
 def publish(

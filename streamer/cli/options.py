@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, get_args
 
 import typer
+
+from streamer.settings import OutputName, Settings, load_settings, validated
 
 
 class Device(StrEnum):
@@ -30,6 +34,68 @@ DeviceOption = Annotated[
 ]
 
 
+class Each(StrEnum):
+    """What becomes a study of its own."""
+
+    clip = "clip"
+    study = "study"
+
+
+OutputsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--outputs",
+        metavar="NAME[,NAME..]",
+        help=f"What to write, of {', '.join(get_args(OutputName))}; default: the configuration's, else all but csv.",
+    ),
+]
+SpacingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pixel-spacing-mm",
+        metavar="X[,Y]",
+        help="Size of a pixel in millimetres, in place of what the clip says; one number for square pixels.",
+    ),
+]
+
+
+def spacing_of(text: str | None) -> tuple[float, float] | None:
+    """The pixel spacing x and y in millimetres that `X[,Y]` stands for; None for None.
+
+    Raises:
+        BadParameter: it is not one or two finite numbers above 0.
+    """
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or not all(math.isfinite(value) and value > 0 for value in values):
+        raise typer.BadParameter(
+            f"must be one or two numbers above 0, such as 0.08 or 0.08,0.06; got {text!r}",
+            param_hint="--pixel-spacing-mm",
+        )
+    return values[0], values[-1]
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, those that stood before with a number: "a", "a (2)".
+
+    Example:
+        >>> numbered(["a", "b", "a"])
+        ['a', 'b', 'a (2)']
+    """
+    taken: set[str] = set()
+    result: list[str] = []
+    for name in names:
+        further = (f"{name} ({number})" for number in count(2))
+        taken_name = next(one for one in chain((name,), further) if one not in taken)
+        taken.add(taken_name)
+        result.append(taken_name)
+    return result
+
+
 def a_number(value: float | None) -> float | None:
     """A callback for options: "nan" is a float below and above no bound.
 
@@ -41,15 +107,14 @@ def a_number(value: float | None) -> float | None:
     return value
 
 
-def settings_of(config: Path | None, device: Device | None) -> Any:
-    """The settings of a configuration file or preset (or the defaults), on the device asked for.
+def settings_of(config: Path | None, device: Device | None, outputs: str | None = None) -> Settings:
+    """The settings of a configuration file or preset (or the defaults), with the device and outputs asked for.
 
     Raises:
-        SettingsError: the file is missing or wrong.
+        SettingsError: the file is missing or wrong, or there is no such output.
     """
     from streamer._resources import configs_dir
     from streamer.errors import SettingsError
-    from streamer.settings import load_settings
 
     if config is not None and not config.exists():
         if str(config) in PRESETS:
@@ -57,4 +122,7 @@ def settings_of(config: Path | None, device: Device | None) -> Any:
         elif not config.suffix:
             raise SettingsError(f"there is no configuration file {config}, and no such preset: {', '.join(PRESETS)}")
     settings = load_settings(config)
+    if outputs is not None:
+        names = [name.strip() for name in outputs.split(",")]
+        settings = validated(Settings, settings.model_dump() | {"outputs": names}, "--outputs")
     return settings if device is None else settings.with_runtime(device=device.value)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streamer.errors import ClipGoneError, InputError, NoFrameError
+from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
 from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import decimals_apart
 from streamer.pipeline.thyroid import Engine
@@ -24,34 +25,77 @@ from streamer.sources import Source, open_source
 from streamer.types import ClipSummary, FrameResult, StudyReport
 
 INTERRUPTED = 130
+_FAILED = 2
 
 
-def analyse_with_progress(videos: Sequence[str], output: Path, *, settings: Settings, patient: str) -> int:
-    """Run a study in the terminal.
+class Study(NamedTuple):
+    """What is analysed as one: the clips, the folder of their results, and whose they are."""
+
+    clips: Sequence[str | Path]
+    output: Path
+    patient: str
+
+
+def analyse_studies(
+    studies: Sequence[Study], *, settings: Settings, pixel_spacing_mm: tuple[float, float] | None = None
+) -> int:
+    """Run one or several studies in the terminal; the networks are loaded once.
+
+    Where there are several, one that cannot be read is named and the others go on.
 
     Returns:
-        Exit code: 0, or 130 if it was stopped by Ctrl-C (the partial result is then in the folder).
+        Exit code: 0; 130 if it was stopped by Ctrl-C (the partial result is then in the folder); 2 if one of several
+        could not be analysed.
 
     Raises:
         StreamerError: input, output, weights or device are not usable.
     """
     console, messages = Console(), Console(stderr=True)
-    for video in videos:
-        open_source(video, decoder=settings.runtime.decoder).close()  # a wrong path should not wait for the networks
+    if len(studies) == 1:
+        for clip in studies[0].clips:  # a wrong path should not wait for the networks
+            open_source(clip, decoder=settings.runtime.decoder).close()
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
     print_warnings(messages, engine)
+    code = 0
+    for study in studies:
+        try:
+            ended = _analyse(study, engine, console, messages, pixel_spacing_mm)
+        except StreamerError as error:
+            if len(studies) == 1:
+                raise
+            messages.print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
+            ended = _FAILED
+        if ended == INTERRUPTED:
+            return INTERRUPTED
+        code = code or ended
+    return code
+
+
+def _analyse(
+    study: Study,
+    engine: Engine,
+    console: Console,
+    messages: Console,
+    pixel_spacing_mm: tuple[float, float] | None,
+) -> int:
     with stop_on_signal() as stop, _Bars(messages) as progress:
         try:
             report = run_study(
-                videos, output, analyser=engine, patient=patient, progress=progress, should_stop=lambda: bool(stop)
+                study.clips,
+                study.output,
+                analyser=engine,
+                patient=study.patient,
+                progress=progress,
+                should_stop=lambda: bool(stop),
+                pixel_spacing_mm=pixel_spacing_mm,
             )
         except ClipGoneError as error:
-            raise InputError(f"{error}; {output} holds what was analysed before") from error
+            raise InputError(f"{error}; {study.output} holds what was analysed before") from error
         except NoFrameError as error:
             messages.print(f"stopped: {error}", highlight=False)
             return INTERRUPTED
-    print_summary(console, report, output)
+    print_summary(console, report, study.output)
     return INTERRUPTED if stop else 0
 
 

@@ -46,6 +46,16 @@ def open_container(path: Path, decoder: Decoder = "cpu") -> InputContainer:
         raise InputError(f"{display_name(path)} {_complaint(path)}") from error
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is a video of a known format, by content."""
+    try:
+        with open_container(path) as container:
+            main_video(container, path.name)
+    except (InputError, *LIBRARY_ERRORS):
+        return False
+    return True
+
+
 def _open(path: Path, hwaccel: HWAccel | None, **options: str) -> InputContainer:
     """Open with FFmpeg held back.
 

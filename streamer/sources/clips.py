@@ -7,16 +7,19 @@ from pathlib import Path
 
 from streamer.dicom.library import require_dicom
 from streamer.errors import InputError
+from streamer.sources._container import is_video
 from streamer.sources._dicom_magic import dicom_files, is_dicom_file
 from streamer.sources.base import display_name
-from streamer.sources.images import holds_stills
+from streamer.sources.images import holds_stills, natural_order
 
 
-def expand_clips(paths: Sequence[str | Path]) -> list[Path]:
+def expand_clips(paths: Sequence[str | Path], *, one_patient: bool = True) -> list[Path]:
     """The clips of one patient, in order: folders of DICOM files and DICOMDIRs are replaced by what they hold.
 
     Args:
-        paths: what a user gave: clips, stills, folders. A folder of stills, or what is not there, stays as it is.
+        paths: what a user gave: clips, stills, folders. A folder of stills, or what is not there, stays as it is; a
+            folder without stills gives the videos in it, in natural order of their names.
+        one_patient: refuse DICOM files of several patients.
 
     Raises:
         InputError: the DICOM files belong to several patients, or none is an ultrasound picture.
@@ -29,12 +32,12 @@ def expand_clips(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         files = _dicom_files(path)
         if files is None:
-            clips.append(path)
+            clips.extend(_videos_in(path) or [path])
             continue
         from streamer.sources._dicom_folder import patients, ultrasound_clips
 
         found = ultrasound_clips(files, display_name(path))
-        if patients(found) > 1:
+        if one_patient and patients(found) > 1:
             held = f"{display_name(path)} holds pictures of {patients(found)} patients"
             raise InputError(f"{held}: give the files of one, or run with --each study")
         clips.extend(clip.path for clip in found)
@@ -57,6 +60,17 @@ def expand_studies(path: str | Path) -> list[list[Path]]:
     from streamer.sources._dicom_folder import studies, ultrasound_clips
 
     return [[clip.path for clip in study] for study in studies(ultrasound_clips(files, name))]
+
+
+def _videos_in(path: Path) -> list[Path]:
+    """The videos in a folder that holds no stills, by content; hidden files are left out."""
+    try:
+        if not path.is_dir() or holds_stills(path):
+            return []
+        files = [one for one in path.iterdir() if one.is_file() and not one.name.startswith(".")]
+    except (OSError, ValueError):  # `open_source` says what is wrong with it
+        return []
+    return [one for one in sorted(files, key=natural_order) if is_video(one)]
 
 
 def _dicom_files(path: Path) -> list[Path] | None:

@@ -86,7 +86,7 @@ class Stills(Recording):
             files = [path for path in folder.iterdir() if path.is_file()]
         except OSError as error:
             raise InputError(f"{name} cannot be read: {error.strerror}") from error
-        paths = sorted((path for path in files if _is_still_file(path)), key=_natural_key)
+        paths = sorted((path for path in files if _is_still_file(path)), key=natural_order)
         if not paths:
             raise InputError(f"the folder {name} holds no stills (jpg, png, tif, bmp, webp)")
         source = cls(paths, name=name, fps=fps)
@@ -191,7 +191,7 @@ def _is_still_file(path: Path) -> bool:
         return False
 
 
-def _natural_key(path: Path) -> tuple[list[str | int], str]:
+def natural_order(path: Path) -> tuple[list[str | int], str]:
     """Sorts frame2 before frame10: text and numbers alternate, so that like is compared with like."""
     parts = re.split(r"(\d+)", path.name)
     return [int(part) if part.isdecimal() else part.casefold() for part in parts], path.name

@@ -60,7 +60,7 @@ def _open(path: str | Path, name: str | None, folder_fps: float, decoder: Decode
     try:
         if not location.exists():
             if URL.match(str(path)):
-                raise InputError("a URL is not read: give the path of a file on this machine, or run --live --source")
+                raise InputError("a URL is not read: give the path of a file on this machine, or live --source")
             raise InputError(f"there is no file or folder {shown}")
         location = _only_clip(location, shown)
         if location.is_dir():

@@ -74,7 +74,7 @@ def test_a_signal_ends_a_run_with_a_partial_result(tmp_path: Path, config: Path,
 def test_a_signal_is_the_normal_end_of_a_live_run(tmp_path: Path, config: Path, number: signal.Signals) -> None:
     clip_in(tmp_path)
     output = tmp_path / "out"
-    arguments = ("run", "--live", "--source", "clip.mp4", "--loop", "--config", config, "--output", output)
+    arguments = ("live", "--source", "clip.mp4", "--loop", "--config", config, "--output", output)
     process = start(tmp_path, *arguments)
     await_frames(process, output, 5)
     process.send_signal(number)

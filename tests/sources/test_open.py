@@ -80,7 +80,7 @@ def test_dicom_without_its_libraries_is_one_line_with_the_command(
     "url", ["http://example.org/a.mp4", "rtsp://10.0.0.1/live", "file:///etc/hosts", "HTTPS://x/y"]
 )
 def test_urls(url: str) -> None:
-    assert _refusal(url) == "a URL is not read: give the path of a file on this machine, or run --live --source"
+    assert _refusal(url) == "a URL is not read: give the path of a file on this machine, or live --source"
     assert _refusal(Path(url)) == _refusal(url)
 
 
