@@ -32,7 +32,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _load_assets(site_packages: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("installed_assets", site_packages / "streamer" / "assets.py")
+    spec = importlib.util.spec_from_file_location("installed_assets", site_packages / "streamer" / "_resources.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
