@@ -51,6 +51,13 @@ def _one_of(name: str, known: tuple[str, ...]) -> str:
 
 NetworkArgument = Annotated[str, typer.Argument(help="Which network.", parser=_network, metavar="|".join(TASKS))]
 SubjectArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Which network; or all three with tracking, on clips.",
+        parser=_subject,
+        metavar="|".join((*TASKS, PIPELINE)),
+    ),
+]
     str, typer.Argument(help="Which network; or all three with tracking, on clips.", parser=_subject)
 ]
 DataOption = Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")]
