@@ -58,8 +58,6 @@ SubjectArgument = Annotated[
         metavar="|".join((*TASKS, PIPELINE)),
     ),
 ]
-    str, typer.Argument(help="Which network; or all three with tracking, on clips.", parser=_subject)
-]
 DataOption = Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")]
 WeightsOption = Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")]
 SplitOption = Annotated[
