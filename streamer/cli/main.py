@@ -23,7 +23,8 @@ from streamer.cli.options import (
     settings_of,
     spacing_of,
 )
-from streamer.errors import OutputError, StreamerError
+from streamer.cli.study import study
+from streamer.errors import OutputError, SettingsError, StreamerError
 from streamer.version import __version__
 
 _LONGEST_S = 4_000_000  # 46 days: no system's timers end earlier
@@ -36,6 +37,7 @@ app = typer.Typer(
     help="Watches thyroid ultrasound cine loops: where each nodule is, how large, how suspicious. Research use only.",
 )
 app.add_typer(benchmark, name="benchmark")
+app.add_typer(study, name="study")
 
 
 def main() -> None:
@@ -165,10 +167,21 @@ def live_app(
     without_login: Annotated[
         bool, typer.Option("--without-login", help="Listen for other machines although anybody on them may use it.")
     ] = False,
+    study_file: Annotated[
+        Path | None,
+        typer.Option("--study", metavar="STUDY.yaml", help="Open this study's reading room instead (docs/studies.md)."),
+    ] = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
     """Open the live app: drop a cine clip in the browser and watch it being read."""
+    if study_file is not None:
+        from streamer.studies.room.server import serve_study
+
+        if without_login or config is not None or device is not None:
+            raise SettingsError("a reading room always needs a login and runs no network: give --study without those")
+        serve_study(study_file, host=host, port=port, auth_file=auth_file, announce=typer.echo)
+        return
     from streamer.app.server import serve
 
     serve(

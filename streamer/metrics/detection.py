@@ -92,7 +92,7 @@ def average_precision(matches: Matches, resampling: Resampling = DEFAULT_RESAMPL
     All-point interpolation: precision is replaced by the greatest precision at that recall or more (Pascal VOC 2010 and
     later). COCO samples the same curve at 101 recalls, which differs by less than 0.01 unless there are few true boxes.
     """
-    return bootstrap(lambda multiplicity: _area(matches, multiplicity), matches.groups, resampling)
+    return bootstrap(lambda multiplicity: precision_recall_area(matches, multiplicity), matches.groups, resampling)
 
 
 def average_precision_50_95(images: Sequence[ImageBoxes], resampling: Resampling = DEFAULT_RESAMPLING) -> Figure:
@@ -100,7 +100,7 @@ def average_precision_50_95(images: Sequence[ImageBoxes], resampling: Resampling
     levels = [match(images, iou=iou) for iou in COCO_IOUS]
 
     def statistic(multiplicity: Multiplicity) -> float:
-        return float(np.mean([_area(matches, multiplicity) for matches in levels]))
+        return float(np.mean([precision_recall_area(matches, multiplicity) for matches in levels]))
 
     return bootstrap(statistic, levels[0].groups, resampling)
 
@@ -195,7 +195,7 @@ def nodules_found(images: Sequence[ImageBoxes], *, iou: float = 0.5, share: floa
     return proportion(sum(longest[nodule] >= share * frames[nodule] for nodule in frames), len(frames))
 
 
-def _area(matches: Matches, multiplicity: Multiplicity) -> float:
+def precision_recall_area(matches: Matches, multiplicity: Multiplicity) -> float:
     """Area under the interpolated precision-recall curve of a sample."""
     if not multiplicity @ matches.truths:
         return nan
