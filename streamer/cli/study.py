@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from streamer.cli.console import talking
-from streamer.cli.models import Network
 from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
 from streamer.errors import DataError
 
@@ -26,6 +25,14 @@ class Covariance(StrEnum):
     unbiased = "unbiased"
 
 
+class Task(StrEnum):
+    """Which network."""
+
+    detector = "detector"
+    segmenter = "segmenter"
+    classifier = "classifier"
+
+
 class By(StrEnum):
     """What a centre is."""
 
@@ -40,7 +47,7 @@ class By(StrEnum):
 def generalise(
     data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
     by: Annotated[By, typer.Option(help="What a centre is.")],
-    task: Annotated[Network, typer.Option(help="Which network.")],
+    task: Annotated[Task, typer.Option(help="Which network.")],
     output: Annotated[Path | None, typer.Option(help="Folder; default: runs/generalise-TASK-by-KIND.")] = None,
     centres: Annotated[str | None, typer.Option(metavar="A,B,..", help="Take these centres; default: all.")] = None,
     equal_patients: Annotated[
