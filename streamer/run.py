@@ -14,12 +14,14 @@ from streamer.errors import ClipGoneError, InputError, NoFrameError, OutputError
 from streamer.outputs import StudyWriter, is_result
 from streamer.outputs.base import Sink
 from streamer.outputs.folder import REPORT_JSON
+from streamer.outputs.registry import check_clip
 from streamer.outputs.schema import read_report
 from streamer.pipeline.aggregation import PatientAggregator, decide
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.analyser import FrameAnalyser
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
+from streamer.sources.clips import expand_clips
 from streamer.types import ClipSummary, FrameResult, StudyReport
 
 STOPPED = "stopped before the end of the clip"
@@ -65,7 +67,7 @@ def run_study(
     """Analyse all clips of one patient and write overlay videos, frames, report and nodule pictures.
 
     Args:
-        videos: paths of clips, stills or folders of stills, at least one.
+        videos: paths of clips, stills, folders of stills, DICOM files or folders of them, at least one.
         output: folder of the results; made where missing. Results of an earlier run in it are replaced at the end.
         analyser: loaded networks.
         aggregator: counts what is seen, for a caller who looks at it meanwhile; a new one if None.
@@ -82,10 +84,11 @@ def run_study(
         DeviceError: the device that runs the networks fails, or its memory is full; or no device decodes as set.
         OutputError: the results cannot be written.
     """
-    clips, decoder = name_clips(videos), analyser.settings.runtime.decoder
+    clips, decoder = name_clips(expand_clips(videos)), analyser.settings.runtime.decoder
     for clip in clips:
         refuse_result(clip.path, output)
-        open_source(clip.path, name=clip.name, decoder=decoder).close()
+        with open_source(clip.path, name=clip.name, decoder=decoder) as source:
+            check_clip(analyser.settings, source.info)
     run = _Run(
         output,
         analyser,

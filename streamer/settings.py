@@ -104,7 +104,7 @@ class OverlaySettings(_Section):
     crf: Annotated[int, Field(ge=0, le=51)] = 18
 
 
-OutputName = Literal["overlay", "frames", "csv", "key_frames", "report_html", "report_json"]
+OutputName = Literal["overlay", "frames", "csv", "key_frames", "dicom", "report_html", "report_json"]
 STANDARD_OUTPUTS: tuple[OutputName, ...] = ("overlay", "frames", "key_frames", "report_html", "report_json")
 
 
@@ -112,8 +112,8 @@ class Settings(_Section):
     """All settings of a run.
 
     `outputs` chooses what is written: `overlay` (video), `frames` (JSON lines), `key_frames` (a picture per nodule),
-    `report_html`, `report_json`, and besides these `csv` (a row per nodule and frame). The page has a timeline and
-    pictures only where `frames` and `key_frames` are written, too.
+    `report_html`, `report_json`, and besides these `csv` (a row per nodule and frame) and `dicom` (results of DICOM
+    clips as DICOM objects). The page has a timeline and pictures only where `frames` and `key_frames` are written, too.
     """
 
     detection: DetectionSettings = DetectionSettings()
@@ -125,6 +125,10 @@ class Settings(_Section):
     outputs: Annotated[tuple[OutputName, ...], Field(min_length=1)] = STANDARD_OUTPUTS
     weights: Path | None = None
     """Folder with `manifest.json` and the weights; None for those that came with streamer."""
+
+    def with_output(self, name: OutputName) -> Settings:
+        """A copy that writes one output more."""
+        return self if name in self.outputs else self.model_copy(update={"outputs": (*self.outputs, name)})
 
     def with_runtime(self, **changes: Any) -> Settings:
         """A copy with some runtime settings replaced (validated).

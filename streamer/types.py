@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     import supervision as sv
+    from pydicom.dataset import Dataset
 
 Image = npt.NDArray[np.uint8]
 """RGB image, shape (height, width, 3), values 0 to 255."""
@@ -25,6 +26,21 @@ Grey = npt.NDArray[np.uint8]
 """Grey image, or several, shape (height, width) or (n, height, width), values 0 to 255."""
 
 Decision = Literal["benign", "malignant", "no nodule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanView:
+    """One ultrasound picture within the frame; boxes are left, top, right, bottom in whole pixels, half-open.
+
+    Attributes:
+        box_xyxy: its place.
+        hidden: parts of it that show something else than B-mode tissue, such as a colour-flow box or an ECG strip.
+        spacing_mm: size of its pixels in millimetres, x and y; None where it is unknown.
+    """
+
+    box_xyxy: tuple[int, int, int, int]
+    hidden: tuple[tuple[int, int, int, int], ...] = ()
+    spacing_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +55,7 @@ class ClipInfo:
         pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
         scan_region_xyxy: the part of the frame that shows tissue, half-open, in pixels; None for all of it.
         attributes: what the source says besides, by the standard's keyword; never logged.
+        header: the header of a DICOM file, without pixels, for the DICOM outputs; never logged, None for other clips.
 
     Raises:
         ValueError: the pixel spacing is not two finite numbers above 0.
@@ -56,6 +73,7 @@ class ClipInfo:
     pixel_spacing_mm: tuple[float, float] | None = None
     scan_region_xyxy: tuple[int, int, int, int] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    header: Dataset | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a spacing that is none."""
@@ -75,6 +93,7 @@ class Frame:
         video: the clip's name within the study.
         decode_ms: time the decoder spent on it.
         arrived_s: when a live source had it, by `time.perf_counter()`; None in a recording.
+        views: what is analysed of it, each by itself; the whole frame where there is none.
     """
 
     image: Image
@@ -83,6 +102,16 @@ class Frame:
     video: str
     decode_ms: float = 0.0
     arrived_s: float | None = None
+    views: tuple[ScanView, ...] = ()
+
+    def spacing_at(self, box_xyxy: tuple[float, float, float, float]) -> tuple[float, float] | None:
+        """Size of a pixel in millimetres in the view that holds the middle of a box; None where it is unknown."""
+        x, y = (box_xyxy[0] + box_xyxy[2]) / 2, (box_xyxy[1] + box_xyxy[3]) / 2
+        for view in self.views:
+            left, top, right, bottom = view.box_xyxy
+            if left <= x < right and top <= y < bottom:
+                return view.spacing_mm
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

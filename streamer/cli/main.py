@@ -60,7 +60,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 def run(
     video: Annotated[
         list[str],
-        typer.Option("--video", help="Clip, still, folder of stills or of clips; repeat for more of one patient."),
+        typer.Option(
+            "--video", help="Clip, still, DICOM file, DICOMDIR, or a folder of these; repeat for more of one patient."
+        ),
     ],
     each: Annotated[
         Each | None,
@@ -71,6 +73,9 @@ def run(
         Path | None, typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP, with --each results.")
     ] = None,
     outputs: OutputsOption = None,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write the results of DICOM clips as DICOM objects of their study.")
+    ] = False,
     pixel_spacing_mm: SpacingOption = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
@@ -87,6 +92,7 @@ def run(
     if not all(video):
         raise typer.BadParameter("a path is empty", param_hint="--video")
     spacing, settings = spacing_of(pixel_spacing_mm), settings_of(config, device, outputs)
+    settings = settings.with_output("dicom") if dicom else settings
     if each is None:
         clips = expand_clips(video)
         folder = output or Path("results") / result_name(Path(video[0]))

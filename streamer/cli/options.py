@@ -46,7 +46,7 @@ OutputsOption = Annotated[
     typer.Option(
         "--outputs",
         metavar="NAME[,NAME..]",
-        help=f"What to write, of {', '.join(get_args(OutputName))}; default: the configuration's, else all but csv.",
+        help=f"What to write, of {', '.join(get_args(OutputName))}; default: as configured, or all but csv, dicom.",
     ),
 ]
 SpacingOption = Annotated[

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
+from streamer.outputs.registry import check_clip
 from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import decimals_apart
 from streamer.pipeline.thyroid import Engine
@@ -53,7 +54,8 @@ def analyse_studies(
     console, messages = Console(), Console(stderr=True)
     if len(studies) == 1:
         for clip in studies[0].clips:  # a wrong path should not wait for the networks
-            open_source(clip, decoder=settings.runtime.decoder).close()
+            with open_source(clip, decoder=settings.runtime.decoder) as source:
+                check_clip(settings, source.info)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
     print_warnings(messages, engine)

@@ -108,13 +108,18 @@ def evidence(data: Dataset, name: str, *, rows: int, columns: int, frames: int) 
     made.Modality = text(data, "Modality") or "US"
     made.ImageType = ["ORIGINAL", "PRIMARY"]
     made.Rows, made.Columns = rows, columns
-    made.NumberOfFrames = frames if made.SOPClassUID in MULTI_FRAME else 1  # else no frame can be referred to
+    set_frames(made, frames)
     made.PhotometricInterpretation = text(data, "PhotometricInterpretation") or "RGB"
     grey = made.PhotometricInterpretation.startswith("MONOCHROME")
     made.SamplesPerPixel = 1 if grey else 3  # a palette makes colour as well
     made.LossyImageCompression = "01" if text(data, "LossyImageCompression") == "01" else "00"
     made.InstanceNumber = max(integer(data, "InstanceNumber") or 1, 1)
     return made
+
+
+def set_frames(source: Dataset, frames: int) -> None:
+    """State how many frames a source has; 1 where its class has one only, so that none can be referred to."""
+    source.NumberOfFrames = frames if source.SOPClassUID in MULTI_FRAME else 1
 
 
 def unnamed(source: Dataset) -> Dataset:

@@ -41,11 +41,11 @@ class NoduleResult:
         clip: where it was seen.
         key_frame: index of the frame whose outline is reported.
         contour_xy: that outline in source pixels, shape (n, 2); empty where segmentation found nothing.
-        long_axis, short_axis, area: in mm and mm2 where the clip has a scale, else in pixels; 0 without an outline.
+        long_axis, short_axis, area: in mm and mm2 where it is measured, else in pixels; 0 without an outline.
+        measured: whether the scale of the picture is known where it lies.
         volume_ml: ellipsoid over orthogonal sweeps; None where it is not known.
         probability: maximum of the probability of malignancy over its frames, 0 to 1.
         frames: frames that support it.
-        qualifies: whether it was seen long enough to count for the patient.
     """
 
     track: int
@@ -55,9 +55,9 @@ class NoduleResult:
     long_axis: float
     short_axis: float
     area: float
+    measured: bool
     probability: float
     frames: int
-    qualifies: bool = True
     volume_ml: float | None = None
 
     @property

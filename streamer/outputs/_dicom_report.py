@@ -102,7 +102,7 @@ def _nodule_group(
     nodule: NoduleResult, uid: str, algorithm: hd.sr.AlgorithmIdentification
 ) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations | hd.sr.MeasurementsAndQualitativeEvaluations:
     source, frame = nodule.clip.source, nodule.key_frame + 1
-    length, area = (codes.MM, codes.MM2) if nodule.clip.spacing_mm is not None else (codes.PIXELS, codes.PIXELS)
+    length, area = (codes.MM, codes.MM2) if nodule.measured else (codes.PIXELS, codes.PIXELS)
     measurements = [
         _measurement(codes.PROBABILITY, 100 * nodule.probability, codes.PERCENT, derivation=codes.MAXIMUM),
         _measurement(codes.FRAMES, nodule.frames, codes.FRAMES_UNIT),

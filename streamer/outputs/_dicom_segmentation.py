@@ -61,7 +61,7 @@ def write_segmentation(path: Path, nodule: NoduleResult, run: RunIdentity, numbe
     made.HighBit = made.PixelRepresentation = 0
     made.SegmentSequence = [_segment(nodule, run.tracking_uid(study_uid, nodule.track))]
     _add_dimensions(made)
-    made.SharedFunctionalGroupsSequence = [_shared(clip.spacing_mm)]
+    made.SharedFunctionalGroupsSequence = [_shared()]
     made.PerFrameFunctionalGroupsSequence = [
         _frame_groups(clip, frame, position) for position, (frame, _) in enumerate(outlines, start=1)
     ]
@@ -129,14 +129,11 @@ def _add_dimensions(made: Dataset) -> None:
     made.DimensionIndexSequence = indices
 
 
-def _shared(spacing_mm: tuple[float, float] | None) -> Dataset:
+def _shared() -> Dataset:
+    """No pixel measures: readers want a slice thickness with them, which a cine has not; the source has the scale."""
     groups, identification = Dataset(), Dataset()
     identification.ReferencedSegmentNumber = 1
     groups.SegmentIdentificationSequence = [identification]
-    if spacing_mm is not None:
-        measures = Dataset()
-        measures.PixelSpacing = [f"{spacing_mm[1]:.8g}", f"{spacing_mm[0]:.8g}"]
-        groups.PixelMeasuresSequence = [measures]
     return groups
 
 

@@ -23,7 +23,10 @@ REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
 NODULES_CSV = "nodules.csv"
 
-_OWN_NAMES = re.compile(r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)")
+_OWN_NAMES = re.compile(
+    r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)"
+    r"|dicom-(report|overlay|seg|key|selection|state)-\d+\.dcm"
+)
 
 
 def overlay_name(position: int, videos: int) -> str:
@@ -34,6 +37,11 @@ def overlay_name(position: int, videos: int) -> str:
 def picture_name(track: int) -> str:
     """File name of a nodule's picture."""
     return f"nodule-{track:03d}.png"
+
+
+def dicom_name(kind: str, number: int) -> str:
+    """File name of a DICOM result: its kind ("report", "overlay", "seg", "key", "selection", "state") and a number."""
+    return f"dicom-{kind}-{number}.dcm"
 
 
 def is_result(path: Path, directory: Path) -> bool:

@@ -70,6 +70,7 @@ class PatientAggregator:
 
     def _add(self, frame: Frame, one: TrackedFinding, spacing_mm: tuple[float, float] | None) -> Nodule:
         finding = one.finding
+        spacing_mm = spacing_mm or frame.spacing_at(finding.box_xyxy)  # views may differ in scale
         nodule = Nodule(
             track_id=one.track_id,
             track_confidence=one.track_confidence,

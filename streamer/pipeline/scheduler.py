@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
+from streamer.pipeline.views import analyse_views
 from streamer.sources import Source
 from streamer.types import Frame
 
@@ -203,7 +204,7 @@ class Scheduler:
     def _find(self, frames: list[Frame]) -> list[FrameFindings | Exception]:
         """Findings or an error for each frame: where a batch fails, one stream's frame must not be the others' end."""
         try:
-            return [*self._analyser.analyse(frames)]
+            return [*analyse_views(self._analyser, frames)]
         except Exception as error:
             if len(frames) == 1:
                 return [error]

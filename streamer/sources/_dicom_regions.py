@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from streamer.dicom.attributes import integer, number, numbers, sequence
+from streamer.types import ScanView
 
 PixelBox = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels, half-open."""
@@ -22,30 +23,23 @@ _SAME_SCALE = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """One B-mode picture within the frame.
-
-    Attributes:
-        box: its place in the frame.
-        hidden: parts of it that show something else, such as a colour-flow box or an ECG strip.
-        spacing_mm: width and height of a pixel; None where it is not stated.
-    """
-
-    box: PixelBox
-    hidden: tuple[PixelBox, ...] = ()
-    spacing_mm: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ScanGeometry:
     """Views of a clip, from left to right and top to bottom, and what a reader should know about them.
 
     Without views the whole frame is analysed.
     """
 
-    views: tuple[View, ...] = ()
+    views: tuple[ScanView, ...] = ()
     spacing_mm: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def region(self) -> PixelBox | None:
+        """The box around all views; None without views."""
+        if not self.views:
+            return None
+        left, top, right, bottom = zip(*(view.box_xyxy for view in self.views), strict=True)
+        return min(left), min(top), max(right), max(bottom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +76,7 @@ def scan_geometry(data: Dataset, width: int, height: int) -> ScanGeometry:
             warnings.append("another mode, such as colour flow, covers the B-mode region; it is analysed with it")
             hidden = ()
         spacing = region.spacing_mm if region.spacing_mm is not None else _pixel_spacing(data)
-        views.append(View(box=region.box, hidden=hidden, spacing_mm=spacing))
+        views.append(ScanView(box_xyxy=region.box, hidden=hidden, spacing_mm=spacing))
     spacing_mm = _common([view.spacing_mm for view in views])
     if spacing_mm is None and any(view.spacing_mm for view in views):
         warnings.append("the views have different scales; sizes stay in pixels")
@@ -93,7 +87,7 @@ def _without_tissue(data: Dataset, regions: Sequence[_Region]) -> ScanGeometry:
     """Views of colour flow, where there are no others: the text around them stays out; they state no scale."""
     spacing_mm = _pixel_spacing(data)
     flow = _distinct([one for one in regions if (one.spatial, one.kind) == (_TWO_DIMENSIONAL, _COLOUR_FLOW)])
-    views = tuple(View(box=one.box, spacing_mm=spacing_mm) for one in sorted(flow, key=lambda one: one.box))
+    views = tuple(ScanView(box_xyxy=one.box, spacing_mm=spacing_mm) for one in sorted(flow, key=lambda one: one.box))
     analysed = "colour flow is analysed" if views else "the whole picture is analysed"
     warnings = (f"the file marks no B-mode region; {analysed}",) if regions else ()
     return ScanGeometry(views=views, spacing_mm=spacing_mm, warnings=warnings)

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from streamer.types import ClipInfo, Frame
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 MAX_FRAME_PIXELS = 64 * 1024 * 1024
 """Largest frame accepted, in pixels (8192x8192). 8K is half of it; a file that claims more may be a bomb."""
@@ -90,6 +93,7 @@ class Described:
         pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
         scan_region_xyxy: the part of the frame that shows tissue; None for all of it.
         attributes: what the source says besides.
+        header: of a DICOM file; None for other sources.
     """
 
     name: str
@@ -100,6 +104,7 @@ class Described:
     pixel_spacing_mm: tuple[float, float] | None = None
     scan_region_xyxy: tuple[int, int, int, int] | None = None
     attributes: Mapping[str, str] = MappingProxyType({})
+    header: Dataset | None = None
 
     def describe(self, info: ClipInfo) -> None:
         """Take over what is known of another source."""
@@ -118,6 +123,7 @@ class Described:
             pixel_spacing_mm=self.pixel_spacing_mm,
             scan_region_xyxy=self.scan_region_xyxy,
             attributes=self.attributes,
+            header=self.header,
         )
 
 

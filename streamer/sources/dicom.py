@@ -36,7 +36,7 @@ class DicomFile(Recording):
     A frame's `index` is its number in the object less one, so that references to it hold where others are damaged.
 
     Attributes:
-        data: the header without pixels. Its text must not reach a message or a log.
+        header: all of the object but its pixels. Its text must not reach a message or a log.
         geometry: B-mode views and the size of their pixels.
         times: when each frame is shown; None for a video, which states them itself.
     """
@@ -50,16 +50,17 @@ class DicomFile(Recording):
             OSError: it cannot be read.
         """
         super().__init__(name)
-        self._header: DicomHeader = read_header(path, name)
-        self.data: Dataset = self._header.data
+        self._opened: DicomHeader = read_header(path, name)
+        self.header: Dataset = self._opened.data
         self.times: FrameTimes | None = None
         self._video: DicomVideo | None = None
         try:
             self._check()
             self._layout = self._checked_layout()
-            self.geometry: ScanGeometry = scan_geometry(self.data, self._layout.columns, self._layout.rows)
+            self.geometry: ScanGeometry = scan_geometry(self.header, self._layout.columns, self._layout.rows)
+            self.pixel_spacing_mm, self.scan_region_xyxy = self.geometry.spacing_mm, self.geometry.region
             self._warnings.extend(self.geometry.warnings)
-            if not self._begin(self._generate_video() if self._header.syntax in VIDEO else self._generate()):
+            if not self._begin(self._generate_video() if self._opened.syntax in VIDEO else self._generate()):
                 raise InputError(f"{name} has no frame that can be decoded; export it again, or uncompressed")
         except BaseException:
             self.close()
@@ -73,18 +74,18 @@ class DicomFile(Recording):
         super().close()
         if self._video is not None:
             self._video.close()
-        self._header.file.close()
+        self._opened.file.close()
 
     def _check(self) -> None:
-        syntax = self._header.syntax
-        reason = refusal(self.data)
+        syntax = self._opened.syntax
+        reason = refusal(self.header)
         if reason is not None:
             raise InputError(f"{self.name} {reason}")
         if syntax in _BY_REFERENCE:
             raise InputError(f"{self.name} only refers to pixel data on a server; export it with its pixels")
-        if self._header.pixel_start is None:
+        if self._opened.pixel_start is None:
             kind = (
-                "are encrypted" if "EncryptedAttributesSequence" in self.data else "are missing (the file may be cut)"
+                "are encrypted" if "EncryptedAttributesSequence" in self.header else "are missing (the file may be cut)"
             )
             raise InputError(f"{self.name} holds no pixel data: they {kind}; export it again")
         if syntax not in VIDEO and decoder_for(syntax) is None:
@@ -94,10 +95,10 @@ class DicomFile(Recording):
 
     def _checked_layout(self) -> PixelLayout:
         layout = layout_of(
-            self.data,
+            self.header,
             self.name,
-            big_endian=self._header.syntax == _BIG_ENDIAN,
-            word_swapped=self._header.word_swapped,
+            big_endian=self._opened.syntax == _BIG_ENDIAN,
+            word_swapped=self._opened.word_swapped,
         )
         check_frame_size(layout.columns, layout.rows, self.name)
         return layout
@@ -105,17 +106,17 @@ class DicomFile(Recording):
     @property
     def _announced(self) -> int:
         """Number of frames as the header states it; 1 where it states none, as for a single frame."""
-        return max(integer(self.data, "NumberOfFrames") or 1, 1)
+        return max(integer(self.header, "NumberOfFrames") or 1, 1)
 
     def _generate(self) -> Generator[Frame]:
-        decode = decoder_for(self._header.syntax)
+        decode = decoder_for(self._opened.syntax)
         assert decode is not None  # as checked
-        colours = ColourConverter(self.data, self._layout, self.name)
+        colours = ColourConverter(self.header, self._layout, self.name)
         frames, whole = self._frames()
         announced = self._announced
         self.expected_frames = len(frames)
         self._note_count(len(frames), announced, whole=whole)
-        self.times = frame_times(self.data, max(len(frames), announced))
+        self.times = frame_times(self.header, max(len(frames), announced))
         self.fps = self.times.fps
         if self.times.warning:
             self._warnings.append(self.times.warning)
@@ -130,15 +131,27 @@ class DicomFile(Recording):
             time_s = self.times.start_s(index)
             self.duration_s = self.times.start_s(index + 1)
             decode_ms = (perf_counter() - start) * 1e3
-            yield Frame(image=image, index=index, time_s=time_s, video=self.name, decode_ms=decode_ms)
+            yield self._frame(image, index, time_s, decode_ms)
             start = perf_counter()
         if damaged:
             self._warnings.append(f"{damaged} of {len(frames)} frames are damaged and left out")
         self.complete = whole and not damaged and len(frames) == announced
 
+    def _frame(self, image: Image, index: int, time_s: float, decode_ms: float) -> Frame:
+        """The regions belong to the size that the header states; a frame of another size is analysed whole."""
+        fits = image.shape[:2] == (self._layout.rows, self._layout.columns)
+        return Frame(
+            image=image,
+            index=index,
+            time_s=time_s,
+            video=self.name,
+            decode_ms=decode_ms,
+            views=self.geometry.views if fits else (),
+        )
+
     def _decoded(self, decode: Decoder, spans: tuple[Span, ...], colours: ColourConverter) -> Image:
         try:
-            data = self._swapped(spans[0]) if self._layout.word_swapped else read_spans(self._header.file, spans)
+            data = self._swapped(spans[0]) if self._layout.word_swapped else read_spans(self._opened.file, spans)
         except OSError as error:
             raise CodecError("unreadable") from error
         samples, colour = decode_frame(decode, data, self._layout, MAX_FRAME_PIXELS)
@@ -146,15 +159,15 @@ class DicomFile(Recording):
 
     def _swapped(self, span: Span) -> bytes:
         """Bytes of a native frame that lies in big-endian words, which need not begin where the frame does."""
-        lead = (span.offset - (self._header.pixel_start or 0)) % 2
-        words = bytearray(read_spans(self._header.file, [Span(span.offset - lead, lead + span.length + 1)]))
+        lead = (span.offset - (self._opened.pixel_start or 0)) % 2
+        words = bytearray(read_spans(self._opened.file, [Span(span.offset - lead, lead + span.length + 1)]))
         even = len(words) // 2 * 2
         words[0:even:2], words[1:even:2] = words[1:even:2], words[0:even:2]
         return bytes(words[lead : lead + span.length])
 
     def _frames(self) -> tuple[list[tuple[Span, ...]], bool]:
         """Where each frame lies, and whether the pixel data are all there."""
-        header = self._header
+        header = self._opened
         start = header.pixel_start or 0
         if header.pixel_bytes is not None:
             return self._native_frames(start, header.pixel_bytes)
@@ -166,7 +179,7 @@ class DicomFile(Recording):
 
     def _native_frames(self, start: int, length: int) -> tuple[list[tuple[Span, ...]], bool]:
         size = self._layout.native_bytes
-        there = min(length, self._header.end - start)
+        there = min(length, self._opened.end - start)
         count = there // size
         return [(Span(start + index * size, size),) for index in range(count)], there == length
 
@@ -178,14 +191,14 @@ class DicomFile(Recording):
 
     def _generate_video(self) -> Generator[Frame]:
         """Times are the container's; an elementary stream takes those of the header."""
-        header = self._header
+        header = self._opened
         fragments = read_fragments(header.file, header.pixel_start or 0, header.end)
         try:
             video = self._video = DicomVideo(header.file, fragments.spans, self.name)
         except LIBRARY_ERRORS as error:
             raise InputError(f"{self.name} holds a video that cannot be read; export it as mp4") from error
         announced = self._announced
-        stated = frame_times(self.data, announced)
+        stated = frame_times(self.header, announced)
         self.fps, self.expected_frames = stated.fps, announced
         clock, index, start = Clock(fps=self.fps), 0, perf_counter()
         for image, time, duration in video.pictures():
@@ -194,7 +207,7 @@ class DicomFile(Recording):
             time_s = clock.stamp(own, duration)
             self.duration_s = clock.end_s
             decode_ms = (perf_counter() - start) * 1e3
-            yield Frame(image=image, index=index, time_s=time_s, video=self.name, decode_ms=decode_ms)
+            yield self._frame(image, index, time_s, decode_ms)
             index += 1
             start = perf_counter()
         if clock.repaired:

@@ -34,14 +34,15 @@ def written(folder: Path, *outputs: OutputName, sinks: tuple[BaseSink, ...] = ()
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("output", list(SINKS))
+@pytest.mark.parametrize("output", list(FILES))
 def test_each_output_alone(tmp_path: Path, output: OutputName) -> None:
     assert written(tmp_path, output) == {FILES[output]}
 
 
 def test_all_outputs(tmp_path: Path) -> None:
-    assert written(tmp_path, *SINKS) == set(FILES.values())
-    assert set(SINKS) - {"csv"} == set(STANDARD_OUTPUTS)
+    assert written(tmp_path, *FILES) == set(FILES.values())
+    assert set(SINKS) - set(FILES) == {"dicom"}
+    assert set(SINKS) - {"csv", "dicom"} == set(STANDARD_OUTPUTS)
     assert read_report(tmp_path / "report.json").videos[0].overlay == "overlay.mp4"
 
 

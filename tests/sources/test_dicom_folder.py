@@ -1,5 +1,7 @@
 """Folders of DICOM files and DICOMDIRs: one patient, in the order of study, series and instance."""
 
+import gc
+import warnings
 from pathlib import Path
 
 import cv2
@@ -59,6 +61,9 @@ def test_a_dicomdir_leads_to_its_files(tmp_path: Path) -> None:
         data.InstanceNumber = number
         files.add(write_dicom(tmp_path / f"in{number}", data, frame_images(1)[0].tobytes()))
     files.write(tmp_path / "set")
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):  # its folder for what it stages
+        del files
+        gc.collect()
     clips = expand_clips([tmp_path / "set" / "DICOMDIR"])
     assert len(clips) == 2
     assert all(clip.is_file() for clip in clips)

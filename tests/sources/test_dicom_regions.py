@@ -19,7 +19,7 @@ def test_the_tissue_region_gives_place_and_scale_x_and_y_apart() -> None:
     add_region(data, (84, 48, 483, 415), delta_cm=0.02)
     data.SequenceOfUltrasoundRegions[1].PhysicalDeltaY = 0.03
     geometry = scan_geometry(data, *_SIZE)
-    assert [view.box for view in geometry.views] == [(84, 48, 484, 416)]
+    assert [view.box_xyxy for view in geometry.views] == [(84, 48, 484, 416)]
     assert geometry.spacing_mm == pytest.approx((0.2, 0.3))
     assert not geometry.warnings
 
@@ -30,7 +30,7 @@ def test_two_regions_side_by_side_are_two_views_from_left_to_right() -> None:
     add_region(data, (32, 24, 335, 415))
     add_region(data, (32, 40, 63, 103), kind=13, spatial=0, units=0)
     geometry = scan_geometry(data, *_SIZE)
-    assert [view.box for view in geometry.views] == [(32, 24, 336, 416), (336, 24, 640, 416)]
+    assert [view.box_xyxy for view in geometry.views] == [(32, 24, 336, 416), (336, 24, 640, 416)]
     assert geometry.views[0].hidden == ((32, 40, 64, 104),)
     assert not geometry.views[1].hidden
     assert geometry.spacing_mm == pytest.approx((0.1, 0.1))
@@ -61,7 +61,7 @@ def test_a_colour_flow_box_and_an_ecg_strip_are_hidden_one_over_the_whole_view_i
 def test_the_size_in_place_of_the_last_pixel_is_forgiven_more_is_not() -> None:
     data = _data()
     add_region(data, (120, 60, 640, 480))
-    assert scan_geometry(data, *_SIZE).views[0].box == (120, 60, 640, 480)
+    assert scan_geometry(data, *_SIZE).views[0].box_xyxy == (120, 60, 640, 480)
     geometry = scan_geometry(data, 640, 350)
     assert not geometry.views
     assert geometry.spacing_mm is None
@@ -89,6 +89,6 @@ def test_a_region_of_colour_flow_alone_keeps_the_text_out_and_has_no_scale() -> 
     data = _data()
     add_region(data, (149, 70, 600, 400), kind=2)
     geometry = scan_geometry(data, *_SIZE)
-    assert [view.box for view in geometry.views] == [(149, 70, 601, 401)]
+    assert [view.box_xyxy for view in geometry.views] == [(149, 70, 601, 401)]
     assert geometry.spacing_mm is None
     assert "no B-mode region" in geometry.warnings[0]

@@ -1,0 +1,247 @@
+"""DICOM results: valid, readable by others, about the right frames, filed in the source's study."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from streamer.dicom.identity import RunIdentity
+from streamer.errors import InputError
+from streamer.models.grad_cam import HeatMaps
+from streamer.outputs._dicom_report import with_reader_notes
+from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
+from streamer.run import run_study
+from streamer.settings import Settings
+from streamer.sources import open_source
+from streamer.types import Finding, Frame, ModelVersion
+from tests.dicom_files import PREFIX, add_region, cine_dataset, frame_images, jpeg, write_dicom
+
+_SIZE = {"rows": 121, "columns": 163}  # odd, so that segmentation frames share bytes
+_SECRETS = (b"SECRET", b"19700101")
+
+
+class _Discs:
+    """Finds a moving disc at a fixed place of whatever it is shown, surer in the middle of the clip."""
+
+    settings = Settings(outputs=("report_json", "dicom"))
+    batch_size, workers = 1, 1
+    heat_maps: HeatMaps | None = None
+    info = AnalyserInfo(threshold=0.5, models=(ModelVersion(role="detector", name="disc", sha256="ab" * 32),))
+
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        return [FrameFindings(frame, (self._disc(frame),), {"detect": 1.0}) for frame in frames]
+
+    def _disc(self, frame: Frame) -> Finding:
+        x, y = 40 + frame.index, 50
+        contour = np.array(cv2.ellipse2Poly((x, y), (20, 12), 0, 0, 360, 15), np.int32)
+        return Finding(
+            box_xyxy=(x - 20.0, y - 12.0, x + 21.0, y + 13.0),
+            confidence=0.9,
+            malignancy=0.8 - 0.05 * abs(frame.index - 4),
+            contour_xy=contour,
+            long_axis_px=41,
+            short_axis_px=25,
+            area_px=800,
+        )
+
+
+def _cine(path: Path, frames: int = 8, **attributes: object) -> Dataset:
+    data = cine_dataset(frames, **_SIZE)
+    data.PhotometricInterpretation, data.PatientName = "YBR_FULL_422", "SECRET^N\u00e4me"
+    data.SpecificCharacterSet = "ISO_IR 100"
+    add_region(data, (10, 5, 159, 115), delta_cm=0.02)
+    for keyword, value in attributes.items():
+        setattr(data, keyword, value)
+    write_dicom(path, data, [jpeg(image) for image in frame_images(frames, **_SIZE)], syntax=PREFIX + "4.50")
+    return data
+
+
+def _results(folder: Path) -> dict[str, Dataset]:
+    return {path.stem.removeprefix("dicom-"): pydicom.dcmread(path) for path in sorted(folder.glob("dicom-*.dcm"))}
+
+
+def _content(report: Dataset) -> hd.sr.MeasurementReport:
+    """The content, of which highdicom's annotations know less than it makes."""
+    return cast(hd.sr.MeasurementReport, cast(hd.sr.Comprehensive3DSR, report).content)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Source and results of one run."""
+    folder = tmp_path_factory.mktemp("dicom")
+    _cine(folder / "cine.dcm")
+    run_study([folder / "cine.dcm"], folder / "out", analyser=_Discs())
+    return folder
+
+
+def test_every_kind_of_result_is_there(folder: Path) -> None:
+    assert list(_results(folder / "out")) == ["key-1", "overlay-1", "report-1", "seg-1", "selection-1", "state-1"]
+
+
+@pytest.mark.parametrize("tool", ["dciodvfy", "dcentvfy"])
+def test_the_validators_find_no_error(folder: Path, tool: str) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed (Debian: dicom3tools)")
+    results = sorted((folder / "out").glob("*.dcm"))
+    calls = [[tool, *map(str, results)]] if tool == "dcentvfy" else [[tool, "-new", str(path)] for path in results]
+    for call in calls:
+        said = subprocess.run(call, capture_output=True, check=False)
+        lines = (said.stdout + said.stderr).decode("utf-8", "replace").splitlines()
+        assert [line for line in lines if line.startswith("Error")] == []
+
+
+def test_dcmtk_reads_the_documents(folder: Path) -> None:
+    if shutil.which("dsrdump") is None:
+        pytest.skip("dsrdump is not installed (Debian: dcmtk)")
+    for name in ("report-1", "selection-1"):
+        said = subprocess.run(["dsrdump", str(folder / "out" / f"dicom-{name}.dcm")], capture_output=True, check=True)
+        assert b"CONTAINER" in said.stdout
+        assert not [line for line in said.stderr.splitlines() if line.startswith((b"E:", b"F:"))]
+
+
+def test_the_report_measures_in_mm_refers_to_the_key_frame_and_claims_nothing(folder: Path) -> None:
+    data = pydicom.dcmread(folder / "out" / "dicom-report-1.dcm")
+    report = hd.sr.Comprehensive3DSR.from_dataset(data)
+    (group,) = _content(report).get_planar_roi_measurement_groups()
+    measured: dict[str, Any] = {one.name.meaning: (one.value, one.unit.value) for one in group.get_measurements()}
+    assert measured["Long axis"] == (pytest.approx(8.2, abs=0.01), "mm")
+    assert measured["Area"] == (pytest.approx(800 * 0.04), "mm2")
+    assert measured["Probability of cancer"] == (pytest.approx(80.0), "%")
+    assert measured["Number of Frames"] == (8, "{frames}")
+    assert group.tracking_identifier == "Nodule 1"
+    region = group.roi
+    assert region is not None
+    source = region.ContentSequence[0].ReferencedSOPSequence[0]
+    assert source.ReferencedFrameNumber == 5  # counted from 1; the fifth frame set the maximum
+    assert source.ReferencedSOPInstanceUID == pydicom.dcmread(folder / "cine.dcm").SOPInstanceUID
+    x, y = np.array(region.value[:, 0]), np.array(region.value[:, 1])
+    assert (x.min() - 0.5, x.max() - 0.5) == (10 + 44 - 20, 10 + 44 + 20)  # the view begins at 10, 5
+    assert y.mean() - 0.5 == pytest.approx(5 + 50, abs=1)
+    assert (data.VerificationFlag, data.CompletionFlag) == ("UNVERIFIED", "COMPLETE")
+    texts = [str(item.TextValue) for item in data.ContentSequence if item.ValueType == "TEXT"]
+    assert any("Research use only" in text for text in texts)
+    patient = _content(report).get_image_measurement_groups()
+    (highest,) = [one for one in patient[0].get_measurements() if one.name.meaning == "Probability of cancer"]
+    assert highest.derivation is not None
+    assert highest.derivation.meaning == "Maximum"
+    parameters = data.to_json()
+    assert "detector: disc, sha256 " + "ab" * 32 in parameters
+    assert "C-TIRADS" not in parameters
+
+
+def test_the_segmentation_has_the_outline_bit_for_bit_in_every_frame(folder: Path) -> None:
+    segmentation = hd.seg.segread(folder / "out" / "dicom-seg-1.dcm")
+    masks = segmentation.pixel_array
+    assert masks.shape == (8, 121, 163)
+    for index, mask in enumerate(masks):
+        expected = np.zeros((121, 163), np.uint8)
+        contour = np.array(cv2.ellipse2Poly((50 + index, 55), (20, 12), 0, 0, 360, 15), np.int32)
+        cv2.drawContours(expected, [contour], -1, 1, cv2.FILLED)
+        assert np.array_equal(mask, expected)
+        groups = segmentation.PerFrameFunctionalGroupsSequence[index]
+        assert groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber == index + 1
+
+
+def test_the_presentation_state_draws_each_frame_s_contour(folder: Path) -> None:
+    state = _results(folder / "out")["state-1"]
+    numbers = [item.ReferencedImageSequence[0].ReferencedFrameNumber for item in state.GraphicAnnotationSequence]
+    assert numbers == list(range(1, 9))
+    points = np.array(state.GraphicAnnotationSequence[2].GraphicObjectSequence[0].GraphicData).reshape(-1, 2)
+    assert tuple(points[0]) == tuple(points[-1])
+    assert points[:, 0].max() - 0.5 == 10 + 42 + 20
+
+
+def test_the_key_image_is_burned_in_marked_so_and_selected(folder: Path) -> None:
+    results = _results(folder / "out")
+    key, selection = results["key-1"], results["selection-1"]
+    assert list(key.ImageType) == ["DERIVED", "SECONDARY"]
+    assert key.BurnedInAnnotation == "YES"
+    assert key.SourceImageSequence[0].ReferencedFrameNumber == 5
+    with open_source(folder / "cine.dcm") as source:
+        plain = [frame.image for frame in source.frames()][4]
+    changed = np.abs(key.pixel_array.astype(int) - plain).max(axis=2) > 30
+    assert changed[55 - 16 : 55 + 16, 54 - 24 : 54 + 24].any()
+    referenced = selection.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+    assert referenced.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == key.SOPInstanceUID
+
+
+def test_the_overlay_clip_is_read_back_with_its_times(folder: Path) -> None:
+    data = _results(folder / "out")["overlay-1"]
+    assert data.file_meta.TransferSyntaxUID == PREFIX + "4.102"
+    assert (data.NumberOfFrames, float(data.FrameTime)) == (8, 40.0)
+    with open_source(folder / "out" / "dicom-overlay-1.dcm") as source:
+        frames = list(source.frames())
+        assert source.complete
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(8)])
+
+
+def test_patient_and_study_are_the_source_s_and_the_source_is_as_it_was(folder: Path) -> None:
+    source = pydicom.dcmread(folder / "cine.dcm")
+    for name, made in _results(folder / "out").items():
+        assert made.StudyInstanceUID == source.StudyInstanceUID, name
+        assert made.PatientName == "SECRET^N\u00e4me"
+        assert (made.PatientID, made.StudyDate, made.AccessionNumber) == ("SECRET-ID", "20260101", "SECRET-ACC")
+        assert made.SeriesInstanceUID != source.SeriesInstanceUID
+    for path in (folder / "out").glob("*.json*"):
+        assert not any(secret in path.read_bytes() for secret in _SECRETS)
+
+
+def test_a_repeated_run_makes_new_instances_of_the_same_series(folder: Path, tmp_path: Path) -> None:
+    run_study([folder / "cine.dcm"], tmp_path, analyser=_Discs())
+    before, after = _results(folder / "out"), _results(tmp_path)
+    assert before.keys() == after.keys()
+    for name, made in after.items():
+        assert made.SeriesInstanceUID == before[name].SeriesInstanceUID
+        assert made.SeriesDescription == before[name].SeriesDescription
+        assert made.SOPInstanceUID != before[name].SOPInstanceUID
+
+
+def test_a_reader_s_category_and_note_go_in_as_his_in_a_new_version(folder: Path) -> None:
+    report = _results(folder / "out")["report-1"]
+    made = with_reader_notes(report, {1: ("4A", "solid, 8 mm")}, RunIdentity())
+    assert made.SOPInstanceUID != report.SOPInstanceUID
+    predecessor = made.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert predecessor.ReferencedSOPInstanceUID == report.SOPInstanceUID
+    written = made.to_json()
+    assert "category given by the reader" in written
+    assert "solid, 8 mm" in written
+    assert "solid" not in report.to_json()
+
+
+def test_malformed_study_attributes_do_not_stop_the_results(tmp_path: Path) -> None:
+    data = _cine(tmp_path / "cine.dcm", frames=8)
+    del data.StudyTime, data.StudyID
+    data.PatientSex = "X"
+    data["StudyDate"].value = "2026.1.1x"
+    frames = [jpeg(image) for image in frame_images(8, **_SIZE)]
+    write_dicom(tmp_path / "cine.dcm", data, frames, syntax=PREFIX + "4.50")
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=_Discs())
+    made = _results(tmp_path / "out")["report-1"]
+    assert (made.StudyTime, made.StudyDate, made.PatientSex) == ("", "", "")
+
+
+def test_a_clip_that_is_no_dicom_is_refused_before_anything_is_analysed(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "still.png"), frame_images(1)[0])
+    with pytest.raises(InputError, match="no DICOM file"):
+        run_study([tmp_path / "still.png"], tmp_path / "out", analyser=_Discs())
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_not_measured_stays_in_pixels(tmp_path: Path) -> None:
+    data = _cine(tmp_path / "cine.dcm")
+    del data.SequenceOfUltrasoundRegions
+    frames = [jpeg(image) for image in frame_images(8, **_SIZE)]
+    write_dicom(tmp_path / "cine.dcm", data, frames, syntax=PREFIX + "4.50")
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=_Discs())
+    report = hd.sr.srread(tmp_path / "out" / "dicom-report-1.dcm")
+    (group,) = _content(report).get_planar_roi_measurement_groups()
+    units = {one.name.meaning: one.unit.value for one in group.get_measurements()}
+    assert units["Long axis"] == units["Area"] == "{pixels}"
