@@ -1,0 +1,135 @@
+"""Makes `docs/api.md` from the docstrings and `docs/output-format.md` from the schema: `python -m tests.doc_pages`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+import streamer
+from streamer.outputs import report_json, schema
+from streamer.outputs.csv_rows import COLUMNS
+from tests.outputs.study_example import frame_result, nodule
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+_GROUPS = {
+    "Analyse": ("analyse", "analyse_image", "analyse_streams", "run_study", "run_live", "Engine", "Progress"),
+    "Sources": ("open_source", "open_live", "Source", "ClipInfo"),
+    "Results": ("FrameResult", "Frame", "Nodule", "Finding", "SizeMm", "Track", "ClipSummary", "StudyReport"),
+    "Read what was written": ("read_report", "read_frames"),
+    "Seams": (
+        "FrameAnalyser",
+        "FrameFindings",
+        "AnalyserInfo",
+        "DetectorAnalyser",
+        "Sink",
+        "BaseSink",
+        "PatientAggregator",
+    ),
+    "Settings": ("Settings", "load_settings"),
+    "Errors": tuple(name for name in streamer.__all__ if name.endswith("Error")),
+}
+
+
+def api_page() -> str:
+    """`docs/api.md`: every public name with its signature and docstring."""
+    parts = [
+        "# API\n\nMade from the docstrings by `python -m tests.doc_pages`. Everything here can be imported from "
+        "`streamer`; `streamer.testing` has fakes for each seam. Research use only.\n"
+    ]
+    listed = [name for names in _GROUPS.values() for name in names]
+    assert sorted([*listed, "__version__"]) == sorted(streamer.__all__), "each public name stands in one group"
+    for title, names in _GROUPS.items():
+        parts.append(f"\n## {title}\n")
+        parts += [_entry(name) for name in names]
+    return "".join(parts)
+
+
+def _entry(name: str) -> str:
+    thing = getattr(streamer, name)
+    kind = "class" if inspect.isclass(thing) else "def"
+    lines = [f"\n### {name}\n", f"\n```python\n{kind} {name}{_signature(thing)}\n```\n", f"\n{_block(thing)}\n"]
+    if inspect.isclass(thing) and not issubclass(thing, (Exception, BaseModel)):
+        members = [
+            (attribute, value)
+            for attribute, value in vars(thing).items()
+            if not attribute.startswith("_") and (inspect.isfunction(value) or isinstance(value, property))
+        ]
+        for attribute, value in members:
+            first = (inspect.getdoc(value) or "").split("\n")[0]
+            lines.append(f"- `{attribute}{'' if isinstance(value, property) else '()'}`: {first}\n")
+    return "".join(lines)
+
+
+def _signature(thing: Any) -> str:
+    if inspect.isclass(thing) and (issubclass(thing, (Exception, BaseModel)) or getattr(thing, "_is_protocol", False)):
+        return ""
+    parameters = [name for name in inspect.signature(thing).parameters if not name.startswith("_")]
+    return f"({', '.join(parameters)})"
+
+
+def _block(thing: Any) -> str:
+    return f"```text\n{inspect.getdoc(thing)}\n```"
+
+
+def format_page() -> str:
+    """`docs/output-format.md`: every field of each file, with an example."""
+    line = report_json.frame_line(frame_result(3, nodule(), patient_malignancy=0.5))
+    parts = [
+        "# Output format\n\nMade from the schema by `python -m tests.doc_pages`; JSON Schemas: "
+        "[streamer/outputs/schemas](../streamer/outputs/schemas).\n\n"
+        f"Version {schema.SCHEMA_VERSION}. A minor version only adds fields: readers ignore what they do not know. "
+        "Lengths are source pixels, times seconds from the clip's first frame. Files of version 1.4 are still read.\n\n"
+        "| file | output | what |\n|---|---|---|\n"
+        "| `overlay.mp4`, `overlay-2.mp4` .. | `overlay` | the clip with boxes, outlines and the running maximum |\n"
+        "| `frames.jsonl` | `frames` | a line per frame |\n"
+        "| `nodules.csv` | `csv` | a row per nodule and frame |\n"
+        "| `nodule-001.png` .. | `key_frames` | a picture of each qualifying nodule |\n"
+        "| `report.html` | `report_html` | the page |\n"
+        "| `report.json` | `report_json` | the study; written last: where it is, all other files are |\n",
+        "\n## frames.jsonl\n\n```json\n" + json.dumps(json.loads(line.model_dump_json()), indent=2) + "\n```\n",
+        _table("A line", schema.FrameLine),
+        _table("A nodule in it", schema.NoduleLine),
+        "\n## nodules.csv\n\nThe same numbers, empty where one is unknown: "
+        + ", ".join(f"`{c}`" for c in COLUMNS)
+        + ".\n",
+        "\n## report.json\n",
+    ]
+    for title, model in (
+        ("The report", schema.Report),
+        ("A clip", schema.VideoEntry),
+        ("A nodule", schema.NoduleEntry),
+        ("A reader's note", schema.ReaderEntry),
+        ("A live source", schema.LiveEntry),
+        ("A network", schema.ModelEntry),
+        ("Times", schema.TimingEntry),
+        ("A stage's times", schema.StageEntry),
+    ):
+        parts.append(_table(title, model))
+    return "".join(parts)
+
+
+def _table(title: str, model: type[BaseModel]) -> str:
+    properties = model.model_json_schema(mode="serialization")["properties"]
+    rows = [f"| `{name}` | {_type(field)} | {field.get('description', '')} |" for name, field in properties.items()]
+    return f"\n### {title}\n\n| field | type | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return " or ".join(_type(one) for one in field["anyOf"])
+    if "$ref" in field:
+        return str(field["$ref"]).rsplit("/", 1)[-1]
+    if "enum" in field:
+        return ", ".join(map(repr, field["enum"]))
+    return str(field.get("type", "any"))
+
+
+PAGES = {"api.md": api_page, "output-format.md": format_page}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
