@@ -12,13 +12,13 @@ from typing import TypeVar
 
 from streamer.data.regions import boxes_of_mask
 from streamer.data.samples import LABELS, SEXES, SPLITS, TIRADS, Dataset, Sample
-from streamer.data.splits import check_splits, split_patients
+from streamer.data.splits import check_splits, split_groups
 from streamer.errors import DataError
 from streamer.geometry import Box
 
 Choice = TypeVar("Choice", bound=str)
 
-COLUMNS = tuple(field.name for field in fields(Sample))
+COLUMNS = tuple(field.name for field in fields(Sample) if field.name != "group")
 
 _REQUIRED = ("image", "source", "patient")
 _HAS_NODULE = {"": None, "yes": True, "no": False}
@@ -31,7 +31,7 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
 
     Args:
         path: the manifest; paths in it are relative to its folder.
-        split_seed: see `split_patients`.
+        split_seed: see `split_groups`.
 
     Raises:
         DataError: the file cannot be read, lacks a column, or a row is wrong (the line is named), a source has a split
@@ -61,7 +61,7 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
     if not by_source:
         raise DataError(f"{path} has a header and no rows")
     splits = {}
-    placed = {sample.patient: sample.split for name, part in by_source.items() if not unsplit[name] for sample in part}
+    placed = {sample.group: sample.split for name, part in by_source.items() if not unsplit[name] for sample in part}
     for source, samples in by_source.items():
         if unsplit[source] not in (0, len(samples)):
             raise DataError(
@@ -70,9 +70,9 @@ def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
             )
         splits[source] = "as given"
         if unsplit[source]:
-            parted = split_patients(samples, split_seed)
+            parted = split_groups(samples, split_seed)
             # A patient whom another source has placed already stays there.
-            by_source[source] = [replace(one, split=placed.setdefault(one.patient, one.split)) for one in parted]
+            by_source[source] = [replace(one, split=placed.setdefault(one.group, one.split)) for one in parted]
             splits[source] = f"7:2:1 by patient, seed {split_seed}"
     samples = [sample for part in by_source.values() for sample in part]
     check_splits(samples)
@@ -123,6 +123,7 @@ def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:
     return Sample(
         image=folder / row["image"],
         source=row["source"],
+        group=row["patient"],
         patient=row["patient"],
         split=split,
         frame=frame,

@@ -83,12 +83,12 @@ def find_near_duplicates(*ranks: Sequence[Sample]) -> list[NearDuplicate]:
 
 
 def merge_groups_sharing_images(samples: Sequence[Sample]) -> tuple[list[Sample], list[NearDuplicate]]:
-    """Samples in which patients who share nearly the same image are one, called after the first of them.
+    """Samples in which groups that share nearly the same image are one, called after the first of them.
 
     One picture under two case numbers is one patient twice: resampled as two, it would make intervals too narrow.
 
     Returns:
-        The samples, and the pairs that joined patients.
+        The samples, and the pairs that joined groups.
 
     Raises:
         DataError: an image or clip cannot be read.
@@ -96,19 +96,19 @@ def merge_groups_sharing_images(samples: Sequence[Sample]) -> tuple[list[Sample]
     compared = list(_thinned(samples))
     thumbnails = _thumbnails(compared)
     vectors = _unit_vectors(thumbnails)
-    patients = np.array([sample.patient for sample in compared])
-    name = {sample.patient: sample.patient for sample in samples}
+    groups = np.array([sample.group for sample in compared])
+    name = {sample.group: sample.group for sample in samples}
     twins = []
     for first in range(0, len(compared), _ROWS):
         rows = slice(first, min(first + _ROWS, len(compared)))
         likeness = vectors[rows] @ vectors[: rows.stop].T
-        likeness[patients[rows, None] == patients[None, : rows.stop]] = -1
+        likeness[groups[rows, None] == groups[None, : rows.stop]] = -1
         likeness[np.arange(rows.start, rows.stop)[:, None] <= np.arange(rows.stop)[None]] = -1  # each pair once
         for later, earlier in _confirmed(likeness, first, thumbnails):
             twins.append(NearDuplicate(compared[later], compared[earlier]))
-            old, new = name[compared[later].patient], name[compared[earlier].patient]
-            name = {patient: new if called == old else called for patient, called in name.items()}
-    return [replace(sample, patient=name[sample.patient]) for sample in samples], twins
+            old, new = name[compared[later].group], name[compared[earlier].group]
+            name = {group: new if called == old else called for group, called in name.items()}
+    return [replace(sample, group=name[sample.group]) for sample in samples], twins
 
 
 def without_near_duplicates(samples: Iterable[Sample], twins: Iterable[NearDuplicate]) -> list[Sample]:

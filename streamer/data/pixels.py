@@ -158,7 +158,7 @@ def _phantom_picture(frame: PhantomFrame, seed: int) -> Picture:
     sample = Sample(
         image=Path(f"phantom-{seed}"),
         source="phantom",
-        patient=f"phantom-{seed}",
+        group=f"phantom-{seed}",
         split="train",
         has_nodule=bool(names),
     )

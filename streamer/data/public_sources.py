@@ -119,7 +119,7 @@ def _cine(data: Path, _fold: int) -> Iterator[Sample]:
             unmarked_xyxy=tuple(unmarked),
             ignore_xyxy=tuple(ignored),
             has_nodule=has_nodule,
-            patient=f"cine-{groups[row['group']]}",
+            group=f"cine-{groups[row['group']]}",
             source="cine",
             split=_named_split(row["split"]),
             hospital="cine",
@@ -153,7 +153,7 @@ def _box(row: dict[str, str]) -> Box:
 def _ddti(data: Path, _fold: int) -> Iterator[Sample]:
     for row in _rows(data / "ddti" / "cases.csv"):
         mask = data / "ddti" / "masks" / f"{Path(row['image']).stem}.png"
-        patient = f"ddti-{row['case']}"
+        case = f"ddti-{row['case']}"
         yield Sample(
             image=data / "ddti" / "images" / row["image"],
             mask=mask,
@@ -161,9 +161,10 @@ def _ddti(data: Path, _fold: int) -> Iterator[Sample]:
             has_nodule=True,
             label={"benign": "benign", "malignant": "malignant"}.get(row["suspicion"]),  # type: ignore[arg-type]
             tirads=next((category for category in TIRADS if category == row["tirads"]), None),
-            patient=patient,
+            group=case,
+            patient=case,
             source="ddti",
-            split=_split(patient),
+            split=_split(case),
             hospital="ddti",
             vendor="ddti",
             age=float(row["age"]) if row["age"].isdecimal() else None,
@@ -177,7 +178,7 @@ def _tn3k(data: Path, val_fold: int) -> Iterator[Sample]:
             image=data / "tn3k" / "images" / row["image"],
             has_nodule=True,
             label={"benign": "benign", "malignant": "malignant"}.get(row["label"]),  # type: ignore[arg-type]
-            patient=f"tn3k-block-{row['block']}",
+            group=f"tn3k-block-{row['block']}",
             source="tn3k",
             split="val" if int(row["fold"]) == val_fold else "train",
             hospital="tn3k",
@@ -191,7 +192,7 @@ def _gland(data: Path, _fold: int) -> Iterator[Sample]:
             image=path,
             gland_mask=data / "gland" / "masks" / f"{path.stem}.png",
             has_nodule=False,
-            patient=block,
+            group=block,
             source="gland",
             split=_split(block),
             hospital="gland",
@@ -209,7 +210,7 @@ def _breast(data: Path, _fold: int) -> Iterator[Sample]:
             boxes_xyxy=_boxes_of(mask) if lesion else (),
             has_nodule=lesion,
             label={"benign": "benign", "malignant": "malignant"}.get(row["label"]),  # type: ignore[arg-type]
-            patient=f"breast-{stem}",
+            group=f"breast-{stem}",
             source="breast",
             split=_split(f"breast-{stem}"),
             hospital="breast",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,19 +43,21 @@ class Sample:
         has_nodule: whether a nodule is in view, by the reference; None if that is unknown.
         label: pathology-derived or reading-derived class; None if unknown.
         tirads: category that a reader gave the nodule (the most suspicious one in view); None if unknown.
-        patient: the smallest unit that may be split; ids of different sources never coincide.
+        group: the smallest unit that may be split: `PublicSource.unit` says what that is in each public set, in a
+            manifest it is the patient; ids of different sources never coincide.
         source: data set that the sample comes from.
         split: train, val or test.
         hospital: where it was examined; None if unknown, as are the following.
         vendor: maker or model of the scanner.
         region: country or part of it.
+        patient: who was examined; None if unknown, as in sets of sweeps or of numbered stills.
         age: of the patient, in years.
         sex: F, M or O (other).
     """
 
     image: Path
     source: str
-    patient: str
+    group: str
     split: Split
     frame: int | None = None
     mask: Path | None = None
@@ -69,6 +71,7 @@ class Sample:
     hospital: str | None = None
     vendor: str | None = None
     region: str | None = None
+    patient: str | None = None
     age: float | None = None
     sex: Sex | None = None
 
@@ -96,12 +99,3 @@ def thin(samples: Iterable[Sample], stride: int) -> list[Sample]:
             kept.append(sample)
         position[key] += 1
     return kept
-
-
-def describe(samples: Sequence[Sample]) -> str:
-    """Class balance in a line: images, patients, nodules, labels."""
-    nodules = sum(1 for sample in samples if sample.has_nodule)
-    labels = Counter(sample.label for sample in samples if sample.label)
-    patients = len({sample.patient for sample in samples})
-    tail = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
-    return f"{len(samples)} images of {patients} patients, {nodules} with a nodule" + (f"; {tail}" if tail else "")

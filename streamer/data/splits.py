@@ -1,4 +1,4 @@
-"""Which patient is in which split: checked, made where none is given, and by leaving one centre out."""
+"""Which group is in which split: checked, made where none is given, and by leaving one centre out."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ _TURNS: tuple[Split, ...] = (
 
 
 def held_out(key: str, fraction: float) -> bool:
-    """Whether `key` (a patient) belongs to the held-out `fraction`; the same on every machine and in every run."""
+    """Whether `key` (a group) belongs to the held-out `fraction`; the same on every machine and in every run."""
     return _hash(key) / 2**64 < fraction
 
 
 def check_splits(samples: Iterable[Sample]) -> None:
-    """Refuse data in which a patient stands in two splits.
+    """Refuse data in which a group stands in two splits.
 
     Raises:
-        DataError: names the patient and both splits.
+        DataError: names the group and both splits.
     """
     seen: dict[str, Split] = {}
     for sample in samples:
-        known = seen.setdefault(sample.patient, sample.split)
+        known = seen.setdefault(sample.group, sample.split)
         if known != sample.split:
             raise DataError(
-                f"patient {sample.patient!r} is in the splits {known!r} and {sample.split!r}: keep each in one"
+                f"patient or group {sample.group!r} is in the splits {known!r} and {sample.split!r}: keep each in one"
             )
 
 
-def split_patients(samples: Sequence[Sample], seed: int) -> list[Sample]:
-    """Split 7:2:1 into train, val and test by whole patients, each class of patients in the same shares.
+def split_groups(samples: Sequence[Sample], seed: int) -> list[Sample]:
+    """Split 7:2:1 into train, val and test by whole groups, each class of groups in the same shares.
 
-    A patient counts as malignant if any image is, else as benign if any is, else by whether a nodule is in view. The
-    order within a class is a hash of seed and patient, so the same patients are always split alike; more patients
+    A group counts as malignant if any image is, else as benign if any is, else by whether a nodule is in view. The
+    order within a class is a hash of seed and group, so the same groups are always split alike; more groups
     may move others.
 
     Args:
@@ -49,16 +49,16 @@ def split_patients(samples: Sequence[Sample], seed: int) -> list[Sample]:
     """
     classes: dict[str, int] = {}
     for sample in samples:
-        classes[sample.patient] = max(classes.get(sample.patient, 0), _rank(sample))
-    order = sorted(classes, key=lambda patient: (classes[patient], _hash(f"{seed}:{patient}")))
-    turn = {patient: _TURNS[number % len(_TURNS)] for number, patient in enumerate(order)}
-    return [replace(sample, split=turn[sample.patient]) for sample in samples]
+        classes[sample.group] = max(classes.get(sample.group, 0), _rank(sample))
+    order = sorted(classes, key=lambda group: (classes[group], _hash(f"{seed}:{group}")))
+    turn = {group: _TURNS[number % len(_TURNS)] for number, group in enumerate(order)}
+    return [replace(sample, split=turn[sample.group]) for sample in samples]
 
 
 def leave_out(data: Dataset, centre: str) -> Dataset:
     """Make one centre the test split: everything of it, and nothing else.
 
-    Other test images are left aside, and so are other centres' images of the same patients.
+    Other test images are left aside, and so are other centres' images of the same groups.
 
     Args:
         data: samples in their splits.
@@ -75,8 +75,8 @@ def leave_out(data: Dataset, centre: str) -> Dataset:
         known = sorted({str(getattr(sample, kind)) for sample in data.samples if getattr(sample, kind)})
         names = f"known: {', '.join(known)}" if known else f"the data name no {kind}"
         raise DataError(f"there is no {kind} {name!r} to leave out; {names}")
-    patients = {sample.patient for sample in left}
-    rest = [sample for sample in data.samples if sample.patient not in patients and sample.split != "test"]
+    groups = {sample.group for sample in left}
+    rest = [sample for sample in data.samples if sample.group not in groups and sample.split != "test"]
     sources = {sample.source for sample in left}
     splits = {name: f"{rule}; {centre} is test" if name in sources else rule for name, rule in data.splits.items()}
     return Dataset([*rest, *left], splits)

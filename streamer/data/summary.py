@@ -20,7 +20,7 @@ class Balance:
     Attributes:
         images: stills and frames.
         share: of the images of the whole, 0 to 1.
-        patients: the smallest units that may be split.
+        groups: the smallest units that may be split.
         with_nodule: images with a nodule in view.
         without_nodule: images known to show none; of the rest it is not known.
         benign: images labelled so.
@@ -29,7 +29,7 @@ class Balance:
 
     images: int
     share: float
-    patients: int
+    groups: int
     with_nodule: int
     without_nodule: int
     benign: int
@@ -43,7 +43,7 @@ def count(samples: Sequence[Sample], whole: int) -> Balance:
     return Balance(
         images=len(samples),
         share=len(samples) / whole if whole else 0.0,
-        patients=len({sample.patient for sample in samples}),
+        groups=len({sample.group for sample in samples}),
         with_nodule=nodules[True],
         without_nodule=nodules[False],
         benign=labels["benign"],
@@ -63,7 +63,7 @@ def balance_table(samples: Sequence[Sample], title: str) -> TextTable:
         same = all(getattr(sample, trait) in (None, by_source[sample.source]) for sample in samples)
         if valued and not same:
             rows += _rows(samples, valued)
-    headings = ("", "split", "images", "share", "patients", "nodule", "no nodule", "benign", "malignant")
+    headings = ("", "split", "images", "share", "groups", "nodule", "no nodule", "benign", "malignant")
     return TextTable(title=title, headings=headings, rows=rows, left=frozenset({0, 1}))
 
 
@@ -98,6 +98,6 @@ def _rows(samples: Sequence[Sample], named: Iterable[tuple[str, Sample]]) -> lis
     for name, split in product(sorted({name for name, _ in parts}), SPLITS):
         if (name, split) in parts:
             row = count(parts[name, split], len(samples))
-            counts = (row.patients, row.with_nodule, row.without_nodule, row.benign, row.malignant)
+            counts = (row.groups, row.with_nodule, row.without_nodule, row.benign, row.malignant)
             rows.append((name, split, str(row.images), f"{row.share:.0%}", *map(str, counts)))
     return rows

@@ -11,9 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from streamer._files import write_whole
-from streamer.data.public_sources import PUBLIC_SOURCES
+from streamer.data.public_sources import PUBLIC_SOURCES, unit_of
 from streamer.errors import OutputError, WeightsError
-from streamer.evaluation.carbon import GRID_KG_PER_KWH, PUE, footprint
 from streamer.evaluation.tables import interval_text
 from streamer.models.registry import task
 from streamer.models.weights_manifest import ModelEntry, ReportedFigure, Role, read_manifest
@@ -41,12 +40,9 @@ def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
     return environment.get_template("card.md.j2").render(
         task=task(role),
         entry=entry,
-        sources=[(name, text, _terms(name)) for name, text in entry.training.data.items()],
+        sources=[(name, amount.text(unit_of(name)), _terms(name)) for name, amount in entry.training.data.items()],
         groups=_grouped(entry.figures),
         interval_text=interval_text,
-        footprint=footprint(entry.training.hours, entry.training.hardware),
-        pue=PUE,
-        grid=GRID_KG_PER_KWH,
         notes=notes.strip(),
     )
 

@@ -116,13 +116,13 @@ def evaluate_probabilities(
         images = [seen[row] for row in part.rows]
         labels, log_odds = arrays(images)
         shown = apply_scaling(log_odds, scaling)
-        patients = np.array([image.view.patient for image in images])
-        figures = ranking_figures(labels, shown, patients, part) | point_figures(labels, shown, threshold)
+        groups = np.array([image.view.group for image in images])
+        figures = ranking_figures(labels, shown, groups, part) | point_figures(labels, shown, threshold)
         results += named(part, "image level", "images", figures)
-        results += named(part, "image level", "images", _calibration(labels, log_odds, patients, part, scaling))
+        results += named(part, "image level", "images", _calibration(labels, log_odds, groups, part, scaling))
         curves += _curve(f"{part.name}, images", labels, shown)
         if images[0].view.source not in BLOCKED_SOURCES:
-            whole = patient_maximum(patients, labels, shown)
+            whole = patient_maximum(groups, labels, shown)
             figures = ranking_figures(whole.labels, whole.scores, whole.patients, part)
             figures |= point_figures(whole.labels, whole.scores, threshold)
             figures |= reading_figures(images, whole)
@@ -159,13 +159,13 @@ def arrays(images: Sequence[ClassifiedView]) -> tuple[Labels, Floats]:
     return labels, np.array([image.log_odds for image in images], np.float64)
 
 
-def ranking_figures(labels: Labels, shown: Floats, patients: npt.NDArray[np.str_], part: Subset) -> dict[str, Figure]:
+def ranking_figures(labels: Labels, shown: Floats, groups: npt.NDArray[np.str_], part: Subset) -> dict[str, Figure]:
     """Figures that need no operating point, by name; none without both classes."""
     figures: dict[str, Figure] = {}
     if has_both(labels):
         figures["AUC"] = auc(labels, shown)
-        if len(np.unique(patients)) < len(patients):
-            figures["AUC, clustered"] = auc_by_group(labels, shown, patients, part.resampling)
+        if len(np.unique(groups)) < len(groups):
+            figures["AUC, clustered"] = auc_by_group(labels, shown, groups, part.resampling)
     return figures
 
 
@@ -181,10 +181,10 @@ def point_figures(labels: Labels, shown: Floats, threshold: float) -> dict[str, 
 
 
 def _calibration(
-    labels: Labels, log_odds: Floats, patients: npt.NDArray[np.str_], part: Subset, scaling: Scaling
+    labels: Labels, log_odds: Floats, groups: npt.NDArray[np.str_], part: Subset, scaling: Scaling
 ) -> dict[str, Figure]:
     return {
-        f"ECE {when} calibration": calibration_error(labels, apply_scaling(log_odds, value), patients, part.resampling)
+        f"ECE {when} calibration": calibration_error(labels, apply_scaling(log_odds, value), groups, part.resampling)
         for when, value in (("before", IDENTITY), ("after", scaling))
     }
 

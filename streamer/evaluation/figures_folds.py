@@ -160,14 +160,14 @@ def _results(part: Subset, shown: _Shown) -> list[Result]:
     labels, log_odds = arrays(images)
     probability = shown.probability[part.rows]
     above = probability - shown.threshold[part.rows]  # a case is called malignant from 0 on
-    patients = np.array([image.view.patient for image in images])
+    groups = np.array([image.view.group for image in images])
     # Ranked by what the networks say: calibrated apart, a fold with few malignant cases would outrank one with many.
-    figures = ranking_figures(labels, log_odds, patients, part) | point_figures(labels, above, 0.0)
+    figures = ranking_figures(labels, log_odds, groups, part) | point_figures(labels, above, 0.0)
     for when, values in (("before", apply_scaling(log_odds, IDENTITY)), ("after", probability)):
-        figures[f"ECE {when} calibration"] = calibration_error(labels, values, patients, part.resampling)
+        figures[f"ECE {when} calibration"] = calibration_error(labels, values, groups, part.resampling)
     results = named(part, "image level", "images", figures)
     if images[0].view.source not in BLOCKED_SOURCES:
-        whole, called = patient_maximum(patients, labels, log_odds), patient_maximum(patients, labels, above)
+        whole, called = patient_maximum(groups, labels, log_odds), patient_maximum(groups, labels, above)
         figures = ranking_figures(whole.labels, whole.scores, whole.patients, part)
         results += named(
             part, "patient level", f"{part.cluster}s", figures | point_figures(called.labels, called.scores, 0.0)
@@ -182,9 +182,9 @@ def _fold_results(fold: Fold) -> list[Result]:
         images = [fold.seen[row] for row in part.rows]
         if len({image.view.source for image in images}) == 1:
             labels, log_odds = arrays(images)
-            patients = np.array([image.view.patient for image in images])
+            groups = np.array([image.view.group for image in images])
             own = replace(part, split=f"{part.split} ({fold.name})")
-            results += named(own, "image level", "images", ranking_figures(labels, log_odds, patients, own))
+            results += named(own, "image level", "images", ranking_figures(labels, log_odds, groups, own))
     return results
 
 

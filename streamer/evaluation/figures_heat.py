@@ -29,7 +29,7 @@ def heat_results(nodules: Sequence[HeatedNodule]) -> list[Result]:
             name=name,
             figure=mean_figure(
                 [measure(nodules[row]) for row in part.rows],
-                [nodules[row].view.patient for row in part.rows],
+                [nodules[row].view.group for row in part.rows],
                 part.resampling,
             ),
             data=part.name,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Plot
 
+from streamer.data.public_sources import unit_of
 from streamer.evaluation.figures_detector import FALSE_POSITIVES_AN_IMAGE
 from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.measure_detector import DetectedView
@@ -27,7 +28,6 @@ MATRIX_NOTE = (
     "have never seen counts whole and is marked external (networks that they were built on may have seen it); cells of "
     "a column can so differ in their images."
 )
-_AMOUNT = re.compile(r"(\d+) images of (\d+) patients")
 _LEAST_OF_A_CURVE = 3
 
 
@@ -54,7 +54,7 @@ def segmenter_cells(seen: Sequence[OutlinedNodule]) -> list[Result]:
             part,
             "Dice in the crop of the true box",
             mean_figure(
-                [seen[row].dice for row in part.rows], [seen[row].view.patient for row in part.rows], part.resampling
+                [seen[row].dice for row in part.rows], [seen[row].view.group for row in part.rows], part.resampling
             ),
             "nodules",
         )
@@ -69,10 +69,10 @@ def classifier_cells(seen: Sequence[ClassifiedView]) -> list[Result]:
         images = [seen[row] for row in part.rows]
         labels = np.array([image.malignant for image in images], np.bool_)
         scores = [image.log_odds for image in images]
-        patients = [image.view.patient for image in images]
+        groups = [image.view.group for image in images]
         if has_both(labels):
-            alone = len(set(patients)) == len(patients)
-            figure = auc(labels, scores) if alone else auc_by_group(labels, scores, patients, part.resampling)
+            alone = len(set(groups)) == len(groups)
+            figure = auc(labels, scores) if alone else auc_by_group(labels, scores, groups, part.resampling)
             cells.append(_cell(part, "AUC, image level", figure, "images"))
     return cells
 
@@ -87,39 +87,42 @@ def matrix_row(weights: str, entry: ModelEntry, cells: Iterable[Result], externa
         external: sources that the network has never seen.
     """
     training = entry.training
-    amounts = {source: _AMOUNT.match(text) for source, text in training.data.items()}
-    counts = {source: (int(amount[1]), int(amount[2])) for source, amount in amounts.items() if amount}
+    real = {source: amount for source, amount in training.data.items() if not amount.simulated}
+    units = {amount.unit or unit_of(source) for source, amount in real.items() if amount.images}
     return MatrixRow(
         weights=weights,
-        trained_on=tuple(source for source in amounts if counts.get(source) != (0, 0)),
+        trained_on=tuple(source for source, amount in training.data.items() if amount.images),
         left_out=training.config.get("leave_out") or "",
-        images=sum(images for images, _ in counts.values()),
-        patients=sum(patients for _, patients in counts.values()),
+        images=sum(amount.images for amount in real.values()),
+        groups=sum(amount.groups for amount in real.values()),
+        unit=units.pop() if len(units) == 1 else "group",
         cells=tuple(cells),
         external=frozenset(external),
     )
 
 
 def learning_curves(matrix: Matrix, configs: Sequence[Mapping[str, Any]]) -> dict[str, Plot]:
-    """Each measure against the number of training patients, if three or more runs differ in nothing but their amount.
+    """Each measure against the number of training groups, if three or more runs differ in nothing but their amount.
 
     Args:
         matrix: a row a run.
         configs: their training configurations, in the order of the rows.
     """
     alike = all(_recipe(config) == _recipe(configs[0]) for config in configs)
-    if len(configs) < _LEAST_OF_A_CURVE or not alike or len({row.patients for row in matrix.rows}) < len(configs):
+    if len(configs) < _LEAST_OF_A_CURVE or not alike or len({row.groups for row in matrix.rows}) < len(configs):
         return {}
-    rows = sorted(matrix.rows, key=lambda row: row.patients)
+    rows = sorted(matrix.rows, key=lambda row: row.groups)
     plots = {}
     for measure in matrix.measures:
         lines = []
         for source in matrix.sources:
-            points = [(row.patients, cell.figure.value) for row in rows if (cell := row.cell(measure, source))]
+            points = [(row.groups, cell.figure.value) for row in rows if (cell := row.cell(measure, source))]
             if points:
                 lines.append(Line(source, *np.array(points, np.float64).T))
         name = re.sub(r"[^a-z0-9]+", "-", f"learning curve {measure}".lower())
-        plots[name] = draw_lines(lines, x="training patients", y=measure, x_range=(0.0, float(rows[-1].patients)))
+        plots[name] = draw_lines(
+            lines, x=f"training {rows[-1].unit}s", y=measure, x_range=(0.0, float(rows[-1].groups))
+        )
     return plots
 
 

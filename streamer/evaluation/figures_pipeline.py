@@ -75,8 +75,8 @@ def _results(part: Subset, frames: Sequence[TrackedView]) -> list[Result]:
         results += [replace(result, name=result.name + SECOND_LOOK) for result in again]
     lives = list(_lives(frames).values())
     groups, resampling = [life.group for life in lives], part.resampling
-    overlaps = [(overlap, frame.view.patient) for frame in frames for overlap in frame.overlaps]
-    patients = [patient for _, patient in overlaps]
+    overlaps = [(overlap, frame.view.group) for frame in frames for overlap in frame.overlaps]
+    of_frame = [group for _, group in overlaps]
     of_nodules: dict[str, Figure] = {}
     if part.kind != "size":  # a nodule changes its size over a clip: subsets by size cut lives short
         of_nodules = {
@@ -89,8 +89,8 @@ def _results(part: Subset, frames: Sequence[TrackedView]) -> list[Result]:
             "track numbers a nodule gets": mean_figure([len(life.tracks) for life in lives], groups, resampling),
         }
     of_frames = {
-        _DICE: mean_figure([overlap.dice for overlap, _ in overlaps], patients, resampling),
-        _HD95: mean_figure([overlap.hd95_px for overlap, _ in overlaps], patients, resampling),
+        _DICE: mean_figure([overlap.dice for overlap, _ in overlaps], of_frame, resampling),
+        _HD95: mean_figure([overlap.hd95_px for overlap, _ in overlaps], of_frame, resampling),
     }
     for figures, count_of in ((of_nodules, "nodules"), (of_frames, "frames with a nodule")):
         results += [

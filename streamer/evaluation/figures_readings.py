@@ -33,7 +33,7 @@ def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -
     highest: dict[str, int] = {}
     for image in images:
         if image.tirads is not None:
-            highest[image.view.patient] = max(highest.get(image.view.patient, 0), order[image.tirads])
+            highest[image.view.group] = max(highest.get(image.view.group, 0), order[image.tirads])
     read = np.array([highest.get(str(patient), -1) for patient in patients.patients], np.int64)
     benign = (read >= 0) & (read < order["4"])
     figures = {}

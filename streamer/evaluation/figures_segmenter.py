@@ -48,11 +48,11 @@ def evaluate_outlines(nodules: Sequence[NoduleScores], *, confidence: float, cut
 
 
 def _results(part: Subset, nodules: Sequence[NoduleScores]) -> list[Result]:
-    patients = [nodule.view.patient for nodule in nodules]
+    groups = [nodule.view.group for nodule in nodules]
     return [
         Result(
             name=name,
-            figure=mean_figure([measure(nodule) for nodule in nodules], patients, part.resampling),
+            figure=mean_figure([measure(nodule) for nodule in nodules], groups, part.resampling),
             data=part.name,
             split=part.split,
             count_of="nodules",

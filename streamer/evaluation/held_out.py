@@ -83,7 +83,7 @@ class HeldOut:
     def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
         """The samples that are wanted, without those that nearly equal an image seen in training.
 
-        How many were left out is logged: they leak training data, so no figure may count them. Patients who share
+        How many were left out is logged: they leak training data, so no figure may count them. Groups that share
         nearly the same image count as one.
 
         Raises:
@@ -94,9 +94,9 @@ class HeldOut:
             raise DataError(f"{self._data} holds no {what} in the split {self._split!r}")
         joined, twins = merge_groups_sharing_images(chosen)
         if twins:
-            fewer = len({sample.patient for sample in chosen}) - len({sample.patient for sample in joined})
+            fewer = len({sample.group for sample in chosen}) - len({sample.group for sample in joined})
             _LOG.info(
-                "%d patients share nearly the same image with another and count as one with it; %s", fewer, twins[0]
+                "%d groups share nearly the same image with another and count as one with it; %s", fewer, twins[0]
             )
         return joined
 

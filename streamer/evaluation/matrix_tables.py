@@ -8,7 +8,7 @@ import io
 from streamer.evaluation.result import Matrix, MatrixRow
 from streamer.evaluation.tables import COLUMNS, as_row, number_text, value_text
 
-_ROW_COLUMNS = ("weights", "trained_on", "left_out", "training_images", "training_patients", "external")
+_ROW_COLUMNS = ("weights", "trained_on", "left_out", "training_images", "training_groups", "external")
 
 
 def matrix_rows(matrix: Matrix) -> list[dict[str, str | int | float | bool | None]]:
@@ -19,7 +19,7 @@ def matrix_rows(matrix: Matrix) -> list[dict[str, str | int | float | bool | Non
             "trained_on": " + ".join(row.trained_on),
             "left_out": row.left_out,
             "training_images": row.images,
-            "training_patients": row.patients,
+            "training_groups": row.groups,
             "external": cell.data in row.external,
             **as_row(cell),
         }
@@ -55,10 +55,10 @@ def matrix_markdown(matrix: Matrix) -> str:
 
 
 def row_text(row: MatrixRow) -> str:
-    """For example "cine + ddti, without gland: 1304 images of 342 patients (runs/detector)"."""
+    """For example "cine + ddti, without gland: 1304 images of 342 groups (runs/detector)"."""
     left_out = f", without {row.left_out}" if row.left_out else ""
     trained_on = " + ".join(row.trained_on) or "not recorded"
-    return f"{trained_on}{left_out}: {row.images} images of {row.patients} patients ({row.weights})"
+    return f"{trained_on}{left_out}: {row.images} images of {row.groups} {row.unit}s ({row.weights})"
 
 
 def cell_text(row: MatrixRow, measure: str, source: str) -> str:

@@ -61,7 +61,7 @@ def detect(picture: Picture, detector: Detector, split: str) -> DetectedView:
 def image_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes:
     """True and detected boxes of a picture, in its pixels, by the marks alone."""
     return ImageBoxes(
-        group=picture.sample.patient,
+        group=picture.sample.group,
         truth_xyxy=np.asarray(picture.boxes_xyxy, np.float64).reshape(-1, 4),
         boxes_xyxy=np.asarray([detection.box_xyxy for detection in found], np.float64).reshape(-1, 4),
         scores=np.asarray([detection.score for detection in found], np.float64),

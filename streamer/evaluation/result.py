@@ -55,7 +55,8 @@ class MatrixRow:
         weights: name of their folder.
         trained_on: sources they have seen.
         left_out: what was left out of the training on purpose; empty if nothing is recorded.
-        images, patients: size of the training set, without simulated images.
+        images, groups: size of the training set, without simulated images.
+        unit: what a group is, "group" where the sources differ.
         cells: a result a measure and test source.
         external: test sources that the weights have never seen; they count whole, others their held-out part.
     """
@@ -64,7 +65,8 @@ class MatrixRow:
     trained_on: tuple[str, ...]
     left_out: str
     images: int
-    patients: int
+    groups: int
+    unit: str
     cells: tuple[Result, ...]
     external: frozenset[str]
 

@@ -33,14 +33,14 @@ class View:
 
     Attributes:
         source: data set, hospital or scanner.
-        patient: the smallest unit that may be resampled.
+        group: the smallest unit that may be split or resampled.
         split: name of the split in the results.
         layout: size of the clip's frame, for example "900x600 px"; empty for a still.
         share: box area of the (largest) nodule over the area of the frame, 0 to 1; None without a nodule.
     """
 
     source: str
-    patient: str
+    group: str
     split: str
     layout: str
     share: float | None
@@ -81,7 +81,7 @@ def view_of(picture: Picture, boxes: Sequence[Box], split: str) -> View:
     areas = [(x1 - x0) * (y1 - y0) / (width * height) for x0, y0, x1, y1 in boxes]
     return View(
         source=picture.sample.source,
-        patient=picture.sample.patient,
+        group=picture.sample.group,
         split=split,
         layout="" if picture.sample.frame is None else f"{width}x{height} px",
         share=max(areas, default=None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -64,22 +65,84 @@ class ReportedFigure(_Entry):
     method: str
 
 
+class SourceAmount(_Entry):
+    """What a training took of one source.
+
+    Attributes:
+        images: stills and frames.
+        groups: the smallest units that may be split.
+        unit: what such a unit is: patient, case, block; empty where a manifest older than version 2 does not say.
+        with_nodule: images known to show a nodule.
+        labels: images of each class that is known.
+        simulated: whether streamer made the images itself.
+
+    Example:
+        >>> SourceAmount(images=4, groups=2, unit="case", with_nodule=3, labels={"benign": 1}).text()
+        '4 images of 2 cases, 3 with a nodule; 1 benign'
+    """
+
+    images: Annotated[int, Field(ge=0)]
+    groups: Annotated[int, Field(ge=0)] = 0
+    unit: str = ""
+    with_nodule: Annotated[int, Field(ge=0)] = 0
+    labels: dict[str, int] = {}
+    simulated: bool = False
+
+    def text(self, unit: str = "") -> str:
+        """The amount in a line; `unit` is what a group is where the amount does not say."""
+        if self.simulated:
+            return f"{self.images} simulated images"
+        unit = self.unit or unit or "group"
+        groups = "" if unit == "image" else f" of {self.groups} {unit}s"
+        labels = ", ".join(f"{count} {label}" for label, count in self.labels.items())
+        return f"{self.images} images{groups}, {self.with_nodule} with a nodule" + (f"; {labels}" if labels else "")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, value: Any) -> Any:
+        """Manifests before version 2 had a sentence, in which every group was called a patient."""
+        if not isinstance(value, str):
+            return value
+        if simulated := _SIMULATED.match(value):
+            return {"images": simulated[1], "simulated": True}
+        amount = _AMOUNT.match(value)
+        if amount is None:
+            raise ValueError(f"{value!r} is no amount of images")
+        labels = {label: count for count, label in _LABEL.findall(amount[4] or "")}
+        return {"images": amount[1], "groups": amount[2], "with_nodule": amount[3] or 0, "labels": labels}
+
+
+_AMOUNT = re.compile(r"(\d+) images of (\d+) patients(?:, (\d+) with a nodule(?:; (.*))?)?$")
+_SIMULATED = re.compile(r"(\d+) simulated")
+_LABEL = re.compile(r"(\d+) (\w+)")
+_THREADS = re.compile(r"(.+), (\d+) threads$")
+
+
 class Training(_Entry):
-    """Where weights come from: configuration, data (images and patients a source), time and versions.
+    """Where weights come from: configuration, amount of data by source, time, hardware and versions.
 
     `splits` says by source how images came into their splits; `built_on` holds the SHA-256 of what the training started
     from or was taught by: networks by role, and "init" for a file of tensors.
     """
 
     config: dict[str, Any]
-    data: dict[str, str]
+    data: dict[str, SourceAmount]
     data_sha256: str
     hours: float
     epochs: int
     hardware: str
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads of a CPU; None on a GPU."""
     versions: dict[str, str]
     splits: dict[str, str] = {}
     built_on: dict[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, value: Any) -> Any:
+        """Manifests before version 2 had the threads in the hardware's name."""
+        threads = _THREADS.match(str(value.get("hardware"))) if isinstance(value, dict) else None
+        return {**value, "hardware": threads[1], "threads": threads[2]} if threads else value
 
 
 class Int8Version(_Entry):
@@ -142,7 +205,7 @@ class ModelEntry(_Entry):
 class Manifest(_Entry):
     """All networks of a weights folder."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     models: dict[Role, ModelEntry]
 
     @property

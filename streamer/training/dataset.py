@@ -66,7 +66,7 @@ def select_samples(config: TrainingConfig, data: Path, *, drop_duplicates: bool 
     train = []
     for source, ingredient in config.sources.items():
         part = [sample for sample in _of(samples, "train") if sample.source == source]
-        train += thin(_some_patients(part, ingredient.patients), ingredient.stride)[: ingredient.limit]
+        train += thin(_some_groups(part, ingredient.patients), ingredient.stride)[: ingredient.limit]
     val = thin(_of(samples, "val"), config.val_stride)
     _LOG.info("%s", balance_table([*train, *val, *_of(samples, "test")], "class balance").text())
     for warning in balance_warnings(samples):
@@ -110,10 +110,8 @@ def _of(samples: Iterable[Sample], split: str) -> list[Sample]:
     return [sample for sample in samples if sample.split == split]
 
 
-def _some_patients(samples: list[Sample], share: float) -> list[Sample]:
-    """The samples of that share of the patients, at least one if there are any, spread evenly over their order."""
-    patients = list(dict.fromkeys(sample.patient for sample in samples))
-    chosen = {
-        patients[int(number / share)] for number in range(min(len(patients), max(1, round(share * len(patients)))))
-    }
-    return [sample for sample in samples if sample.patient in chosen]
+def _some_groups(samples: list[Sample], share: float) -> list[Sample]:
+    """The samples of that share of the groups, at least one if there are any, spread evenly over their order."""
+    groups = list(dict.fromkeys(sample.group for sample in samples))
+    chosen = {groups[int(number / share)] for number in range(min(len(groups), max(1, round(share * len(groups)))))}
+    return [sample for sample in samples if sample.group in chosen]

@@ -113,7 +113,7 @@ class DetectorTask:
         boxes, scores = read_detections(raw, confidence=_VALIDATION_CONFIDENCE, nms_iou=0.5, most=50)
         truth = np.asarray((*picture.boxes_xyxy, *picture.unmarked_xyxy), np.float32).reshape(-1, 4)
         return ImageBoxes(
-            group=picture.sample.patient,
+            group=picture.sample.group,
             truth_xyxy=truth,
             boxes_xyxy=letterbox.boxes_to_source(boxes),
             scores=scores,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -11,9 +12,18 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from streamer.data.samples import Sample, describe
+from streamer.data.public_sources import unit_of
+from streamer.data.samples import Sample
 from streamer.models.weights import save_half
-from streamer.models.weights_manifest import MANIFEST, ModelEntry, Role, Training, read_manifest, write_entry
+from streamer.models.weights_manifest import (
+    MANIFEST,
+    ModelEntry,
+    Role,
+    SourceAmount,
+    Training,
+    read_manifest,
+    write_entry,
+)
 from streamer.training.config import TrainingConfig
 from streamer.training.dataset import TrainingData
 from streamer.training.loop import Run
@@ -42,6 +52,7 @@ def export(
     """
     file = f"{config.role}.safetensors"
     digest = save_half(load_file(run.best_weights), run.folder / file)
+    on_cpu = run.device.type == "cpu"
     entry = ModelEntry(
         file=file,
         sha256=digest,
@@ -52,13 +63,12 @@ def export(
         operating_point_source=config.task.operating_point.source,
         training=Training(
             config=config.model_dump(mode="json"),
-            data=_data_summary(ingredients.train, config),
+            data=_amounts(ingredients.train, config),
             data_sha256=data_digest(ingredients.train),
             hours=round(run.state.seconds / 3600, 2),
             epochs=run.state.epoch,
-            hardware=f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-            if run.device.type == "cpu"
-            else torch.cuda.get_device_name(),
+            hardware=f"{platform.machine()} CPU" if on_cpu else torch.cuda.get_device_name(),
+            threads=torch.get_num_threads() if on_cpu else None,
             versions={
                 name: version(name) for name in ("torch", "ultralytics", "segmentation-models-pytorch", "torchvision")
             },
@@ -79,13 +89,21 @@ def is_exported(folder: Path, role: Role) -> bool:
     return entry is not None and (folder / entry.file).is_file()
 
 
-def _data_summary(samples: list[Sample], config: TrainingConfig) -> dict[str, str]:
-    summary = {}
-    for source in config.sources:
-        summary[source] = describe([sample for sample in samples if sample.source == source])
+def _amounts(samples: list[Sample], config: TrainingConfig) -> dict[str, SourceAmount]:
+    amounts = {source: _amount(source, [one for one in samples if one.source == source]) for source in config.sources}
     if config.phantom:
-        summary["phantom"] = f"{config.phantom} simulated images"
-    return summary
+        amounts["phantom"] = SourceAmount(images=config.phantom, simulated=True)
+    return amounts
+
+
+def _amount(source: str, samples: list[Sample]) -> SourceAmount:
+    return SourceAmount(
+        images=len(samples),
+        groups=len({sample.group for sample in samples}),
+        unit=unit_of(source),
+        with_nodule=sum(1 for sample in samples if sample.has_nodule),
+        labels=dict(sorted(Counter(sample.label for sample in samples if sample.label).items())),
+    )
 
 
 def data_digest(samples: list[Sample]) -> str:

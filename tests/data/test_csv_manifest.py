@@ -37,7 +37,7 @@ def write_mask(path: Path, *boxes: tuple[int, int, int, int]) -> None:
 def test_samples_come_back(tmp_path: Path) -> None:
     box = (1.5, 2.0, 3.0, 4.0)
     samples = [
-        sample(image=tmp_path / "Bilder, neu" / "ä.png", patient="Zoë; 1", hospital="A, B", age=0.5, sex="O"),
+        sample(image=tmp_path / "Bilder, neu" / "ä.png", group="Zoë; 1", hospital="A, B", age=0.5, sex="O"),
         sample(
             image=tmp_path / "c.mp4",
             frame=0,
@@ -144,7 +144,7 @@ def test_a_patient_of_two_sources_is_in_one_split(tmp_path: Path) -> None:
     given = [f"u{number},u,p{number},test" for number in range(3)]
     (tmp_path / "data.csv").write_text("\n".join(["image,source,patient,split", *rows, *given]))
     samples = read_manifest(tmp_path / "data.csv").samples  # which refuses a patient in two
-    assert {item.split for item in samples if item.patient in ("p0", "p1", "p2")} == {"test"}
+    assert {item.split for item in samples if item.group in ("p0", "p1", "p2")} == {"test"}
     assert {item.split for item in samples} == {"train", "val", "test"}
 
 

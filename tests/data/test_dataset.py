@@ -19,10 +19,10 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_a_manifest_with_a_centre_left_out(tmp_path: Path) -> None:
     fields = [{"hospital": "A"}, {"hospital": "B"}, {"split": "val"}]
-    samples = [sample(image=tmp_path / f"{n}.png", patient=str(n), **one) for n, one in enumerate(fields, start=1)]
+    samples = [sample(image=tmp_path / f"{n}.png", group=str(n), **one) for n, one in enumerate(fields, start=1)]
     write_manifest(samples, tmp_path / "data.csv")
     dataset = load_dataset(tmp_path / "data.csv", left_out="hospital=B")
-    assert {item.patient: item.split for item in dataset.samples} == {"1": "train", "2": "test", "3": "val"}
+    assert {item.group: item.split for item in dataset.samples} == {"1": "train", "2": "test", "3": "val"}
 
 
 def test_a_public_set_left_out(data_dir: Path) -> None:

@@ -35,7 +35,7 @@ def view(seed: int, width: int = 320, height: int = 240) -> Grey:
 
 def saved(folder: Path, name: str, image: Grey) -> Sample:
     cv2.imwrite(str(folder / name), image)
-    return sample(image=folder / name, patient=name, split="val")
+    return sample(image=folder / name, group=name, split="val")
 
 
 def with_calipers(image: Grey) -> Grey:
@@ -72,7 +72,7 @@ def test_even_images_are_not_twins(tmp_path: Path) -> None:
 def test_each_rank_is_compared_with_all_before_it_and_not_with_itself(tmp_path: Path) -> None:
     images = [saved(tmp_path, f"{number}.png", view(seed)) for number, seed in enumerate((1, 1, 2, 2, 1))]
     found = find_near_duplicates(images[:2], images[2:4], images[4:])
-    assert [(twin.held.patient, twin.seen.patient) for twin in found] == [("4.png", "0.png")]
+    assert [(twin.held.group, twin.seen.group) for twin in found] == [("4.png", "0.png")]
     assert find_near_duplicates([], []) == find_near_duplicates(images) == []
 
 
@@ -82,7 +82,7 @@ def test_a_copied_clip_goes_whole(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         write_clip(tmp_path / name, frames)
     seen = [sample(image=tmp_path / "a.mp4", frame=number) for number in range(20)]
-    held = [sample(image=tmp_path / "b.mp4", frame=number, split="val", patient="q") for number in range(5, 20)]
+    held = [sample(image=tmp_path / "b.mp4", frame=number, split="val", group="q") for number in range(5, 20)]
     twins = find_near_duplicates(seen, held)
     assert {twin.held.frame for twin in twins} == {5, 13}  # every eighth of those listed
     assert without_near_duplicates([*seen, *held], twins) == seen
@@ -115,7 +115,7 @@ def test_patients_who_share_a_picture_are_one(tmp_path: Path) -> None:
     images = [saved(tmp_path, f"{number}.png", view(seed)) for number, seed in enumerate((1, 2, 3, 2, 4, 4))]
     patients = ["a", "b", "c", "a", "d", "d"]
     found, twins = merge_groups_sharing_images(
-        [replace(one, patient=who) for one, who in zip(images, patients, strict=True)]
+        [replace(one, group=who) for one, who in zip(images, patients, strict=True)]
     )
-    assert [one.patient for one in found] == ["b", "b", "c", "b", "d", "d"]
+    assert [one.group for one in found] == ["b", "b", "c", "b", "d", "d"]
     assert [(twin.held.image.name, twin.seen.image.name) for twin in twins] == [("3.png", "1.png")]

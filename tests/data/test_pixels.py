@@ -21,7 +21,7 @@ def still(folder: Path, width: int, height: int) -> Sample:
     cv2.imwrite(str(folder / "ä.png"), image)
     box = (width / 4, height / 4, width / 2, height / 2)
     return Sample(
-        image=folder / "ä.png", mask=folder / "ä.png", source="s", patient="p", split="train", boxes_xyxy=(box,)
+        image=folder / "ä.png", mask=folder / "ä.png", source="s", group="p", split="train", boxes_xyxy=(box,)
     )
 
 
@@ -44,7 +44,7 @@ def test_large_pictures_shrink_with_boxes_and_mask(
 
 def test_frames_of_a_clip_are_those_named(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=9)
-    named = [Sample(image=clip, frame=number, source="s", patient="p", split="train") for number in (0, 3, 8)]
+    named = [Sample(image=clip, frame=number, source="s", group="p", split="train") for number in (0, 3, 8)]
     numbers = [read_number(np.repeat(picture.grey[..., None], 3, axis=2)) for picture in load_pictures(named)]
     assert numbers == [0, 3, 8]
     with pytest.raises(DataError, match="has 9 frames; the data name frame 9"):
@@ -66,7 +66,7 @@ def test_phantom_pictures_are_reproducible_and_boxed() -> None:
     pictures = phantom_pictures(3, 2000, moments=2)
     again = phantom_pictures(2, 2000, moments=2)
     assert len(pictures) == 3
-    assert [picture.sample.patient for picture in pictures] == ["phantom-2000", "phantom-2000", "phantom-2001"]
+    assert [picture.sample.group for picture in pictures] == ["phantom-2000", "phantom-2000", "phantom-2001"]
     for one, other in zip(pictures, again, strict=False):
         np.testing.assert_array_equal(one.grey, other.grey)
     for picture in pictures:

@@ -68,9 +68,9 @@ def test_the_second_look_at_the_sweeps(samples: list[Sample]) -> None:
     cine = [sample for sample in samples if sample.source == "cine"]
     assert sum(len(sample.unmarked_xyxy) for sample in cine) == 162 + 73
     assert sum(len(sample.ignore_xyxy) for sample in cine) == 845 - 162 - 73
-    patients = {sample.image.stem: sample.patient for sample in cine}
+    patients = {sample.image.stem: sample.group for sample in cine}
     assert patients["cine-048"] == patients["cine-049"] != patients["cine-050"]
-    assert len({sample.patient for sample in cine if sample.split == "val"}) == 8
+    assert len({sample.group for sample in cine if sample.split == "val"}) == 8
     (picture,) = load_pictures([next(sample for sample in cine if sample.unmarked_xyxy)], max_side=300)
     scale = picture.grey.shape[1] / 900
     assert picture.unmarked_xyxy[0] == tuple(value * scale for value in picture.sample.unmarked_xyxy[0])
@@ -83,7 +83,7 @@ def test_tables_of_a_second_look_without_any(tmp_path: Path, data_dir: Path) -> 
     (tmp_path / "cine" / "frames.csv").write_text(row)
     (tmp_path / "cine" / "cine-001.mp4").symlink_to(data_dir / "cine" / "cine-001.mp4")
     (sample,) = load_public(tmp_path)
-    assert (sample.patient, sample.unmarked_xyxy, sample.ignore_xyxy) == ("cine-1", (), ())
+    assert (sample.group, sample.unmarked_xyxy, sample.ignore_xyxy) == ("cine-1", (), ())
     table = tmp_path / "cine" / "unmarked.csv"
     table.write_text("clip,frame,x0,y0,x1,y1,verdict,object,how\ncine-001,0,1,1,9,9,perhaps,1,by eye\n")
     with pytest.raises(DataError, match="perhaps"):
@@ -94,7 +94,7 @@ def test_no_patient_is_in_two_splits(samples: list[Sample]) -> None:
     check_splits(samples)
     patients: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
-        patients[sample.patient].add(sample.source)
+        patients[sample.group].add(sample.source)
     assert all(len(sources) == 1 for sources in patients.values())
 
 

@@ -22,7 +22,7 @@ def test_thinning_counts_frames_by_clip_and_stills_by_source() -> None:
 
 
 def test_description_counts() -> None:
-    samples = [sample(has_nodule=True, label="benign"), sample(patient="q", has_nodule=False)]
+    samples = [sample(has_nodule=True, label="benign"), sample(group="q", has_nodule=False)]
     assert describe(samples) == "2 images of 2 patients, 1 with a nodule; 1 benign"
 
 

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.data.samples import SPLITS, Dataset, Label, Sample
-from streamer.data.splits import check_splits, held_out, leave_out, split_patients
+from streamer.data.splits import check_splits, held_out, leave_out, split_groups
 from streamer.errors import DataError
 from tests.data.made_up import sample
 
 
 def patients(count: int, label: Label, images: int = 1) -> list[Sample]:
-    return [sample(patient=f"{label}{number}", label=label) for number in range(count) for _ in range(images)]
+    return [sample(group=f"{label}{number}", label=label) for number in range(count) for _ in range(images)]
 
 
 def test_splits_are_checked_by_patient() -> None:
-    check_splits([sample(), sample(frame=1), sample(patient="q", split="val")])
+    check_splits([sample(), sample(frame=1), sample(group="q", split="val")])
     with pytest.raises(DataError, match="keep each in one"):
         check_splits([sample(), sample(split="test")])
 
@@ -39,7 +39,7 @@ def test_patients_are_split_whole_in_the_same_shares_for_each_class(
     benign: int, malignant: int, images: int, seed: int
 ) -> None:
     samples = [*patients(benign, "benign", images), *patients(malignant, "malignant", images)]
-    split = split_patients(samples, seed)
+    split = split_groups(samples, seed)
     check_splits(split)
     for label, count in (("benign", benign), ("malignant", malignant)):
         found = Counter(item.split for item in split if item.label == label)
@@ -49,38 +49,38 @@ def test_patients_are_split_whole_in_the_same_shares_for_each_class(
 
 def test_the_split_depends_on_the_seed_but_not_on_the_order() -> None:
     samples = patients(40, "benign")
-    once = {item.patient: item.split for item in split_patients(samples, 1)}
-    again = {item.patient: item.split for item in split_patients(samples[::-1], 1)}
-    other = {item.patient: item.split for item in split_patients(samples, 2)}
+    once = {item.group: item.split for item in split_groups(samples, 1)}
+    again = {item.group: item.split for item in split_groups(samples[::-1], 1)}
+    other = {item.group: item.split for item in split_groups(samples, 2)}
     assert once == again != other
 
 
 def test_few_patients_reach_all_splits() -> None:
-    assert {item.split for item in split_patients(patients(6, "benign"), 0)} == {"train", "val", "test"}
+    assert {item.split for item in split_groups(patients(6, "benign"), 0)} == {"train", "val", "test"}
 
 
 def centres() -> Dataset:
     samples = [
-        sample(patient="1", hospital="A", vendor="x"),
-        sample(patient="2", hospital="A", vendor="y", split="val"),
-        sample(patient="3", hospital="B", vendor="x", split="val"),
-        sample(patient="3", hospital="A", vendor="y", split="val"),
-        sample(patient="4", hospital="C", vendor="x", split="test"),
-        sample(patient="5", source="t"),
+        sample(group="1", hospital="A", vendor="x"),
+        sample(group="2", hospital="A", vendor="y", split="val"),
+        sample(group="3", hospital="B", vendor="x", split="val"),
+        sample(group="3", hospital="A", vendor="y", split="val"),
+        sample(group="4", hospital="C", vendor="x", split="test"),
+        sample(group="5", source="t"),
     ]
     return Dataset(samples, {"s": "as given", "t": "as given"})
 
 
 def test_a_centre_left_out_is_the_test_split_and_nothing_else_is() -> None:
     left = leave_out(centres(), "hospital=B")
-    assert [(item.patient, item.hospital, item.split) for item in left.samples] == [
+    assert [(item.group, item.hospital, item.split) for item in left.samples] == [
         ("1", "A", "train"),
         ("2", "A", "val"),
         ("5", None, "train"),
         ("3", "B", "test"),  # the same patient's image at A is left aside
     ]
     assert left.splits == {"s": "as given; hospital=B is test", "t": "as given"}
-    assert {item.patient for item in leave_out(centres(), "source=t").samples if item.split == "test"} == {"5"}
+    assert {item.group for item in leave_out(centres(), "source=t").samples if item.split == "test"} == {"5"}
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ from tests.data.made_up import sample
 
 def data() -> list[Sample]:
     return [
-        sample(patient="1", label="benign", has_nodule=True, vendor="x", sex="F"),
-        sample(patient="1", label="malignant", has_nodule=True, vendor="x", sex="F"),
-        sample(patient="2", label="malignant", has_nodule=True, split="val", vendor="y", hospital="s"),
-        sample(patient="3", source="t", has_nodule=False),
-        sample(patient="4", source="u", split="test"),
+        sample(group="1", label="benign", has_nodule=True, vendor="x", sex="F"),
+        sample(group="1", label="malignant", has_nodule=True, vendor="x", sex="F"),
+        sample(group="2", label="malignant", has_nodule=True, split="val", vendor="y", hospital="s"),
+        sample(group="3", source="t", has_nodule=False),
+        sample(group="4", source="u", split="test"),
     ]
 
 
 def test_counts() -> None:
     balance = count(data(), 10)
-    assert (balance.images, balance.share, balance.patients) == (5, 0.5, 4)
+    assert (balance.images, balance.share, balance.groups) == (5, 0.5, 4)
     assert (balance.with_nodule, balance.without_nodule, balance.benign, balance.malignant) == (3, 1, 1, 2)
     assert count([], 0).share == 0
 

@@ -26,7 +26,7 @@ def picture(
     *,
     level: int = BRIGHT,
     source: str = "here",
-    patient: str = "a",
+    group: str = "a",
     label: Label | None = None,
     frame: int | None = None,
 ) -> Picture:
@@ -36,9 +36,9 @@ def picture(
         area = np.s_[int(y0) : int(y1), int(x0) : int(x1)]
         grey[area], mask[area] = level, 255
     sample = Sample(
-        image=Path(f"{patient}.png"),
+        image=Path(f"{group}.png"),
         source=source,
-        patient=patient,
+        group=group,
         split="val",
         frame=frame,
         boxes_xyxy=tuple(boxes),

@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             boxes_xyxy=boxes,  # type: ignore[arg-type]
             has_nodule=bool(boxes),
             source="sweeps",
-            patient=f"sweep-{index // 5}",
+            group=f"sweep-{index // 5}",
             split="val" if index < 5 else "train",
         )
         samples.append(sample)
@@ -59,7 +59,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Sample(
                 image=folder / f"{index}.png",
                 source="stills" if index < 4 else "old",
-                patient=f"still-{index}",
+                group=f"still-{index}",
                 split="val" if index < 4 else "train",
                 label="malignant" if index % 2 else "benign",
             )
@@ -101,11 +101,11 @@ def test_what_nearly_equals_an_image_seen_in_training_does_not_count(
     cv2.imwrite(str(tmp_path / "copy.jpg"), cv2.imread(str(data.parent / "2.png")))  # type: ignore[arg-type]
     (frame,) = simulate(seed=9, frames=1, width=160, height=120)
     cv2.imwrite(str(tmp_path / "new.png"), frame.image)
-    copy = Sample(image=tmp_path / "copy.jpg", source="old", patient="copied", split="train")
-    new = Sample(image=tmp_path / "new.png", source="stills", patient="new", split="val")
+    copy = Sample(image=tmp_path / "copy.jpg", source="old", group="copied", split="train")
+    new = Sample(image=tmp_path / "new.png", source="stills", group="new", split="val")
     write_manifest([*load_dataset(data).samples, copy, new], tmp_path / "data.csv")
     chosen = held_out(tmp_path / "data.csv", weights).select(lambda sample: sample.source == "stills", "still")
-    patients = [sample.patient for sample in chosen]
+    patients = [sample.group for sample in chosen]
     assert "still-2" not in patients  # nor its neighbours in the sweep that differ little
     assert "new" in patients
     assert "images nearly equal one seen in training and are left out; " in caplog.text
@@ -120,7 +120,7 @@ def test_splits_are_those_of_the_training(data: Path, weights: Path, tmp_path: P
     config = {**entry.training.config, "leave_out": "hospital=B"}
     trained = entry.model_copy(update={"training": entry.training.model_copy(update={"config": config})})
     held = HeldOut(tmp_path / "data.csv", [trained], "test")
-    assert [sample.patient for sample in held.samples] == ["still-3"]
+    assert [sample.group for sample in held.samples] == ["still-3"]
     elsewhere = [replace(sample, hospital="C", split="val") for sample in samples]
     write_manifest(elsewhere, tmp_path / "elsewhere.csv")  # data need not hold the centre that was left out
     assert len(HeldOut(tmp_path / "elsewhere.csv", [trained], "val").samples) == len(elsewhere)

@@ -29,7 +29,7 @@ def fold(name: str, malignant: list[float], benign: list[float]) -> Fold:
         name,
         tuple(
             ClassifiedView(
-                view=View(source="here", patient=f"{name}-{number}", split="val", layout="", share=0.1),
+                view=View(source="here", group=f"{name}-{number}", split="val", layout="", share=0.1),
                 malignant=label,
                 log_odds=value,
                 boxed_by="truth",

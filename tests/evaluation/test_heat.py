@@ -42,8 +42,8 @@ def test_the_crop_is_that_of_the_detector_where_it_found_the_nodule() -> None:
 
 
 def test_an_empty_map_counts_nowhere_but_in_the_area() -> None:
-    empty = heat(picture((BOX,), patient="a"), quadrant_heat_maps(malignant_sign=-1), None, "val")
-    full = heat(picture((BOX,), patient="b"), quadrant_heat_maps(), None, "val")
+    empty = heat(picture((BOX,), group="a"), quadrant_heat_maps(malignant_sign=-1), None, "val")
+    full = heat(picture((BOX,), group="b"), quadrant_heat_maps(), None, "val")
     assert isnan(empty[0].inside)
     counts = {result.name: result.figure.count for result in heat_results([*empty, *full])}
     assert counts["Grad-CAM mass inside the nodule"] == 1
@@ -52,7 +52,7 @@ def test_an_empty_map_counts_nowhere_but_in_the_area() -> None:
 
 def test_few_images_of_each_source_are_explained() -> None:
     def sample(number: int, source: str) -> Sample:
-        return Sample(image=Path(f"{number}.png"), source=source, patient="a", split="val")
+        return Sample(image=Path(f"{number}.png"), source=source, group="a", split="val")
 
     many = [sample(number, "many") for number in range(2 * MAX_IMAGES)]
     kept = spread([*many, sample(0, "few")])

@@ -28,7 +28,9 @@ def row(**values: float) -> MatrixRow:
         )
         for source, value in values.items()
     )
-    return MatrixRow(weights="w", trained_on=(), left_out="", images=1, patients=1, cells=cells, external=frozenset())
+    return MatrixRow(
+        weights="w", trained_on=(), left_out="", images=1, groups=1, unit="patient", cells=cells, external=frozenset()
+    )
 
 
 @pytest.fixture

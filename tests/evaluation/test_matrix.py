@@ -17,10 +17,10 @@ BOX = (20.0, 10.0, 52.0, 42.0)
 
 def test_detector_cells_leave_sources_without_nodules_out() -> None:
     pictures = [
-        picture((BOX,), patient="a"),
-        picture((BOX,), patient="b", level=DARK),  # missed
-        picture((), patient="c", source="healthy"),
-        picture((BOX,), patient="d", source="there"),
+        picture((BOX,), group="a"),
+        picture((BOX,), group="b", level=DARK),  # missed
+        picture((), group="c", source="healthy"),
+        picture((BOX,), group="d", source="there"),
     ]
     cells = detector_cells([detect(one, bright_detector(), "val") for one in pictures])
     values = {(cell.name, cell.data): cell.figure.value for cell in cells}

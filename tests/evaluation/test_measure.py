@@ -47,10 +47,10 @@ def outlined(*, level: int = 220) -> NoduleScores:
 
 def test_detector_figures_by_source() -> None:
     pictures = [
-        picture((BOX,), patient="a"),
-        picture((BOX,), patient="b", level=DARK),  # missed
-        picture((), patient="c"),
-        picture((BOX,), patient="d", source="there"),
+        picture((BOX,), group="a"),
+        picture((BOX,), group="b", level=DARK),  # missed
+        picture((), group="c"),
+        picture((BOX,), group="d", source="there"),
     ]
     evaluation = evaluate_detections([detect(one, bright_detector(), "val") for one in pictures], 0.3)
     assert figure(evaluation, "AP50", "here").figure.value == 0.5
@@ -62,9 +62,9 @@ def test_detector_figures_by_source() -> None:
 
 
 def test_figures_by_the_marks_alone_and_with_the_second_look() -> None:
-    plain = picture((BOX,), patient="a")
-    unmarked = replace(picture((BOX,), patient="b"), boxes_xyxy=(), unmarked_xyxy=(BOX,))
-    unsure = replace(picture((BOX,), patient="c"), boxes_xyxy=(), ignore_xyxy=(BOX,))
+    plain = picture((BOX,), group="a")
+    unmarked = replace(picture((BOX,), group="b"), boxes_xyxy=(), unmarked_xyxy=(BOX,))
+    unsure = replace(picture((BOX,), group="c"), boxes_xyxy=(), ignore_xyxy=(BOX,))
     evaluation = evaluate_detections([detect(one, bright_detector(), "val") for one in (plain, unmarked, unsure)], 0.3)
     assert figure(evaluation, "precision at the operating point", "here").figure.value == pytest.approx(1 / 3)
     again = figure(evaluation, "precision at the operating point" + SECOND_LOOK, "here")
@@ -154,12 +154,12 @@ def test_without_a_box_the_detector_points_or_the_whole_view_is_taken() -> None:
 def classified(source: str, labels: list[bool], log_odds: list[float], patients: str) -> list[ClassifiedView]:
     return [
         ClassifiedView(
-            view=View(source=source, patient=patient, split="val", layout="", share=0.1),
+            view=View(source=source, group=group, split="val", layout="", share=0.1),
             malignant=label,
             log_odds=odds,
             boxed_by="truth",
         )
-        for label, odds, patient in zip(labels, log_odds, patients, strict=True)
+        for label, odds, group in zip(labels, log_odds, patients, strict=True)
     ]
 
 
@@ -216,7 +216,7 @@ def clip_samples(folder: Path, frames: int) -> list[Sample]:
             boxes_xyxy=(BOX,) if index < frames - 1 else (),
             has_nodule=index < frames - 1,
             source="here",
-            patient="a",
+            group="a",
             split="val",
         )
         for index in range(frames)

@@ -50,7 +50,7 @@ def test_the_class_balance_is_logged(data: Path, caplog: pytest.LogCaptureFixtur
 @pytest.mark.parametrize(("share", "patients"), [(0.5, ["p0", "p2", "p4"]), (0.34, ["p0", "p2"]), (0.01, ["p0"])])
 def test_a_share_of_the_patients(data: Path, share: float, patients: list[str]) -> None:
     chosen = select_samples(config("detector", sources={"tiny": {"patients": share}}), data)
-    assert ([item.patient for item in chosen.train], len(chosen.val)) == (patients, 4)
+    assert ([item.group for item in chosen.train], len(chosen.val)) == (patients, 4)
 
 
 def test_splits_that_are_made_are_told(data: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +92,7 @@ def test_the_same_image_in_two_splits_is_refused(leaking: Path) -> None:
 
 def test_or_the_held_out_one_is_left_out(leaking: Path, caplog: pytest.LogCaptureFixture) -> None:
     chosen = select_samples(config("detector"), leaking, drop_duplicates=True)
-    assert [item.patient for item in chosen.val] == ["p7", "p8", "p9"]
+    assert [item.group for item in chosen.val] == ["p7", "p8", "p9"]
     assert len(chosen.train) == 6
     assert "1 held-out images nearly equal one of an earlier split and are left out;" in logged(caplog)
 
@@ -100,7 +100,7 @@ def test_or_the_held_out_one_is_left_out(leaking: Path, caplog: pytest.LogCaptur
 def test_the_teacher_boxes_what_has_no_box(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training pictures without a box need a teacher; validation pictures without a box judge nothing."""
     samples = [
-        replace(item, boxes_xyxy=(), mask=None) if item.patient in ("p0", "p1", "p6") else item
+        replace(item, boxes_xyxy=(), mask=None) if item.group in ("p0", "p1", "p6") else item
         for item in read_manifest(data).samples
     ]
     rewrite(data, samples)

@@ -32,7 +32,7 @@ def picture(seed: int, split: Split = "train", *, width: int = 96, height: int =
     sample = Sample(
         image=Path(f"{seed}.png"),
         source="tiny",
-        patient=f"p{seed}",
+        group=f"p{seed}",
         split=split,
         mask=Path(f"{seed}-mask.png"),
         label=label,
