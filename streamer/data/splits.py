@@ -32,7 +32,7 @@ def check_splits(samples: Iterable[Sample]) -> None:
         known = seen.setdefault(sample.group, sample.split)
         if known != sample.split:
             raise DataError(
-                f"patient or group {sample.group!r} is in the splits {known!r} and {sample.split!r}: keep each in one"
+                f"patient {sample.group!r} is in the splits {known!r} and {sample.split!r}: keep each in one"
             )
 
 

@@ -1,10 +1,10 @@
-"""Samples: thinning, the line that describes them, and how a message names one."""
+"""Samples: thinning, and how a message names one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from streamer.data.samples import describe, thin
+from streamer.data.samples import thin
 from tests.data.made_up import sample
 
 
@@ -19,11 +19,6 @@ def test_thinning_counts_frames_by_clip_and_stills_by_source() -> None:
         ("2.png", None),
     ]
     assert thin(frames, 1) == frames
-
-
-def test_description_counts() -> None:
-    samples = [sample(has_nodule=True, label="benign"), sample(group="q", has_nodule=False)]
-    assert describe(samples) == "2 images of 2 patients, 1 with a nodule; 1 benign"
 
 
 def test_a_frame_is_named_with_its_clip() -> None:

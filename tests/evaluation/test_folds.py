@@ -16,7 +16,7 @@ from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.subsets import View
 from streamer.metrics.classification import youden_threshold
-from streamer.models.weights_manifest import read_manifest, write_entry
+from streamer.models.weights_manifest import SourceAmount, read_manifest, write_entry
 from streamer.settings import Settings
 
 SETTINGS = Settings().with_runtime(device="cpu", backend="openvino", threads=1)
@@ -114,7 +114,7 @@ def run_folder(parent: Path, weights: Path, val_fold: int, *, sources: tuple[str
     training = entry.training.model_copy(
         update={
             "config": {"sources": {source: {} for source in sources}, "tn3k_val_fold": val_fold, "epochs": 2},
-            "data": dict.fromkeys(sources, f"{8 + val_fold} images of {4 + val_fold} patients"),
+            "data": dict.fromkeys(sources, SourceAmount(images=8 + val_fold, groups=4 + val_fold)),
         }
     )
     write_entry(folder, "classifier", entry.model_copy(update={"training": training}))

@@ -8,7 +8,7 @@ from streamer.evaluation.measure_detector import detect
 from streamer.evaluation.measure_segmenter import outline_true_boxes
 from streamer.evaluation.result import Matrix, MatrixRow, Result
 from streamer.metrics.estimate import Figure
-from streamer.models.weights_manifest import ModelEntry
+from streamer.models.weights_manifest import ModelEntry, SourceAmount
 from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture
 from tests.random_weights import entry
 
@@ -43,7 +43,11 @@ def run(limit: int | None, *, epochs: int = 3, leave_out: str | None = None) -> 
     """A run on so many images of "here", and all of "there"."""
     one = entry("detector", "0")
     config = {"sources": {"here": {"limit": limit}, "there": {}}, "epochs": epochs, "leave_out": leave_out}
-    data = {"here": f"{limit} images of {limit} patients", "there": "0 images of 0 patients", "phantom": "60 simulated"}
+    data = {
+        "here": SourceAmount(images=limit or 0, groups=limit or 0),
+        "there": SourceAmount(images=0),
+        "phantom": SourceAmount(images=60, simulated=True),
+    }
     return one.model_copy(update={"training": one.training.model_copy(update={"config": config, "data": data})})
 
 

@@ -77,7 +77,7 @@ def test_no_folder(tmp_path: Path) -> None:
         Engine(Settings(weights=tmp_path / "absent"))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"version": 1}', b'{"version": 2, "models": {}}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"version": 1}', b'{"version": 3, "models": {}}'])
 def test_a_malformed_manifest(folder: Path, content: bytes) -> None:
     replace(folder / "manifest.json", content)
     assert "is damaged" in complaint(folder)

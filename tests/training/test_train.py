@@ -17,7 +17,7 @@ import streamer.training.loop
 from streamer.errors import DataError, OutputError, SettingsError, WeightsError
 from streamer.models.registry import TASKS
 from streamer.models.weights import load_network
-from streamer.models.weights_manifest import Role, read_manifest, write_entry
+from streamer.models.weights_manifest import Role, SourceAmount, read_manifest, write_entry
 from streamer.settings import validated
 from streamer.training.command import train_network
 from streamer.training.config import TrainingConfig
@@ -80,7 +80,9 @@ def test_two_epochs_and_a_resumed_run_with_the_same_history(
     assert sorted(path.name for path in whole.iterdir()) == sorted(names)
     entry = read_manifest(whole).models[role]
     assert (entry.training.epochs, entry.preprocessing.size_wh) == (2, (64, 64))
-    assert entry.training.data == {"tiny": "6 images of 6 patients, 6 with a nodule; 3 benign, 3 malignant"}
+    assert entry.training.data == {
+        "tiny": SourceAmount(images=6, groups=6, unit="patient", with_nodule=6, labels={"benign": 3, "malignant": 3})
+    }
     assert (entry.training.splits, entry.training.built_on) == ({"tiny": "as given"}, {})
     load_network(whole, role, read_manifest(whole))
     Image.open(whole / "curves.png").verify()

@@ -1,0 +1,48 @@
+"""What a training took, as fields; and manifests from before there were any."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from streamer._resources import weights_dir
+from streamer.models.weights_manifest import MANIFEST, SourceAmount, read_manifest
+from tests.random_weights import entry
+
+
+def test_an_amount_as_text() -> None:
+    amount = SourceAmount(images=4, groups=2, unit="block", with_nodule=3, labels={"benign": 1, "malignant": 2})
+    assert amount.text() == "4 images of 2 blocks, 3 with a nodule; 1 benign, 2 malignant"
+    assert SourceAmount(images=4, groups=2).text("case") == "4 images of 2 cases, 0 with a nodule"
+    assert SourceAmount(images=60, simulated=True).text() == "60 simulated images"
+
+
+def test_a_manifest_of_version_1_is_read(tmp_path: Path) -> None:
+    old = json.loads(entry("classifier", "0").model_dump_json())
+    del old["training"]["threads"]
+    old["training"]["hardware"] = "x86_64 CPU, 4 threads"
+    old["training"]["data"] = {
+        "tn3k": "20 images of 8 patients, 19 with a nodule; 15 benign, 4 malignant",
+        "gland": "7 images of 3 patients, 0 with a nodule",
+        "phantom": "60 simulated images",
+    }
+    (tmp_path / MANIFEST).write_text(json.dumps({"version": 1, "models": {"classifier": old}}))
+    training = read_manifest(tmp_path).models["classifier"].training
+    assert (training.hardware, training.threads) == ("x86_64 CPU", 4)
+    assert training.data == {
+        "tn3k": SourceAmount(images=20, groups=8, with_nodule=19, labels={"benign": 15, "malignant": 4}),
+        "gland": SourceAmount(images=7, groups=3),
+        "phantom": SourceAmount(images=60, simulated=True),
+    }
+
+
+def test_a_sentence_that_is_no_amount() -> None:
+    with pytest.raises(ValidationError, match="'many' is no amount"):
+        SourceAmount.model_validate("many")
+
+
+def test_the_published_manifest_says_what_a_group_is() -> None:
+    manifest = read_manifest(weights_dir())
+    for model in manifest.models.values():
+        assert all(amount.unit or amount.simulated for amount in model.training.data.values())
