@@ -6,8 +6,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from streamer.data import public_sources
+from streamer.models import registry
 from streamer.phantom import simulate, write_clip
 
 _EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -18,6 +22,8 @@ _RUNS: dict[str, Callable[[ModuleType, str, Path], Any]] = {
     "supervision_zone": lambda script, clip, folder: script.main(clip),
     "choose_outputs": lambda script, clip, folder: script.main(clip, str(folder / "results")),
     "several_streams": lambda script, clip, folder: script.main(clip, clip),
+    "own_data_set": lambda script, clip, folder: script.main(str(_clinic(folder))),
+    "own_network": lambda script, clip, folder: script.main(str(_stills(folder)), str(folder / "run")),
 }
 _SAID = {
     "own_detector": "benign",
@@ -26,7 +32,35 @@ _SAID = {
     "supervision_zone": "1 [1]",
     "choose_outputs": "12 rows; malignant",
     "several_streams": "{0: 0.4, 1: 0.4}",
+    "own_data_set": "4 images of 2 patients",
+    "own_network": "learned from 9 images of 9 patients, 0 with a nodule; accuracy over 3 images",
 }
+
+
+def _clinic(folder: Path) -> Path:
+    """A data set of two patients with two stills each; images are not read."""
+    (folder / "clinic").mkdir()
+    rows = "".join(f"{patient}-{number}.png,{patient},benign\n" for patient in "ab" for number in range(2))
+    (folder / "clinic" / "labels.csv").write_text("image,patient,label\n" + rows)
+    return folder
+
+
+def _stills(folder: Path) -> Path:
+    """A manifest of noise from three scanners, nine stills to learn from and three to validate on."""
+    rng, rows = np.random.default_rng(0), ["image,source,patient,split,vendor"]
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(folder / f"{number}.png")
+        rows.append(f"{number}.png,stills,p{number},{'train' if number < 9 else 'val'},{'ABC'[number % 3]}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder / "manifest.csv"
+
+
+@pytest.fixture(autouse=True)
+def _registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an example registers is gone after it."""
+    for table in (registry._TASKS, public_sources._SOURCES):
+        for name in ("scanner", "clinic"):
+            monkeypatch.delitem(table, name, raising=False)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ group (groups of sweeps that `cine/sisters.csv` calls one patient's are one), DD
 glands by blocks of 100 neighbouring numbers. Each set comes from one place, so its name stands for the hospital; DDTI
 was made on one device, the other sets' vendors are not stated.
 
-A new set is a loader and an entry in `PUBLIC_SOURCES`.
+A new set is a loader and a `PublicSource`, handed to `register_source`.
 """
 
 from __future__ import annotations
@@ -61,6 +61,24 @@ class PublicSource:
     def split_name(self, split: str, fold: int) -> str:
         """A split as results call it; with the fold, where the set has several."""
         return split if self.folds == 1 else f"{split}, fold {fold} of {self.folds}"
+
+
+_SOURCES: dict[str, PublicSource] = {}
+
+PUBLIC_SOURCES: Mapping[str, PublicSource] = MappingProxyType(_SOURCES)
+"""The public sets by name, in the order in which their samples are listed; a live, read-only view."""
+
+
+def register_source(source: PublicSource) -> PublicSource:
+    """Make a data set known to training, evaluation and the model cards.
+
+    Raises:
+        ValueError: another set has its name.
+    """
+    if _SOURCES.get(source.name, source) != source:
+        raise ValueError(f"there is a data set {source.name} already")
+    _SOURCES[source.name] = source
+    return source
 
 
 def load_public(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
@@ -240,53 +258,47 @@ def _layout(clip: Path) -> str:
         raise DataError(str(error)) from error
 
 
-PUBLIC_SOURCES: Mapping[str, PublicSource] = MappingProxyType(
-    {
-        source.name: source
-        for source in (
-            PublicSource(
-                name="cine",
-                load=_cine,
-                terms="cine sweeps of thyroid nodules; no terms stated: research use only, not redistributed",
-                organ="thyroid",
-                unit="group",
-                label="outlines",
-            ),
-            PublicSource(
-                name="ddti",
-                load=_ddti,
-                terms="DDTI stills with nodule masks and a TI-RADS reading (Pedraza et al. 2015), open-access research "
-                "set",
-                organ="thyroid",
-                unit="case",
-                label="TI-RADS reading",
-            ),
-            PublicSource(
-                name="tn3k",
-                load=_tn3k,
-                terms="TN3K / TNCD stills, pathology-derived labels; the publishing repositories are MIT",
-                organ="thyroid",
-                unit="block",
-                label="pathology",
-                folds=5,
-            ),
-            PublicSource(
-                name="gland",
-                load=_gland,
-                terms="TG3K stills of healthy glands, nodule-free; the publishing repository is MIT",
-                organ="thyroid",
-                unit="block",
-                label="no nodule",
-            ),
-            PublicSource(
-                name="breast",
-                load=_breast,
-                terms="BUSI breast ultrasound (Al-Dhabyani et al. 2020), research use; another organ",
-                organ="breast",
-                unit="image",
-                label="pathology",
-            ),
-        )
-    }
-)
-"""The public sets by name, in the order in which their samples are listed."""
+for _source in (
+    PublicSource(
+        name="cine",
+        load=_cine,
+        terms="cine sweeps of thyroid nodules; no terms stated: research use only, not redistributed",
+        organ="thyroid",
+        unit="group",
+        label="outlines",
+    ),
+    PublicSource(
+        name="ddti",
+        load=_ddti,
+        terms="DDTI stills with nodule masks and a TI-RADS reading (Pedraza et al. 2015), open-access research set",
+        organ="thyroid",
+        unit="case",
+        label="TI-RADS reading",
+    ),
+    PublicSource(
+        name="tn3k",
+        load=_tn3k,
+        terms="TN3K / TNCD stills, pathology-derived labels; the publishing repositories are MIT",
+        organ="thyroid",
+        unit="block",
+        label="pathology",
+        folds=5,
+    ),
+    PublicSource(
+        name="gland",
+        load=_gland,
+        terms="TG3K stills of healthy glands, nodule-free; the publishing repository is MIT",
+        organ="thyroid",
+        unit="block",
+        label="no nodule",
+    ),
+    PublicSource(
+        name="breast",
+        load=_breast,
+        terms="BUSI breast ultrasound (Al-Dhabyani et al. 2020), research use; another organ",
+        organ="breast",
+        unit="image",
+        label="pathology",
+    ),
+):
+    register_source(_source)

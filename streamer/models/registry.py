@@ -15,7 +15,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import MappingProxyType
@@ -50,7 +50,7 @@ class OperatingPoint:
 class TaskSpec:
     """All that is known of one kind of network.
 
-    Dotted paths read "package.module:name".
+    What does the work is named by a dotted path, "package.module:name", or is the object itself.
 
     Attributes:
         name: what commands, manifests and files call it.
@@ -58,11 +58,11 @@ class TaskSpec:
         view: whether it sees a letterboxed frame, or a square crop around a box.
         target: what it learns to give.
         classes: names of its classes, in the order of its output; two or ten.
-        architectures: dotted path of a builder by architecture name. A builder takes the architecture's name and the
+        architectures: builder by architecture name. A builder takes the architecture's name and the
             number of classes, and gives a randomly initialised `torch.nn.Module`.
-        trainer: dotted path of a `streamer.training.loop.Task` class; called with configuration, training pictures and
+        trainer: a `streamer.training.loop.Task` class; called with configuration, training pictures and
             validation pictures.
-        evaluator: dotted path of a `streamer.evaluation.tasks.Evaluator`.
+        evaluator: a `streamer.evaluation.tasks.Evaluator`.
         operating_point: its threshold.
         options: fields of `TrainingConfig` that change this task's training, and not that of every task.
         fp32_layers: layers that stay in float32 in an int8 version, as patterns of their names.
@@ -77,9 +77,9 @@ class TaskSpec:
     view: Literal["frame", "crop"]
     target: Target
     classes: tuple[str, ...]
-    architectures: Mapping[str, str]
-    trainer: str
-    evaluator: str
+    architectures: Mapping[str, str | Callable[..., Any]]
+    trainer: str | Callable[..., Any]
+    evaluator: str | object
     operating_point: OperatingPoint
     options: frozenset[str] = field(default_factory=frozenset)
     fp32_layers: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class TaskSpec:
         if not self.classes or not self.architectures:
             raise ValueError(f"the task {self.name} needs at least one class and one architecture")
         for path in (self.trainer, self.evaluator, *self.architectures.values()):
-            if path.count(":") != 1:
+            if isinstance(path, str) and path.count(":") != 1:
                 raise ValueError(f"the task {self.name}: {path!r} is not of the form 'package.module:name'")
 
 
@@ -127,12 +127,14 @@ def task(name: str) -> TaskSpec:
     return _TASKS[name]
 
 
-def load_object(path: str) -> Any:
-    """What a dotted path "package.module:name" names, imported now.
+def load_object(path: object) -> Any:
+    """What a dotted path "package.module:name" names, imported now; anything else is the object itself.
 
     Raises:
         StreamerError: it cannot be imported.
     """
+    if not isinstance(path, str):
+        return path
     module, _, name = path.partition(":")
     try:
         return getattr(import_module(module), name)
