@@ -17,7 +17,7 @@ def write_manifest(samples: Iterable[Sample], path: Path) -> None:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         for sample in samples:
-            row = {name: getattr(sample, name) for name in COLUMNS}
+            row = {name: getattr(sample, name) for name in COLUMNS} | {"patient": sample.group}
             for name in ("image", "mask", "gland_mask"):
                 row[name] = _relative(row[name], folder)
             for name in ("boxes_xyxy", "unmarked_xyxy", "ignore_xyxy"):

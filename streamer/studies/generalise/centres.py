@@ -38,7 +38,7 @@ class CentreData:
 
     def patients(self, split: Split) -> int:
         """Number of patients in a split."""
-        return len({sample.patient for sample in getattr(self, split)})
+        return len({sample.group for sample in getattr(self, split)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class NetworkPlan:
     @property
     def patients(self) -> int:
         """Number of training patients."""
-        return len({sample.patient for sample in self.samples if sample.split == "train"})
+        return len({sample.group for sample in self.samples if sample.split == "train"})
 
     @property
     def images(self) -> int:
@@ -157,12 +157,12 @@ def _some_patients(samples: Sequence[Sample], count: int | None) -> list[Sample]
     """Samples of so many patients, spread evenly over the classes and otherwise by a hash of the name."""
     rank: dict[str, int] = {}
     for sample in samples:
-        rank[sample.patient] = max(rank.get(sample.patient, 0), sample.label == "malignant")
+        rank[sample.group] = max(rank.get(sample.group, 0), sample.label == "malignant")
     if count is None or count >= len(rank):
         return list(samples)
     order = sorted(rank, key=lambda patient: (rank[patient], _hash(patient)))
     kept = {order[int(number * len(order) / count)] for number in range(count)}
-    return [sample for sample in samples if sample.patient in kept]
+    return [sample for sample in samples if sample.group in kept]
 
 
 def _with_test(samples: Sequence[Sample]) -> tuple[list[Sample], bool]:
@@ -178,18 +178,18 @@ def _with_test(samples: Sequence[Sample]) -> tuple[list[Sample], bool]:
 
 def _as_val(sample: Sample) -> Sample:
     """A training sample, which validates if its patient is the one in eight."""
-    chosen = sample.split == "train" and _hash(f"val {sample.patient}") % _VALIDATION_SHARE == 0
+    chosen = sample.split == "train" and _hash(f"val {sample.group}") % _VALIDATION_SHARE == 0
     return replace(sample, split="val") if chosen else sample
 
 
 def _joined(parts: Mapping[str, list[Sample]], least: int, notes: list[str]) -> dict[str, list[Sample]]:
     """Centres with few training patients taken together."""
-    small = [name for name, part in parts.items() if len({s.patient for s in part if s.split == "train"}) < least]
+    small = [name for name, part in parts.items() if len({s.group for s in part if s.split == "train"}) < least]
     kept = {name: part for name, part in parts.items() if name not in small}
     together = [sample for name in small for sample in parts[name]]
     if not small:
         return kept
-    if len({s.patient for s in together if s.split == "train"}) < least:
+    if len({s.group for s in together if s.split == "train"}) < least:
         notes.append(f"Left out for fewer than {least} training patients: {', '.join(sorted(small))}.")
         return kept
     notes.append(f"{OTHER}: {', '.join(sorted(small))}, of fewer than {least} training patients each.")
@@ -201,7 +201,7 @@ def _thinned(samples: list[Sample], most: int | None) -> list[Sample]:
         return samples
     by_patient: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        by_patient[sample.patient].append(sample)
+        by_patient[sample.group].append(sample)
     return [
         part[int(number * len(part) / min(most, len(part)))]
         for part in by_patient.values()
@@ -234,9 +234,9 @@ def _refuse_travellers(parts: Mapping[str, list[Sample]], by: str) -> None:
     home: dict[str, str] = {}
     for name, part in parts.items():
         for sample in part:
-            if home.setdefault(sample.patient, name) != name:
+            if home.setdefault(sample.group, name) != name:
                 raise DataError(
-                    f"patient {sample.patient!r} was examined at two of {by}: {home[sample.patient]!r} and {name!r}; "
+                    f"patient {sample.group!r} was examined at two of {by}: {home[sample.group]!r} and {name!r}; "
                     "give each patient one centre, or leave one of them out with --centres"
                 )
 

@@ -189,7 +189,7 @@ def write_samples(samples: Sequence[Sample], path: Path) -> None:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for sample in samples:
-            row = {name: getattr(sample, name) for name in COLUMNS}
+            row = {name: getattr(sample, name) for name in COLUMNS} | {"patient": sample.group}  # a manifest's unit
             for name in ("image", "mask", "gland_mask"):
                 row[name] = None if row[name] is None else str(row[name].resolve())
             for name in COLUMNS:
