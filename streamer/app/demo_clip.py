@@ -9,7 +9,6 @@ from pathlib import Path
 from streamer.errors import StreamerError
 from streamer.phantom import simulate, write_clip
 
-THREAD_NAME = "demo-clip"
 _FRAMES = 150
 
 
@@ -24,8 +23,12 @@ class DemoClip:
         self._path = path
         self._error: StreamerError | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._make, name=THREAD_NAME, daemon=True)
+        self._thread = threading.Thread(target=self._make, name="demo-clip", daemon=True)
         self._thread.start()
+
+    def ready(self) -> None:
+        """Wait until the clip is made, or has failed."""
+        self._thread.join()
 
     def path(self) -> Path:
         """The clip; waits until it is there.
@@ -33,7 +36,7 @@ class DemoClip:
         Raises:
             OutputError: it cannot be written.
         """
-        self._thread.join()
+        self.ready()
         if self._error is not None:
             raise self._error
         return self._path

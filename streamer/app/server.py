@@ -33,7 +33,9 @@ _ENVIRONMENT = {
 
 
 @contextmanager
-def running(engine: Engine, *, host: str, port: int, login: Login | None = None) -> Iterator[str]:
+def running(
+    engine: Engine, *, host: str, port: int, login: Login | None = None, demo_first: bool = False
+) -> Iterator[str]:
     """The app, ready to be used, as long as the context lasts. One at a time in a process.
 
     Args:
@@ -41,6 +43,7 @@ def running(engine: Engine, *, host: str, port: int, login: Login | None = None)
         host: address to listen on.
         port: port to listen on; 0 for any that is free.
         login: tells whether a user's password is right; anybody may use the app without it.
+        demo_first: make the demo clip before the page is served; else it is made meanwhile.
 
     Yields:
         URL of the page.
@@ -62,6 +65,8 @@ def running(engine: Engine, *, host: str, port: int, login: Login | None = None)
         stack.callback(jobs.close)
         demo = DemoClip(root / "phantom.mp4")
         stack.callback(demo.close)
+        if demo_first:
+            demo.ready()
         page = build_page(jobs, Answers(jobs, root, demo))
         stack.callback(page.close, verbose=False)
         try:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from streamer.backends import Runner
-from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
+from streamer.benchmark.machine import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts, Pass, stop_after
 from streamer.benchmark.streams import Watch, watch_streams
 from streamer.geometry import Box

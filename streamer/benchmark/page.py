@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from streamer.benchmark.render import as_markdown
 from streamer.benchmark.result import BenchmarkResult
-from streamer.benchmark.table import memory_text, notes
 from streamer.outputs.folder import output_errors
 
 _COLOURS = {  # Okabe and Ito 2008; a network has the colour of its stage
@@ -36,20 +33,8 @@ def write_page(result: BenchmarkResult, path: Path) -> None:
         OutputError: a file cannot be written.
     """
     plot = path.with_suffix(".png")
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-        autoescape=False,  # Markdown
-    )  # fmt: skip
-    source = (files("streamer.benchmark") / "templates" / "performance.md.j2").read_text(encoding="utf-8")
     with output_errors(path):
-        text = environment.from_string(source).render(
-            result=result,
-            notes=notes(result),
-            plot=plot.name,
-            date=datetime.now(UTC).date().isoformat(),
-            memory_text=memory_text,
-        )
-        path.write_text(f"{text.rstrip()}\n", encoding="utf-8")
+        path.write_text(as_markdown(result, plot.name), encoding="utf-8")
     with output_errors(plot):
         _draw(result).savefig(plot, dpi=120, metadata={"Software": None})
 
@@ -65,11 +50,11 @@ def _draw(result: BenchmarkResult) -> Figure:
         _stack(axes, 2, stages, widest_ms)
         _stack(axes, 1, result.networks_ms, widest_ms)
         axes.barh(0, between_ms, color="#999999", height=0.6)
-        axes.text(between_ms, 0, f" {between_ms:.1f} ms: {result.frames_per_second:.1f} frames/s", va="center")
+        axes.text(between_ms, 0, f" {between_ms:.1f} ms: {result.frames_per_second:.1f} fps", va="center")
         axes.axvline(1000 / result.clip.frames_per_second, color="black", linewidth=0.8, linestyle="--")
-        axes.set_yticks([2, 1, 0], ["stages, mean", "floor: networks alone", "a frame every"])
+        axes.set_yticks([2, 1, 0], ["stages, mean", "floor: networks alone", "one frame per"])
         axes.set_ylim(-0.6, 2.6)
-        axes.set_xlabel(f"ms a frame; dashed: the clip's pace, {result.clip.frames_per_second:g} frames/s")
+        axes.set_xlabel(f"ms per frame; dashed: the clip's pace, {result.clip.frames_per_second:g} fps")
         axes.set_title(f"{result.device}, {result.precision}; stages run side by side", loc="left", fontsize=9)
     return figure
 

@@ -22,7 +22,7 @@ from streamer.backends import Backend, Runner, choose_backend
 from streamer.backends.openvino import OpenVinoBackend
 from streamer.backends.select import available_cores
 from streamer.backends.torch_cuda import CudaBackend
-from streamer.benchmark.memory import peak_device_memory_mb, peak_host_memory_mb
+from streamer.benchmark.machine import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Facts
 from streamer.models.architectures import GreyInput
 from streamer.models.classifier import Classifier

@@ -1,4 +1,4 @@
-"""The course of a benchmark: all contenders load and warm up, then have their turn, round after round."""
+"""A benchmark run: all candidates load and warm up, then take turns, round after round."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PACKAGES = (
     "opencv-python", "numpy",
 )  # fmt: skip
 _WARM_UP_SHARE = 0.4
-_LEAST_FRAMES = 10  # looped, however slow a contender is
+_LEAST_FRAMES = 10  # looped, however slow a candidate is
 _MOST_FRAMES = 20_000  # of the clip: two minutes to write; a pass may then end before its time
 _MOST_PROCESSES = 16  # each with networks and a device context of its own
 _BUSY_LOAD = 0.2
-"""Load average a core from which a machine counts as busy: the benchmark itself has not begun then."""
+"""Load average per core from which a machine counts as busy: the benchmark itself has not begun then."""
 
-Tell = Callable[[str, float], None]
-"""Told what is being done, and how many seconds of measuring are over."""
+OnProgress = Callable[[str, float], None]
+"""Called with what is being done and how many seconds of measuring are over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Plan:
     processes: int = 0
 
     def entrants(self) -> list[Entrant]:
-        """The contenders, streamer first."""
+        """The candidates, streamer first."""
         weights = self.settings.weights
         settings = self.settings if weights is None else self.settings.model_copy(update={"weights": weights.resolve()})
         return [Entrant(settings), *(Entrant(settings, name, kind) for kind in self.kinds for name in self.baselines)]
@@ -79,12 +79,12 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Course:
-    """A benchmark under way: what was measured so far can be had at any time."""
+class BenchmarkRun:
+    """A benchmark; `result` gives what was measured so far at any time."""
 
     plan: Plan
     folder: Path
-    tell: Tell
+    on_progress: OnProgress
     left_out: list[str] = field(default_factory=list)
     interrupted: bool = False
     _records: dict[str, Record] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Course:
         """Measure; returns early, `interrupted`, on Ctrl-C.
 
         Raises:
-            StreamerError: the clip, the weights, the device or a contender is not usable.
+            StreamerError: the clip, the weights, the device or a candidate is not usable.
         """
         self._machine = _machine()
         with ExitStack() as stack:
@@ -136,7 +136,7 @@ class Course:
         return result
 
     def _load(self, entrant: Entrant, stack: ExitStack, workers: list[Worker]) -> None:
-        self.tell(f"loading {entrant.name}", 0)
+        self.on_progress(f"loading {entrant.name}", 0)
         worker = Worker(entrant, self.folder)
         with ExitStack() as attempt:
             attempt.enter_context(worker)
@@ -154,7 +154,7 @@ class Course:
     def _prepare_clip(self, workers: Sequence[Worker]) -> Path:
         """Warm up on the recording itself, then make the clip.
 
-        Only so much of the recording is looped as the slowest contender gets through in its time: all see the same
+        Only so much of the recording is looped as the slowest candidate gets through in its time: all see the same
         frames, whether or not a nodule is in them.
         """
         original = self.folder / "recording.mp4"
@@ -163,12 +163,12 @@ class Course:
         frames = write_looped(self.plan.recording, original, seconds=self.plan.seconds, repeat=False)
         rates = []
         for worker in workers:
-            self.tell(f"warming up {worker.entrant.name}", 0)
-            done = worker.analyse(original, _WARM_UP_SHARE * self.plan.seconds, lambda _: None)
+            self.on_progress(f"warming up {worker.entrant.name}", 0)
+            done = worker.analyse(original, _WARM_UP_SHARE * self.plan.seconds)
             rates.append(done.frames_per_second)
         frames = min(frames, max(_LEAST_FRAMES, int(min(rates) * self.plan.seconds)))
         clip = self.folder / "clip.mp4"
-        self.tell("writing the clip", 0)
+        self.on_progress("writing the clip", 0)
         length_s = min(self.plan.seconds * max(1.0, 1.2 * max(rates) / rate), _MOST_FRAMES / rate)
         write_looped(original, clip, seconds=length_s, at_most=frames)  # long enough for the fastest
         self._clip = BenchmarkClip(
@@ -180,12 +180,9 @@ class Course:
         for worker in tuple(workers):
             name = worker.entrant.name
             done_s = self.plan.seconds * sum(len(record.passes) for record in self._records.values())
+            self.on_progress(f"{title}: {name}", done_s)
             try:
-                done = worker.analyse(
-                    clip, self.plan.seconds, lambda now_s, name=name, done_s=done_s: self.tell(  # type: ignore[misc]
-                        f"{title}: {name}", done_s + min(now_s, self.plan.seconds)
-                    )
-                )  # fmt: skip
+                done = worker.analyse(clip, self.plan.seconds)
             except KeyboardInterrupt:
                 done_so_far = worker.break_off()
                 if done_so_far is not None:
@@ -219,7 +216,7 @@ class Course:
         if isinstance(self.plan.streams, int):
             wanted = min(wanted, self.plan.streams)
         if wanted > 1:
-            self.tell(f"loading {wanted - 1} more processes", self.plan.measured_s)
+            self.on_progress(f"loading {wanted - 1} more processes", self.plan.measured_s)
         more = [stack.enter_context(Worker(own.entrant, self.folder)) for _ in range(wanted - 1)]
         for worker in more:
             worker.wait_until_loaded()
@@ -227,7 +224,7 @@ class Course:
 
     def _try_streams(self, workers: Sequence[Worker], clip: Path, streams: int | Literal["auto"]) -> None:
         def holds(count: int) -> bool:
-            self.tell(f"{count} live streams", self.plan.measured_s)
+            self.on_progress(f"{count} live streams", self.plan.measured_s)
             busy = list(zip(workers, shares(count, len(workers)), strict=False))
             for worker, share in busy:
                 worker.start_streams(clip, share, self.plan.seconds)

@@ -1,25 +1,29 @@
-"""A contender in a process of its own: its thread settings and its memory are not ours.
+"""A candidate in a process of its own: its thread settings and its memory are not ours.
 
-It is loaded once, then told what to do, in turn with the others; in between it sleeps.
+It is loaded once and then takes turns with the others. Requests and answers are lines of JSON on its standard input
+and output: `{"do": "analyse", "clip": ..., "seconds": ...}` is answered by `{"done": ...}` or by
+`{"error": [class, message]}`. SIGINT ends a pass early.
 """
 
 from __future__ import annotations
 
-import contextlib
+import json
 import logging
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import tempfile
-import time
+import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
+from pydantic import TypeAdapter
+
+from streamer import errors
 from streamer.benchmark.baselines import Baseline, BaselineName
 from streamer.benchmark.own import OwnAnalysis
 from streamer.benchmark.passes import Contender, Facts, Pass, stop_after
@@ -28,9 +32,10 @@ from streamer.benchmark.streams import Watch
 from streamer.errors import DeviceError, StreamerError
 from streamer.settings import Settings
 
+Answer = TypeVar("Answer")
+
 OWN = "streamer"
-_LOOK_EVERY_S = 0.2
-_GOODBYE_S = 5.0
+_SHUTDOWN_S = 5.0
 _PATIENCE_S = 20.0  # for the frame that a worker is at when it is told to stop
 
 
@@ -51,7 +56,7 @@ class Entrant:
 
 
 class Worker:
-    """A contender's process. Use as a context manager."""
+    """A candidate's process. Use as a context manager."""
 
     def __init__(self, entrant: Entrant, folder: Path) -> None:
         """Start loading; `wait_until_loaded` waits for the end of it.
@@ -61,23 +66,30 @@ class Worker:
             folder: what the worker writes goes below it; its owner deletes it.
         """
         self.entrant = entrant
-        context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(other, entrant, Path(tempfile.mkdtemp(dir=folder))), daemon=True
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "streamer.benchmark.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # the baselines' libraries would write through the progress bar
+            text=True,
+            cwd=tempfile.mkdtemp(dir=folder),  # nothing that a library leaves behind lies in the user's folder
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,  # Ctrl-C is for the parent, which tells its workers
         )
-        with _interrupt_ignored():  # inherited: Ctrl-C is for the parent, which tells its workers
-            self._process.start()
-        other.close()
+        self._send(settings=entrant.settings.model_dump(mode="json"), baseline=entrant.baseline, kind=entrant.kind)
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()  # it ends by itself, unless it is still loading
-        self._process.join(_GOODBYE_S)
-        self._process.terminate()
-        self._process.join()
+        with suppress(OSError):
+            _pipe(self._process.stdin).close()  # it ends by itself, unless it is still loading
+        try:
+            self._process.wait(_SHUTDOWN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        _pipe(self._process.stdout).close()
 
     def wait_until_loaded(self) -> None:
         """Wait until the networks are there.
@@ -85,32 +97,32 @@ class Worker:
         Raises:
             StreamerError: what went wrong in the worker.
         """
-        self._answer(lambda _: None)
+        self._receive(str)
 
-    def analyse(self, clip: Path, seconds: float, tick: Callable[[float], None]) -> Pass:
-        """One pass over a clip, of at most `seconds`; `tick` is told the seconds since the start now and then.
+    def analyse(self, clip: Path, seconds: float) -> Pass:
+        """One pass over a clip, of at most `seconds`.
 
         Raises:
             StreamerError: what went wrong in the worker.
         """
-        self._connection.send(("analyse", clip, seconds))
-        result: Pass = self._answer(tick)
-        return result
+        self._send(do="analyse", clip=str(clip), seconds=seconds)
+        return self._receive(Pass)
 
     def break_off(self) -> Pass | None:
-        """End the pass that runs, and give what it did; None where none was running."""
-        with contextlib.suppress(OSError, EOFError):
-            self._connection.send(("stop",))
-            if self._connection.poll(_PATIENCE_S):
-                answer = self._connection.recv()
-                if isinstance(answer, Pass):
-                    self._connection.recv()  # what it says to being told to stop
-                    return answer
-        return None
+        """End the pass that runs, and give what it did; None where the worker does not answer in time."""
+        self._process.send_signal(signal.SIGINT)
+        patience = threading.Timer(_PATIENCE_S, self._process.kill)
+        patience.start()
+        try:
+            return self._receive(Pass)
+        except StreamerError:
+            return None
+        finally:
+            patience.cancel()
 
     def start_streams(self, clip: Path, count: int, seconds: float) -> None:
         """Begin to watch live streams on streamer's own worker; `watched` gives what was seen."""
-        self._connection.send(("streams", clip, count, seconds))
+        self._send(do="streams", clip=str(clip), count=count, seconds=seconds)
 
     def watched(self) -> Watch:
         """Wait for the end of what `start_streams` began.
@@ -118,92 +130,92 @@ class Worker:
         Raises:
             StreamerError: what went wrong in the worker.
         """
-        result: Watch = self._answer(lambda _: None)
-        return result
+        return self._receive(Watch)
 
     def networks_ms(self) -> dict[str, float]:
         """See `Contender`."""
-        self._connection.send(("networks_ms",))
-        result: dict[str, float] = self._answer(lambda _: None)
-        return result
+        self._send(do="networks_ms")
+        return self._receive(dict[str, float])
 
     def facts(self) -> Facts:
         """See `Contender`."""
-        self._connection.send(("facts",))
-        result: Facts = self._answer(lambda _: None)
-        return result
+        self._send(do="facts")
+        return self._receive(Facts)
 
-    def _answer(self, tick: Callable[[float], None]) -> Any:
-        began_s = time.monotonic()
-        try:
-            while not self._connection.poll(_LOOK_EVERY_S):
-                tick(time.monotonic() - began_s)
-            answer = self._connection.recv()
-        except (EOFError, OSError) as error:
-            self._process.join(1)
+    def _send(self, **request: object) -> None:
+        with suppress(OSError):  # it has ended: `_receive` says so
+            requests = _pipe(self._process.stdin)
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
+
+    def _receive(self, kind: type[Answer]) -> Answer:
+        line = _pipe(self._process.stdout).readline()
+        if not line:
             raise DeviceError(
-                f"the process of '{self.entrant.name}' has ended (exit code {self._process.exitcode}): "
+                f"the process of '{self.entrant.name}' has ended (exit code {self._process.wait()}): "
                 "is there enough memory?"
-            ) from error
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+            )
+        answer = json.loads(line)
+        if "error" in answer:
+            name, message = answer["error"]
+            raise getattr(errors, name)(message)
+        return TypeAdapter(kind).validate_python(answer["done"])
 
 
-@contextmanager
-def _interrupt_ignored() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _pipe(pipe: Any) -> TextIO:
+    assert pipe is not None
+    file: TextIO = pipe
+    return file
 
 
-def _serve(connection: Connection, entrant: Entrant, folder: Path) -> None:
+def main(requests: TextIO, answers: TextIO) -> None:
     """The worker's main function: load, then answer until the parent hangs up."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: stopped.set())
     logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")  # of the baselines' libraries; they would run through the progress bar
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        os.chdir(folder)  # nothing that a library leaves behind lies in the user's folder
+    warnings.simplefilter("ignore")
+    contender: Contender | None = None
+    name = ""
+    for line in requests:
+        request = json.loads(line)
         try:
-            contender = _load(entrant)
-            connection.send("loaded")
+            if contender is None:
+                name, contender = _load(request)
+                answer: dict[str, object] = {"done": "loaded"}
+            else:
+                answer = {"done": _do(contender, request, stopped)}
+        except StreamerError as error:
+            answer = {"error": [type(error).__name__, str(error)]}
         except Exception as error:
-            connection.send(_sendable(error, entrant))
-            return
-        while True:
-            request = connection.recv()
-            try:
-                connection.send(_do(contender, request, connection, folder))
-            except (EOFError, BrokenPipeError):
-                raise
-            except Exception as error:
-                connection.send(_sendable(error, entrant))
+            reason = " ".join(str(error).split())[:300]
+            answer = {"error": ["DeviceError", f"'{name}' failed: {type(error).__name__}: {reason}"]}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
 
 
-def _load(entrant: Entrant) -> Contender:
-    if entrant.baseline is None:
-        return OwnAnalysis(entrant.settings)
-    return Baseline(entrant.baseline, entrant.kind, entrant.settings)
+def _load(request: dict[str, Any]) -> tuple[str, Contender]:
+    baseline, kind = request["baseline"], NetworkKind(request["kind"])
+    settings = Settings.model_validate(request["settings"])
+    if baseline is None:
+        return OWN, OwnAnalysis(settings)
+    return baseline, Baseline(BaselineName(baseline), kind, settings)
 
 
-def _do(contender: Contender, request: tuple[Any, ...], connection: Connection, folder: Path) -> object:
+def _do(contender: Contender, request: dict[str, Any], stopped: threading.Event) -> object:
     match request:
-        case ("analyse", clip, seconds):
-            with tempfile.TemporaryDirectory(dir=folder) as results:
-                return contender.analyse(clip, Path(results), stop_after(seconds, connection.poll))
-        case ("networks_ms",):
+        case {"do": "analyse", "clip": clip, "seconds": seconds}:
+            with tempfile.TemporaryDirectory(dir=Path.cwd()) as results:
+                return asdict(contender.analyse(Path(clip), Path(results), stop_after(seconds, stopped.is_set)))
+        case {"do": "networks_ms"}:
             return contender.networks_ms()
-        case ("facts",):
-            return contender.facts()
-        case ("streams", clip, count, seconds) if isinstance(contender, OwnAnalysis):
-            return contender.watch_streams(clip, count, seconds)
-    return None  # told to stop when it already had
+        case {"do": "facts"}:
+            return asdict(contender.facts())
+        case {"do": "streams", "clip": clip, "count": count, "seconds": seconds} if isinstance(contender, OwnAnalysis):
+            return asdict(contender.watch_streams(Path(clip), count, seconds))
+    raise DeviceError(f"a worker was asked for what it cannot do: {request['do']}")
 
 
-def _sendable(error: Exception, entrant: Entrant) -> StreamerError:
-    """Our own errors as they are; a library's, which may not survive the way, as one line."""
-    if isinstance(error, StreamerError):
-        return type(error)(str(error))
-    reason = " ".join(str(error).split())[:300]
-    return DeviceError(f"'{entrant.name}' failed: {type(error).__name__}: {reason}")
+if __name__ == "__main__":
+    _answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    main(sys.stdin, _answers)

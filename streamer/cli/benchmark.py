@@ -69,7 +69,7 @@ def benchmark_engine(
     if context.invoked_subcommand is not None:
         return
     from streamer.benchmark.rounds import Plan
-    from streamer.benchmark.terminal import run_benchmark
+    from streamer.cli.benchmark_run import run_benchmark
 
     names, kinds = _baselines(baseline or []), _kinds(baseline_networks)
     plan = Plan(
@@ -95,9 +95,9 @@ def benchmark_app(
     device: DeviceOption = None,
 ) -> None:
     """Measure the live app in a headless Chromium: frames shown, time to the first, latency, server CPU."""
-    from streamer.benchmark.app import run_benchmark
+    from streamer.cli.benchmark_run import run_app_benchmark
 
-    raise typer.Exit(run_benchmark(settings_of(config, device), video=video, seconds=seconds, json_file=json_file))
+    raise typer.Exit(run_app_benchmark(settings_of(config, device), video=video, seconds=seconds, json_file=json_file))
 
 
 def _baselines(chosen: list[Against]) -> Any:
