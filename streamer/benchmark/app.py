@@ -45,7 +45,7 @@ class WatchedEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def find(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Like the engine's."""
         found = self._engine.analyse(frames)
         now_s = time.perf_counter()

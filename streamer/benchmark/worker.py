@@ -115,7 +115,7 @@ class Worker:
         patience.start()
         try:
             return self._receive(Pass)
-        except StreamerError:
+        except (StreamerError, ValueError):  # it ended, or its answer was cut in two by the interrupt
             return None
         finally:
             patience.cancel()
@@ -205,7 +205,9 @@ def _do(contender: Contender, request: dict[str, Any], stopped: threading.Event)
     match request:
         case {"do": "analyse", "clip": clip, "seconds": seconds}:
             with tempfile.TemporaryDirectory(dir=Path.cwd()) as results:
-                return asdict(contender.analyse(Path(clip), Path(results), stop_after(seconds, stopped.is_set)))
+                done = contender.analyse(Path(clip), Path(results), stop_after(seconds, stopped.is_set))
+            stopped.clear()
+            return asdict(done)
         case {"do": "networks_ms"}:
             return contender.networks_ms()
         case {"do": "facts"}:

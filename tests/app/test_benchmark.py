@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import streamer.benchmark.app as benchmark
+import streamer.cli.benchmark_run as terminal
 from streamer.benchmark.browser import Viewing, find_chromium, open_browser
 from streamer.errors import SettingsError
 from streamer.settings import Settings
@@ -34,12 +35,13 @@ def test_nothing_shown_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nothing = Viewing(clicked_s=0, shown=(), cpu_share=0.1, clock_error_s=0.001, browser="1")
-    monkeypatch.setattr(benchmark, "open_browser", nullcontext)
-    monkeypatch.setattr(benchmark, "warm_engine", lambda _: HeldEngine().as_engine())
+    monkeypatch.setattr(terminal, "open_browser", nullcontext)
+    monkeypatch.setattr(terminal, "warm_engine", lambda _: HeldEngine().as_engine())
     monkeypatch.setattr(benchmark, "running", lambda *_, **__: nullcontext("http://nowhere"))
     monkeypatch.setattr(benchmark, "view", lambda *_, **__: nothing)
     path = tmp_path / "figures.json"
-    assert benchmark.run_benchmark(Settings(), video=clip, seconds=1, json_file=path) == benchmark.NOTHING_SHOWN
+    code = terminal.run_app_benchmark(Settings(), video=clip, seconds=1, json_file=path)
+    assert code == terminal.NOTHING_MEASURED
     assert json.loads(path.read_text())["distinct_frames_shown"] == 0
     assert "0 of 25" in capsys.readouterr().out
 

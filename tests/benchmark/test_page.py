@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 
 import cv2
-from rich.console import Console
 
 from streamer.benchmark.agreement import Agreement
 from streamer.benchmark.page import write_page
-from streamer.benchmark.table import notes, tables
+from streamer.benchmark.render import as_text, notes
 from tests.benchmark.results import MACHINE, example
 
 
@@ -18,14 +16,14 @@ def test_figures_and_plot(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     write_page(example(), page)
     first = page.read_text()
-    assert "**40.0** (30.0 to 50.0)" in first
-    assert "| naive, int8 | 6.0 (5.0 to 10.0) | 0.30 | 5.0 x |" in first
+    assert "| streamer, int8 | 40.0 | 30.0 to 50.0 |" in first
+    assert "| naive, int8 | 6.0 | 5.0 to 10.0 | 0.30 | 5.0 x |" in first
     assert "a processor, 2 cores" in first
     picture = cv2.imread(str(tmp_path / "performance.png"))
     assert picture is not None
     assert picture.std() > 10
     write_page(example().model_copy(update={"frames_per_second": 77.0}), page)
-    assert "**77.0**" in page.read_text()
+    assert "| 77.0 |" in page.read_text()
 
 
 def test_the_table_says_what_a_reader_must_know() -> None:
@@ -35,9 +33,7 @@ def test_the_table_says_what_a_reader_must_know() -> None:
     result = result.model_copy(
         update={"baselines": {"naive": naive}, "machine": MACHINE.model_copy(update={"busy": True}), "complete": False}
     )
-    written = StringIO()
-    Console(width=120, file=written).print(tables(result))
-    text = written.getvalue()
+    text = as_text(result)
     assert "NOT the same as streamer's" in text
     assert "in 30% of 10 frames" in text
     assert "busy before the start" in text

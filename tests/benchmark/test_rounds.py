@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from streamer.benchmark.baselines import BaselineName
 from streamer.benchmark.passes import Facts, Pass
 from streamer.benchmark.peer_networks import NetworkKind
 from streamer.benchmark.result import BenchmarkResult
-from streamer.benchmark.rounds import Course, Plan
+from streamer.benchmark.rounds import BenchmarkRun, Plan
 from streamer.benchmark.streams import Watch
 from streamer.benchmark.worker import Entrant
 from streamer.errors import DeviceError, SettingsError
@@ -56,11 +55,10 @@ class ActingWorker:
         if self.entrant.name in self.stage.unusable:
             raise SettingsError(f"{self.entrant.name} needs something")
 
-    def analyse(self, clip: Path, seconds: float, tick: Callable[[float], None]) -> Pass:
+    def analyse(self, clip: Path, seconds: float) -> Pass:
         self.stage.calls.append(f"{self.entrant.name} {clip.stem}")
         with open_source(clip) as source:
             self.stage.clip_frames.append(sum(1 for _ in source.frames()))
-        tick(seconds)
         if len(self.stage.calls) == self.stage.interrupt_at:
             raise KeyboardInterrupt
         if len(self.stage.calls) == self.stage.fails_at:
@@ -94,15 +92,15 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return ActingWorker.stage
 
 
-def course(tmp_path: Path, **options: Any) -> Course:
+def course(tmp_path: Path, **options: Any) -> BenchmarkRun:
     plan = Plan(
         settings=Settings(), recording=clip_in(tmp_path, frames=40), seconds=1.0, rounds=2,
         baselines=[BaselineName.naive, BaselineName.supervision],
     )  # fmt: skip
-    return Course(replace(plan, **options), tmp_path, lambda *_: None)
+    return BenchmarkRun(replace(plan, **options), tmp_path, lambda *_: None)
 
 
-def measured(run: Course) -> BenchmarkResult:
+def measured(run: BenchmarkRun) -> BenchmarkResult:
     run.run()
     result = run.result()
     assert result is not None

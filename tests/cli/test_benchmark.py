@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import streamer.benchmark.app
-import streamer.benchmark.terminal as terminal
-from streamer.benchmark.rounds import Course, Plan
+import streamer.cli.benchmark_run as terminal
+from streamer.benchmark.rounds import BenchmarkRun, Plan
 from tests.benchmark.results import example
 from tests.cli.command_line import Cli, clip_in
 
@@ -18,8 +17,8 @@ from tests.cli.command_line import Cli, clip_in
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     """A course that measures nothing and has its result at once; the plans it was given."""
     given: list[Plan] = []
-    monkeypatch.setattr(Course, "run", lambda self: given.append(self.plan))
-    monkeypatch.setattr(Course, "result", lambda _: example())
+    monkeypatch.setattr(BenchmarkRun, "run", lambda self: given.append(self.plan))
+    monkeypatch.setattr(BenchmarkRun, "result", lambda _: example())
     return given
 
 
@@ -54,10 +53,10 @@ def test_ctrl_c_saves_what_was_measured(
     plans: list[Plan], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip_in(tmp_path)
-    monkeypatch.setattr(Course, "run", lambda self: setattr(self, "interrupted", True))
+    monkeypatch.setattr(BenchmarkRun, "run", lambda self: setattr(self, "interrupted", True))
     assert cli("benchmark", "--video", "clip.mp4", "--json", "figures.json") == 130
     assert (tmp_path / "figures.json").exists()
-    monkeypatch.setattr(Course, "result", lambda _: None)
+    monkeypatch.setattr(BenchmarkRun, "result", lambda _: None)
     assert cli("benchmark", "--video", "clip.mp4", "--json", "none.json") == 130
     assert not (tmp_path / "none.json").exists()
 
@@ -95,6 +94,6 @@ def test_the_apps_benchmark_is_still_there(cli: Cli, monkeypatch: pytest.MonkeyP
         asked.append(seconds)
         return 0
 
-    monkeypatch.setattr(streamer.benchmark.app, "run_benchmark", pretend)
+    monkeypatch.setattr(terminal, "run_app_benchmark", pretend)
     assert cli("benchmark", "app", "--seconds", "4") == 0
     assert (asked, plans) == ([4], [])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streamer.pipeline.aggregation import PatientAggregator, decide, decimals_apart
 from streamer.settings import Settings, StudySettings
 from streamer.types import TrackedFinding
-from tests.fakes import finding, frame
+from tests.fakes import finding, frame, grey_image
 
 
 def tracked(track: int, malignancy: float) -> TrackedFinding:
@@ -131,6 +131,49 @@ def test_the_patient_is_the_maximum_over_clips() -> None:
     running = watch(seen, (2, [0.2, 0.3, 0.7]), video="b.mp4")
     assert running == [0.4, 0.4, 0.7]
     assert [(track.track_id, track.video) for track in seen.tracks()] == [(1, "a.mp4"), (2, "b.mp4")]
+
+
+def test_the_final_patient_is_the_maximum_over_all_that_qualify() -> None:
+    """Also once every clip is closed, and whichever nodule came first."""
+    for order in ([0.2, 0.9, 0.5], [0.9, 0.2, 0.5]):
+        seen = study(least=2)
+        watch(seen, *((number, [value] * 3) for number, value in enumerate(order)))
+        assert seen.patient_malignancy() == seen.running_maximum == 0.9
+        assert [track.malignancy_max for track in seen.tracks()] == order
+
+
+@pytest.mark.parametrize(("cuts", "frames", "unrelated"), [(5, 10, False), (6, 10, True), (2, 3, True), (0, 1, False)])
+def test_a_clip_whose_pictures_mostly_do_not_follow_one_another(cuts: int, frames: int, unrelated: bool) -> None:
+    seen = study()
+    seen.start_clip("a.mp4", frames)
+    seen.start_clip("b.mp4", frames)
+    seen.end_clip("a.mp4", frames, cuts=cuts)
+    seen.end_clip("b.mp4", frames)
+    assert seen.is_unrelated("a.mp4") is unrelated
+    assert not seen.is_unrelated("b.mp4")
+
+
+def test_clips_of_one_patient_share_their_track_numbers() -> None:
+    seen = study()
+    first, second = seen.tracker(), seen.tracker()
+    assert [one.track_id for one in first.update(grey_image(), [finding()])] == [1]
+    assert [one.track_id for one in second.update(grey_image(), [finding()])] == [2]
+
+
+def test_a_nodule_is_as_it_was_found_and_its_key_nodule_says_whether_it_qualifies() -> None:
+    seen = study(least=2)
+    seen.start_clip("a.mp4", 100)
+    one = tracked(7, 0.4)
+    (nodule,) = seen.add(frame(0, video="a.mp4"), [one])
+    assert (nodule.track_id, nodule.track_confidence, nodule.finding) == (7, 0.8, one.finding)
+    assert not seen.tracks()[0].key_nodule.qualifies
+    seen.add(frame(1, video="a.mp4"), [tracked(7, 0.3)])
+    assert seen.tracks()[0].key_nodule.qualifies
+
+
+def test_a_clip_must_be_announced() -> None:
+    with pytest.raises(KeyError):
+        study().add(frame(0, video="a.mp4"), [])
 
 
 def test_without_a_nodule_there_is_no_probability() -> None:
