@@ -12,7 +12,7 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint benchmark clean system-libraries browser
+.PHONY: help demo test lint mutation benchmark clean system-libraries browser
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -29,12 +29,16 @@ lint: $(INSTALLED_DEV)  ## check style, types and who imports whom
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/mypy
 
+mutation: $(INSTALLED_DEV) system-libraries  ## plant faults in the core, one at a time; the tests must notice (hours)
+	$(VENV)/bin/mutmut run
+	$(VENV)/bin/mutmut results
+
 benchmark: $(INSTALLED_DEV) system-libraries  ## measure speed here, against what else could be used (docs/performance-measured.md)
 	$(VENV)/bin/streamer benchmark --seconds 6 --baseline all --baseline-networks both --streams auto \
 	    --json docs/performance.json --report docs/performance-measured.md
 
 clean:  ## remove build products, caches and the demo's results (not .venv, not runs/)
-	rm -rf build dist demo *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist demo mutants *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find streamer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # PYTHON=/path/to/python make ... chooses the interpreter.

@@ -137,7 +137,8 @@ def test_the_final_patient_is_the_maximum_over_all_that_qualify() -> None:
     """Also once every clip is closed, and whichever nodule came first."""
     for order in ([0.2, 0.9, 0.5], [0.9, 0.2, 0.5]):
         seen = study(least=2)
-        watch(seen, *((number, [value] * 3) for number, value in enumerate(order)))
+        clips: list[tuple[int, list[float | None]]] = [(number, [value] * 3) for number, value in enumerate(order)]
+        watch(seen, *clips)
         assert seen.patient_malignancy() == seen.running_maximum == 0.9
         assert [track.malignancy_max for track in seen.tracks()] == order
 

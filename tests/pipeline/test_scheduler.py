@@ -11,6 +11,7 @@ import pytest
 from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
 from streamer.pipeline.scheduler import Scheduler, StreamQueue
 from streamer.sources import Source
+from streamer.types import Frame
 from tests.fakes import FakeEngine, FakeSource
 from tests.live_fakes import until
 
@@ -48,6 +49,16 @@ def complete(queue: StreamQueue, number: int, result: FrameFindings | Exception)
         queue.complete(number, result)
 
 
+def is_ready(queue: StreamQueue) -> bool:
+    """Asked anew each time."""
+    return queue.ready
+
+
+def is_over(queue: StreamQueue) -> bool:
+    """Asked anew each time."""
+    return queue.over
+
+
 def found(name: str) -> FrameFindings:
     """Findings that a test can tell apart."""
     return cast(FrameFindings, name)
@@ -73,13 +84,13 @@ def test_a_recording_waits_with_two_frames_or_a_batch_and_drops_none(batch_frame
     queue = queue_of(source, batch_frames=batch_frames)
     reader = threading.Thread(target=queue.read, daemon=True)
     reader.start()
-    taken = []
+    taken: list[int] = []
     while len(taken) < 7:
         left = min(room, 7 - len(taken))
         assert until(lambda left=left: len(queue.waiting) == left)  # type: ignore[misc]
         taken.append(pop(queue))
     reader.join()
-    assert queue.over
+    assert is_over(queue)
     assert taken == list(range(7))
     assert queue.dropped == 0
 
@@ -87,14 +98,14 @@ def test_a_recording_waits_with_two_frames_or_a_batch_and_drops_none(batch_frame
 def test_no_more_frames_are_out_than_the_workers_can_take() -> None:
     queue = queue_of(FakeSource(2), batch_frames=1, workers=1)
     queue.read()
-    assert queue.ready
+    assert is_ready(queue)
     pop(queue)
-    assert not queue.ready  # one is out, one waits
+    assert not is_ready(queue)  # one is out, one waits
     complete(queue, 0, found("first"))
-    assert queue._next() == "first"
-    assert queue.ready
+    assert queue._next() == found("first")
+    assert is_ready(queue)
     pop(queue)
-    assert not queue.ready  # nothing waits
+    assert not is_ready(queue)  # nothing waits
 
 
 def test_a_batch_may_be_out_for_each_worker() -> None:
@@ -102,11 +113,11 @@ def test_a_batch_may_be_out_for_each_worker() -> None:
     threading.Thread(target=queue.read, daemon=True).start()
     for _ in range(2):
         assert until(lambda: len(queue.waiting) == 2)
-        assert queue.ready
+        assert is_ready(queue)
         pop(queue)
         pop(queue)
     queue.waiting.extend(FakeSource(1).frames())
-    assert not queue.ready
+    assert not is_ready(queue)
 
 
 def test_findings_leave_in_the_order_of_the_frames() -> None:
@@ -116,7 +127,7 @@ def test_findings_leave_in_the_order_of_the_frames() -> None:
     pop(queue)
     complete(queue, 1, found("second"))
     complete(queue, 0, found("first"))
-    assert list(queue.findings()) == ["first", "second"]
+    assert list(queue.findings()) == [found("first"), found("second")]
 
 
 def test_an_error_comes_after_what_came_before_it() -> None:
@@ -126,7 +137,7 @@ def test_an_error_comes_after_what_came_before_it() -> None:
         pop(queue)
         complete(queue, number, found(str(number)))
     findings = queue.findings()
-    assert [next(findings), next(findings)] == ["0", "1"]
+    assert [next(findings), next(findings)] == [found("0"), found("1")]
     with pytest.raises(OSError, match="the disk is gone"):
         next(findings)
 
@@ -139,7 +150,7 @@ def test_an_error_of_the_engine_is_raised_in_its_turn() -> None:
     complete(queue, 1, ValueError("bad frame"))
     complete(queue, 0, found("first"))
     findings = queue.findings()
-    assert next(findings) == "first"
+    assert next(findings) == found("first")
     with pytest.raises(ValueError, match="bad frame"):
         next(findings)
 
@@ -148,9 +159,9 @@ def test_a_closed_queue_gives_nothing_more_and_forgets_its_error() -> None:
     source = LiveSource(1)
     queue = queue_of(source)
     queue.read()
-    assert not queue.over
+    assert not is_over(queue)
     queue.close()
-    assert queue.over
+    assert is_over(queue)
     assert source.closed
     assert (list(queue.waiting), list(queue.findings())) == ([], [])
     failing = queue_of(FakeSource(1, fails_after=0))
@@ -212,6 +223,6 @@ def test_a_frame_that_spoils_a_batch_fails_alone() -> None:
             return [found(f"found in {frame}") for frame in listed]
 
     made = Scheduler(cast(FrameAnalyser, Spoilt()), [])
-    results = made._find(cast(list, ["good", "bad", "fine"]))  # type: ignore[type-arg]
-    assert [results[0], results[2]] == ["found in good", "found in fine"]
+    results = made._find(cast(list[Frame], ["good", "bad", "fine"]))
+    assert [results[0], results[2]] == [found("found in good"), found("found in fine")]
     assert isinstance(results[1], ValueError)
