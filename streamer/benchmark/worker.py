@@ -189,7 +189,7 @@ def main(requests: TextIO, answers: TextIO) -> None:
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             answer = {"error": ["DeviceError", f"'{name}' failed: {type(error).__name__}: {reason}"]}
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(answer, default=float) + "\n")  # NumPy scalars among them
         answers.flush()
 
 
