@@ -16,7 +16,7 @@ from streamer.outputs.base import Sink
 from streamer.outputs.folder import REPORT_JSON
 from streamer.outputs.registry import check_clip
 from streamer.outputs.schema import read_report
-from streamer.pipeline.aggregation import PatientAggregator, decide
+from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.analyser import FrameAnalyser
 from streamer.sources import Source, open_source
@@ -237,10 +237,10 @@ class _Run:
         report = StudyReport(
             patient=self._patient,
             videos=tuple(self.summaries),
-            tracks=self._aggregator.tracks(),
+            tracks=self._aggregator.tracks(self._analyser.info.operating_point),
             patient_malignancy=malignancy,
             threshold=self._analyser.info.threshold,
-            decision=decide(malignancy, self._analyser.info.threshold),
+            decision=self._aggregator.decision(self._analyser.info.operating_point),
             models=self._analyser.info.models,
             settings=self._analyser.settings.model_dump(mode="json"),
             device=self._analyser.info.device,

@@ -25,6 +25,8 @@ class _Section(BaseModel):
 class DetectionSettings(_Section):
     """How detections are kept. `confidence` replaces the operating point stored with the detector's weights.
 
+    It is the least confidence in a still; in a clip tracks are judged, see `TrackingSettings`.
+
     Radiology 2023's published code works at an NMS IoU of 0.5.
     """
 
@@ -38,9 +40,14 @@ class ClassificationSettings(_Section):
 
     `mirrored` also shows the classifier each nodule's mirror image and averages the log-odds: twice the network's time,
     and an AUC of 0.818 instead of 0.805 (`tn3k`, held-out fold, 325 images).
+
+    `prevalence` is the share of malignant nodules where streamer is used; None for that of the data on which the
+    weights were calibrated. The probability is shifted to it (Saerens et al., Neural Computation 2002;14:21-41), and so
+    is the operating point: the same nodules are called, with another probability.
     """
 
     mirrored: bool = True
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @property
     def views(self) -> int:
@@ -49,18 +56,28 @@ class ClassificationSettings(_Section):
 
 
 class TrackingSettings(_Section):
-    """How detections are joined over time.
+    """How detections are joined over time, and which tracks are shown.
 
     `min_iou` is the least overlap with the predicted box. A track survives `max_missed_frames` frames without a
     detection. With 0.1 to 0.3 and 5 to 40 frames as many nodules of `cine` keep their number, give or take one in
     twenty (docs/experiments.md). `scene_cut` is the mean absolute grey difference (0 to 255, on a 32x32 thumbnail)
     between neighbouring frames above which all tracks end: within the 56 `cine` sweeps it never exceeds 4.5, between
     one sweep and the next it is 14 at the median.
+
+    In a clip, boxes from `candidate_confidence` on are tracked, and a track is shown once the detector's confidence in
+    it was `confidence` on average over five of its frames. A recording looks `look_ahead_frames` frames ahead for that,
+    so that a nodule is shown from its first frame on; a live source does not. None stands for 0.46, or for
+    `detection.confidence` where that is set. With 0.46 and 10 frames ahead, `cine` val has a sensitivity of 0.64
+    instead of 0.58 at the same precision (0.86), and 9 of 11 nodules instead of 7 keep one number; with 0.08 to 0.12
+    for candidates and 10 to 30 frames the figures hardly differ (docs/experiments.md).
     """
 
     min_iou: Probability = 0.2
     max_missed_frames: Annotated[int, Field(ge=0, le=300)] = 5
     scene_cut: Annotated[float, Field(gt=0, le=255)] = 8.0
+    candidate_confidence: Probability = 0.1
+    confidence: Probability | None = None
+    look_ahead_frames: Annotated[int, Field(ge=0, le=100)] = 10
 
 
 class StudySettings(_Section):
@@ -68,10 +85,17 @@ class StudySettings(_Section):
 
     Only tracks seen in at least `min_track_frames` frames count for the patient, so that no box that flares up decides;
     in a still, and in a clip shorter than that, every frame must support the nodule. `threshold` replaces the operating
-    point stored with the classifier's weights.
+    point stored with the classifier's weights; over more than one frame it rises as the weights say, see
+    `streamer.models.sweep_point`.
+
+    A nodule may be called malignant or benign if the detector's confidences in it sum to `min_support`, or if it was
+    seen in `min_clip_share` of its clip's frames. Of 55 confirmed tracks in the `cine` sweeps that leaves out the one
+    that is no nodule, also by a second look (7 frames, a fifth of its clip, sum 3.0), and no other.
     """
 
     min_track_frames: Annotated[int, Field(ge=1, le=1000)] = 5
+    min_support: Annotated[float, Field(ge=0, le=1000)] = 4.0
+    min_clip_share: Probability = 0.25
     threshold: Probability | None = None
 
 
@@ -95,10 +119,15 @@ class RuntimeSettings(_Section):
 
 
 class OverlaySettings(_Section):
-    """What the overlay video shows and how it is encoded (x264 preset and constant rate factor)."""
+    """What the overlay video shows and how it is encoded (x264 preset and constant rate factor).
+
+    `heatmap` colours each nodule by where its malignancy comes from, in every frame, instead of tinting it; not where
+    the weights' map was measured to be no better than chance.
+    """
 
     boxes: bool = True
     contours: bool = True
+    heatmap: bool = False
     labels: bool = True
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "ultrafast"
     crf: Annotated[int, Field(ge=0, le=51)] = 18

@@ -25,6 +25,9 @@ Image = npt.NDArray[np.uint8]
 Grey = npt.NDArray[np.uint8]
 """Grey image, or several, shape (height, width) or (n, height, width), values 0 to 255."""
 
+Heat = npt.NDArray[np.float32]
+"""A map of shape (height, width), 0 to 1, relative to its own highest value; 0 everywhere if nothing is positive."""
+
 Decision = Literal["benign", "malignant", "no nodule"]
 
 
@@ -115,6 +118,19 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoduleHeat:
+    """Where a nodule's malignancy comes from: each cell's share in the classifier's log-odds.
+
+    Attributes:
+        cells: shape (side, side), rows downwards; positive where a cell speaks for malignancy, negative against it.
+        window_xyxy: the square that the cells cover, in whole source pixels; parts of it may lie outside the frame.
+    """
+
+    cells: npt.NDArray[np.float32]
+    window_xyxy: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A nodule seen in one frame, before it belongs to a track.
 
@@ -126,6 +142,7 @@ class Finding:
         long_axis_px: longest diameter of the outline, in pixels; 0 without an outline.
         short_axis_px: longest diameter at right angles to it, in pixels; 0 without an outline.
         area_px: area of the mask, in pixels; 0 without an outline.
+        heat: where the malignancy comes from; None where the network does not tell, or tells no better than chance.
     """
 
     box_xyxy: tuple[float, float, float, float]
@@ -135,6 +152,7 @@ class Finding:
     long_axis_px: float
     short_axis_px: float
     area_px: float
+    heat: NoduleHeat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,6 +365,8 @@ class Track:
         key_time_s: its time in seconds.
         key_nodule: the nodule as seen in the key frame.
         qualifies: True if the track lasted long enough to count for the patient.
+        decides: True if it is also supported well enough to be called malignant or benign.
+        threshold: operating point for the maximum over as many frames, 0 to 1; None where nobody asked.
     """
 
     track_id: int
@@ -360,6 +380,13 @@ class Track:
     key_time_s: float
     key_nodule: Nodule
     qualifies: bool
+    decides: bool = True
+    threshold: float | None = None
+
+    @property
+    def malignant(self) -> bool:
+        """Whether its maximum reaches the operating point for its number of frames, as both are published."""
+        return self.threshold is not None and round(self.malignancy_max, 4) >= round(self.threshold, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,8 +407,9 @@ class StudyReport:
         videos: the clips in order.
         tracks: every nodule seen, qualifying or not, by track number.
         patient_malignancy: maximum over qualifying tracks (Radiology 2023;307(5):e221157); None if there is none.
-        threshold: operating point of the classifier, 0 to 1.
-        decision: "malignant" if patient_malignancy >= threshold, "benign" below it, "no nodule" if no track qualifies.
+        threshold: operating point of the classifier on a still, 0 to 1; each track has that of its number of frames.
+        decision: "malignant" if a track that decides reaches its threshold, "benign" if none does, "no nodule" if no
+            track qualifies.
         models: weights that ran.
         settings: the settings used, as plain data.
         device: device as the user would name it, for example "cpu (OpenVINO)".

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from streamer.models.grad_cam import Explained, HeatMaps
+from streamer.models.grad_cam import HeatMaps
 from streamer.models.weights_manifest import Preprocessing
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.pipeline.thyroid import Engine
@@ -78,34 +78,31 @@ class FakeSource(Described):
         return cast(Source, self)
 
 
-class QuadrantClassifier(nn.Module):
-    """Calls bright tissue in the upper left quarter of its crop malignant, and sees nothing else."""
+class QuadrantEvidence(nn.Module):
+    """What calls bright tissue in the upper left quarter of its crop malignant, and sees nothing else, looks at."""
 
     def __init__(self, *, malignant_sign: float = 1.0) -> None:
         super().__init__()
         self.cells = nn.Sequential(nn.AvgPool2d(8), nn.Conv2d(3, 1, 1, bias=False))
         nn.init.constant_(self.cells.get_parameter("1.weight"), 1 / 3)
-        self.activations = nn.ReLU()
         self._sign = malignant_sign
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits, shape (n, 2), of images of shape (n, 3, size, size)."""
-        cells = self.cells(image)
+        """Each cell's share, shape (n, 1, height, width), of images of shape (n, 3, size, size)."""
+        cells: torch.Tensor = self.cells(image)
         quarter = torch.zeros_like(cells)
         quarter[..., : cells.shape[-2] // 2, : cells.shape[-1] // 2] = 1
-        evidence = self._sign * self.activations(cells * quarter).mean(dim=(1, 2, 3))
-        return torch.stack([-evidence, evidence], dim=1)
+        return self._sign * (cells * quarter).relu()
 
 
 def quadrant_heat_maps(*, malignant_sign: float = 1.0, mirrored: bool = False) -> HeatMaps:
-    """Heat maps of the classifier above; it sees boxes with half their side around them, so twice the side in all."""
-
-    def load() -> Explained:
-        network = QuadrantClassifier(malignant_sign=malignant_sign)
-        return network, network.activations
-
+    """Heat maps of that; it sees boxes with half their side around them, so twice the side in all."""
     preprocessing = Preprocessing(view="crop", size_wh=(64, 64), mean=0.0, std=1.0, margin=0.5)
-    return HeatMaps(load, preprocessing, ClassificationSettings(mirrored=mirrored))
+    return HeatMaps(
+        lambda: QuadrantEvidence(malignant_sign=malignant_sign),
+        preprocessing,
+        ClassificationSettings(mirrored=mirrored),
+    )
 
 
 class FakeEngine:

@@ -100,8 +100,9 @@ class Answers:
     def pull(self, session: str, token: str, seen: int, wanted: list[int], view: list[float], version: int) -> Answer:
         """All that is new: rows from `seen` on, the wanted pictures, and the panels if they are not at `version`."""
         job = self._jobs.find(token, session)
-        boxes, contours, labels, opacity = view
-        drawn = View(bool(boxes), bool(contours), bool(labels), min(max(float(opacity), 0.0), 1.0))
+        boxes, contours, labels, opacity, *more = view
+        heatmap = bool(more and more[0])
+        drawn = View(bool(boxes), bool(contours), bool(labels), min(max(float(opacity), 0.0), 1.0), heatmap)
         if job.feed is not None and wanted and job.state == "running":
             job.feed.wait_for(int(wanted[0]), _WAIT_S)
         answer: Answer = job.status() | {"place": self._jobs.place(job), "pictures": [], "rows": []}

@@ -20,7 +20,7 @@ from streamer.outputs.overlay import OverlayRenderer
 from streamer.outputs.report_json import frame_line
 from streamer.outputs.schema import FrameLine, NoduleLine
 from streamer.settings import OverlaySettings
-from streamer.types import Finding, Frame, FrameResult, Image, Nodule, SizeMm
+from streamer.types import Finding, Frame, FrameResult, Image, Nodule, NoduleHeat, SizeMm
 
 _KEPT_QUALITY = 92  # JPEG of the frame as decoded; at 640x480 some 60 kB and 2 ms
 _SENT_QUALITY = 85
@@ -40,6 +40,7 @@ class View:
     contours: bool = True
     labels: bool = True
     opacity: float = 1.0
+    heatmap: bool = False
 
 
 class Picture(NamedTuple):
@@ -72,10 +73,11 @@ class Feed:
         self._rows = Spool(folder / "rows")
         self._frames = Spool(folder / "frames") if keep_frames else None
         self._lines = Spool(folder / "lines") if keep_frames else None
+        self._heat = Spool(folder / "heat") if keep_frames else None
         self._recent: deque[_Recent] = deque()
         self._best: dict[int, float] = {}
         self._portraits: dict[int, bytes] = {}
-        self._renderers: dict[tuple[bool, bool, bool], OverlayRenderer] = {}
+        self._renderers: dict[tuple[bool, bool, bool, bool], OverlayRenderer] = {}
         self._drawing = threading.Lock()  # a renderer serves one thread
         self._grown = threading.Condition()
         self._closed = False
@@ -97,9 +99,10 @@ class Feed:
         self._rows.append(json.dumps(row, separators=(",", ":")).encode())
         self._remember(_Recent(len(self._rows) - 1, result, time.monotonic()))
         # The viewer has what it waits for; the rest is for later.
-        if self._frames is not None and self._lines is not None:
+        if self._frames is not None and self._lines is not None and self._heat is not None:
             self._frames.append(_jpeg(result.frame.image, _KEPT_QUALITY))
             self._lines.append(line.model_dump_json().encode())
+            self._heat.append(_heat_line(result))
         for nodule in result.nodules:
             if nodule.malignancy > self._best.get(nodule.track_id, -1.0):
                 self._best[nodule.track_id] = nodule.malignancy
@@ -158,7 +161,7 @@ class Feed:
             self._grown.notify_all()
         self._portraits.clear()
         with ExitStack() as stack:
-            for spool in (self._rows, self._frames, self._lines):
+            for spool in (self._rows, self._frames, self._lines, self._heat):
                 if spool is not None:
                     stack.callback(spool.close)
 
@@ -171,18 +174,19 @@ class Feed:
             self._grown.notify_all()
 
     def _spooled(self, position: int) -> FrameResult | None:
-        if self._frames is None or self._lines is None:
+        if self._frames is None or self._lines is None or self._heat is None:
             return None
-        kept, lines = (spool.read(position, position + 1) for spool in (self._frames, self._lines))
-        return _result(kept[0], lines[0]) if kept and lines else None
+        kept, lines, heat = (spool.read(position, position + 1) for spool in (self._frames, self._lines, self._heat))
+        return _result(kept[0], lines[0], heat[0]) if kept and lines and heat else None
 
     def _drawn(self, result: FrameResult, view: View) -> bytes:
         image = result.frame.image
         if view.opacity > 0:
-            key = view.boxes, view.contours, view.labels
+            key = view.boxes, view.contours, view.labels, view.heatmap
             with self._drawing:
                 if key not in self._renderers:
-                    settings = OverlaySettings(boxes=view.boxes, contours=view.contours, labels=view.labels)
+                    boxes, contours, labels, heatmap = key
+                    settings = OverlaySettings(boxes=boxes, contours=contours, labels=labels, heatmap=heatmap)
                     self._renderers[key] = OverlayRenderer(settings)
                 image = self._renderers[key].draw(result)
             if view.opacity < 1:
@@ -198,18 +202,31 @@ def sent_jpeg(image: Image) -> bytes:
     return _jpeg(image, _SENT_QUALITY)
 
 
-def _result(jpeg: bytes, line: bytes) -> FrameResult:
+def _heat_line(result: FrameResult) -> bytes:
+    """Where each nodule's malignancy comes from, in the order of the nodules: window and cells, or null."""
+    maps = [nodule.finding.heat for nodule in result.nodules]
+    rows = [None if one is None else [one.window_xyxy, np.round(one.cells, 5).tolist()] for one in maps]
+    return json.dumps(rows, separators=(",", ":")).encode()
+
+
+def _result(jpeg: bytes, line: bytes, heat: bytes) -> FrameResult:
     """A result as it was spooled."""
     entry = FrameLine.model_validate_json(line)
+    maps = [None if row is None else _heat_of(*row) for row in json.loads(heat)]
     image = _rgb(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB))
     return FrameResult(
         frame=Frame(image=image, index=entry.frame, time_s=entry.time_s, video=entry.video),
-        nodules=tuple(_nodule(nodule) for nodule in entry.nodules),
+        nodules=tuple(_nodule(nodule, one) for nodule, one in zip(entry.nodules, maps, strict=True)),
         patient_malignancy=entry.patient_malignancy,
     )
 
 
-def _nodule(line: NoduleLine) -> Nodule:
+def _heat_of(window_xyxy: list[int], cells: list[list[float]]) -> NoduleHeat:
+    left, top, right, bottom = window_xyxy
+    return NoduleHeat(cells=np.array(cells, np.float32), window_xyxy=(left, top, right, bottom))
+
+
+def _nodule(line: NoduleLine, heat: NoduleHeat | None) -> Nodule:
     long_mm, short_mm, area_mm2 = line.long_axis_mm, line.short_axis_mm, line.area_mm2
     size = None
     if long_mm is not None and short_mm is not None and area_mm2 is not None:
@@ -227,6 +244,7 @@ def _nodule(line: NoduleLine) -> Nodule:
             long_axis_px=line.long_axis_px,
             short_axis_px=line.short_axis_px,
             area_px=line.area_px,
+            heat=heat,
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from streamer.outputs.overlay import clock, percent, track_colour
 from streamer.outputs.size_text import axes_text
-from streamer.pipeline.aggregation import PatientAggregator, decide, decimals_apart
+from streamer.pipeline.aggregation import PatientAggregator, decimals_apart
 from streamer.pipeline.thyroid import Engine
 from streamer.types import FrameResult, Track
 
@@ -25,7 +25,7 @@ class Summary:
     def __init__(self, engine: Engine) -> None:
         """Start with nothing seen, under the settings and threshold of `engine`."""
         self.aggregator = PatientAggregator(engine.settings)
-        self._threshold = engine.threshold
+        self._point = engine.info.operating_point
         self._first_positions: dict[str, int] = {}
         self._positions = 0
         self._renewed_s = 0.0
@@ -51,10 +51,11 @@ class Summary:
         self._renew()
 
     def _renew(self) -> None:
-        tracks = self.aggregator.tracks()
+        tracks = self.aggregator.tracks(self._point)
         counted = [track for track in tracks if track.qualifies]
         top = max(counted, key=lambda track: track.malignancy_max, default=None)
-        decimals = 0 if self._patient is None else decimals_apart(self._patient, self._threshold, least=2) - 2
+        threshold = self._point.over(top.supporting_frames if top else 1)
+        decimals = 0 if self._patient is None else decimals_apart(self._patient, threshold, least=2) - 2
         self._version += 1
         self._renewed_s = time.monotonic()
         self.shown = {
@@ -62,9 +63,9 @@ class Summary:
             "patient": {
                 "malignancy": self._patient,
                 "text": "\N{EN DASH}" if self._patient is None else percent(self._patient, decimals),
-                "decision": decide(self._patient, self._threshold),
-                "threshold": self._threshold,
-                "threshold_text": percent(self._threshold, decimals),
+                "decision": self.aggregator.decision(self._point),
+                "threshold": self._point.threshold,
+                "threshold_text": percent(threshold, decimals),
                 "nodules": len(counted),
                 "suspicious": sum(self._suspicious(track) for track in counted),
                 "frames": top.supporting_frames if top else 0,
@@ -75,7 +76,7 @@ class Summary:
         }
 
     def _suspicious(self, track: Track) -> bool:
-        return decide(track.malignancy_max, self._threshold) == "malignant"
+        return track.decides and track.malignant
 
     def _nodule(self, track: Track) -> dict[str, Any]:
         key = track.key_nodule
@@ -87,6 +88,7 @@ class Summary:
             "max_text": percent(track.malignancy_max),
             "median_text": percent(track.malignancy_median),
             "suspicious": self._suspicious(track),
+            "threshold_text": percent(self._point.over(track.supporting_frames)),
             "frames": track.supporting_frames,
             "key": self._first_positions[track.video] + track.key_frame,
             "key_text": f"frame {track.key_frame}, {clock(track.key_time_s)}",

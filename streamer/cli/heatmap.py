@@ -42,7 +42,8 @@ def write_heat_still(video: str | Path, index: int, output: Path, settings: Sett
         raise OutputError(f"{output} would {harm}; choose another output file")
     frame = _frame(video, index)  # a wrong path or number should not wait for the networks
     engine = Engine(settings)
-    findings = engine.analyse([frame])[0].findings
+    least = engine.settings.detection.confidence or 0.0
+    findings = tuple(one for one in engine.analyse([frame])[0].findings if one.confidence >= least)
     if not findings:
         raise InputError(f"no nodule was found in frame {index} of {frame.video}: give --frame another number")
     picture = draw_frame_heatmap(frame.image, findings, engine.heat_maps)

@@ -18,7 +18,7 @@ from rich.text import Text
 from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
 from streamer.outputs.registry import check_clip
 from streamer.outputs.size_text import axes_text
-from streamer.pipeline.aggregation import decimals_apart
+from streamer.pipeline.aggregation import decimals_apart, decisive_track
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
@@ -178,7 +178,16 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
     qualifying = [track for track in report.tracks if track.qualifies]
     if qualifying:
         table = Table(title="nodules that count for the patient")
-        for heading in ("nodule", "clip", "frames", "max", "median", "key frame", "long x short axis"):
+        for heading in (
+            "nodule",
+            "clip",
+            "frames",
+            "max",
+            "malignant from",
+            "median",
+            "key frame",
+            "long x short axis",
+        ):
             table.add_column(heading, justify="left" if heading == "clip" else "right")
         for track in qualifying:
             key = track.key_nodule
@@ -187,6 +196,7 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
                 Text(track.video),
                 str(track.supporting_frames),
                 f"{track.malignancy_max:.2f}",
+                "" if track.threshold is None or not track.decides else f"{track.threshold:.2f}",
                 f"{track.malignancy_median:.2f}",
                 str(track.key_frame),
                 axes_text(key, times="x"),
@@ -196,8 +206,11 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
         console.print(f"{brief} brief finding{'' if brief == 1 else 's'} did not last long enough to count")
     probability = ""
     if report.patient_malignancy is not None:
-        decimals = decimals_apart(report.patient_malignancy, report.threshold, least=2)
-        probability = f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {report.threshold:.{decimals}f})"
+        threshold = decisive_track(report.tracks).threshold or report.threshold
+        decimals = decimals_apart(report.patient_malignancy, threshold, least=2)
+        probability = (
+            f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {threshold:.{decimals}f} for its frames)"
+        )
     frames = sum(video.frames for video in report.videos)
     partial = "" if report.complete else ", [yellow]incomplete[/]"
     console.print(f"patient: [bold]{report.decision}[/]{probability}{partial}; research use only", highlight=False)

@@ -11,6 +11,7 @@ import torch
 
 from streamer._progress import track as track_progress
 from streamer.backends import Backend, choose_backend
+from streamer.data.dataset import load_dataset
 from streamer.data.pixels import read_pictures
 from streamer.data.pseudo_boxes import load_proposer
 from streamer.data.samples import Sample, Split
@@ -26,6 +27,7 @@ from streamer.evaluation.measure_segmenter import (
     outline_true_boxes,
     segment,
 )
+from streamer.evaluation.sweeps import SweepTrack, sweep_tracks
 from streamer.metrics.calibration import IDENTITY
 from streamer.models.classifier import Classifier
 from streamer.models.detector import Detector
@@ -200,6 +202,21 @@ class EvaluationRun:
             for clip in track_progress(clips, len(clips), "analysing clips")
             for view in track(clip, engine, held.split_of(clip[0].source))
         ]
+
+    def sweeps(self) -> tuple[list[SweepTrack], str, float]:
+        """Every nodule in any clip, whatever its split, as no label is used; names of the sources; operating point."""
+        dataset = load_dataset(self._data)
+        clips = {sample.image: sample for sample in dataset.samples if sample.frame is not None}
+        engine = Engine(self._settings.model_copy(update={"weights": self.weights}))
+        sources = " and ".join(dict.fromkeys(sample.source for sample in clips.values()))
+        named = [(image, sample.patient) for image, sample in clips.items()]
+        tracks = sweep_tracks(track_progress(named, len(named), "analysing sweeps"), engine)
+        return tracks, sources, engine.threshold
+
+    def prevalence(self, source: str) -> float:
+        """Share of malignant images among all labelled ones of a source, in whatever split."""
+        labelled = [one for one in load_dataset(self._data).samples if one.source == source and is_labelled(one)]
+        return sum(one.label == "malignant" for one in labelled) / len(labelled)
 
     def _backend(self) -> Backend:
         return choose_backend(self._settings.runtime)

@@ -8,6 +8,7 @@ from math import floor
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 
 from streamer.errors import DataError
 from streamer.evaluation.figures_readings import reading_figures
@@ -33,6 +34,7 @@ from streamer.metrics.classification import (
     youden_threshold,
 )
 from streamer.metrics.estimate import Figure
+from streamer.models.sweep_point import prior_shift
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
@@ -51,11 +53,13 @@ _NOTES = (
 )
 
 
-def choose(seen: Sequence[ClassifiedView]) -> Chosen:
+def choose(seen: Sequence[ClassifiedView], prevalence: float | None = None) -> Chosen:
     """Calibration and Youden operating point from held-out images.
 
     Args:
         seen: labelled images of one source that the classifier was not fitted to.
+        prevalence: share of malignant images in the whole source, to which both are shifted; None for that of `seen`.
+            A held-out part may be another mix than the rest.
 
     Raises:
         DataError: one of the classes is missing.
@@ -64,11 +68,15 @@ def choose(seen: Sequence[ClassifiedView]) -> Chosen:
     scaling = rounded_scaling(fit_scaling(labels, log_odds))
     threshold = youden_threshold(labels, apply_scaling(log_odds, scaling))
     part = subsets([image.view for image in seen], parts=False)[0]
+    own = float(labels.mean())
+    shift = 0.0 if prevalence is None else prior_shift(own, prevalence)
+    mix = "" if prevalence is None else f", both shifted from {own:.0%} to {prevalence:.0%} malignant, the source's mix"
     return Chosen(
-        scaling=scaling,
-        operating_point=rounded_point(threshold),
+        scaling=rounded_scaling(Scaling(scaling.temperature, scaling.offset + shift)),
+        operating_point=rounded_point(float(expit(logit(threshold) + shift))),
         source=f"greatest Youden index on {part.name}, {part.split}, {len(seen)} images, after calibration on "
-        "the same images (in-sample)",
+        f"the same images (in-sample){mix}",
+        prevalence=round(own if prevalence is None else prevalence, 4),
     )
 
 

@@ -131,6 +131,7 @@ def _choose(seen: Sequence[ClassifiedView], folds: int) -> Chosen:
     return Chosen(
         scaling=scaling,
         operating_point=rounded_point(threshold),
+        prevalence=round(float(arrays(part)[0].mean()), 4),
         source=f"greatest Youden index, after calibration, from {folds}-fold out-of-fold predictions of the "
         f"same recipe on {part[0].view.source}, {len(part)} images",
     )

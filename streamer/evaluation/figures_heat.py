@@ -8,15 +8,16 @@ from streamer.evaluation.measure_heat import MAX_IMAGES, HeatedNodule
 from streamer.evaluation.result import Result
 from streamer.evaluation.subsets import subsets
 from streamer.metrics.estimate import mean_figure
+from streamer.models.weights_manifest import HEAT_ABOVE_CHANCE
 
 _MEASURES: dict[str, Callable[[HeatedNodule], float]] = {
-    "Grad-CAM mass inside the nodule": lambda nodule: nodule.inside,
+    "heat map's mass inside the nodule": lambda nodule: nodule.inside,
     "share of the crop that is nodule (that mass by chance)": lambda nodule: nodule.area,
-    "Grad-CAM mass inside the nodule, less chance": lambda nodule: nodule.inside - nodule.area,
-    "Grad-CAM maximum inside the nodule (pointing game)": lambda nodule: nodule.hit,
+    HEAT_ABOVE_CHANCE: lambda nodule: nodule.inside - nodule.area,
+    "heat map's maximum inside the nodule (pointing game)": lambda nodule: nodule.hit,
 }
 HEAT_NOTE = (
-    f"Grad-CAM: the map of what raises the malignancy, on at most {MAX_IMAGES} held-out images with masks a source, "
+    f"Heat map: the map of what raises the malignancy, on at most {MAX_IMAGES} held-out images with masks a source, "
     "in the crop around the detector's box where it found the nodule, else around the true box. A classifier that "
     "looks anywhere has the chance level."
 )

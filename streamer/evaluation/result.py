@@ -9,6 +9,7 @@ from matplotlib.figure import Figure as Plot
 
 from streamer.metrics.calibration import Scaling
 from streamer.metrics.estimate import Figure
+from streamer.models.weights_manifest import SweepSpread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,13 @@ class Chosen:
         operating_point: the detector's confidence, or the probability from which a nodule is called malignant.
         source: data, split, number of images, and how it was chosen.
         scaling: calibration of the classifier; None for the detector.
+        prevalence: share of malignant nodules that the calibration holds for; None for the detector.
     """
 
     operating_point: float
     source: str
     scaling: Scaling | None = None
+    prevalence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,7 @@ class Evaluation:
         settings: thresholds and the like that the figures depend on, by name.
         notes: what a reader of the figures must know, a sentence each.
         chosen: calibration and operating point found on the way.
+        sweep: how the classifier's readings vary within a sweep, found on the way.
         matrix: main figures by weights and test source; None for the pipeline and for folds.
     """
 
@@ -113,3 +117,4 @@ class Evaluation:
     notes: tuple[str, ...]
     chosen: Chosen | None = field(default=None)
     matrix: Matrix | None = field(default=None)
+    sweep: SweepSpread | None = field(default=None)

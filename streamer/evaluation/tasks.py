@@ -23,6 +23,8 @@ from streamer.evaluation.figures_segmenter import evaluate_outlines
 from streamer.evaluation.measure_segmenter import OutlinedNodule
 from streamer.evaluation.publish import has_out_of_fold
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
+from streamer.evaluation.sweep_spread import Spread
+from streamer.evaluation.sweeps import calling_results, fitted
 from streamer.metrics.calibration import Scaling
 from streamer.models.registry import load_object, task
 from streamer.models.weights_manifest import Role
@@ -63,7 +65,8 @@ def evaluate_subject(subject: str, bench: EvaluationRun, *, choosing: bool) -> E
         choosing: whether to choose an operating point on the way, and to report at it, where the subject has one.
     """
     if subject == PIPELINE:
-        return evaluate_tracks(bench.tracks(), bench.confidence)
+        evaluation = evaluate_tracks(bench.tracks(), bench.confidence)
+        return _with_sweeps(bench, evaluation) if choosing else evaluation
     return evaluator(subject).evaluate(bench, choosing)
 
 
@@ -94,12 +97,21 @@ def _segmenter(bench: EvaluationRun, _choosing: bool) -> Evaluation:
     return _with_row(bench, "segmenter", evaluate_outlines(seen, confidence=confidence, cut=cut), cells)
 
 
+def _with_sweeps(bench: EvaluationRun, evaluation: Evaluation) -> Evaluation:
+    """The same with the spread within sweeps, and with what it makes of their nodules."""
+    tracks, sources, threshold = bench.sweeps()
+    spread = fitted(tracks, sources)
+    results = calling_results(tracks, threshold, Spread(spread.deviation, spread.correlation_frames), sources)
+    return replace(evaluation, results=(*evaluation.results, *results), sweep=spread)
+
+
 def _classifier(bench: EvaluationRun, choosing: bool) -> Evaluation:
     entry = bench.entry("classifier")
     seen = bench.log_odds()
     scaling, threshold, chosen = Scaling(entry.temperature, entry.offset), entry.operating_point, None
     if choosing and not has_out_of_fold(entry):  # what was chosen out of fold is better than what would be chosen here
-        chosen = choose(calibration_part(seen, bench.held_out("classifier").sources_trained_on))
+        part = calibration_part(seen, bench.held_out("classifier").sources_trained_on)
+        chosen = choose(part, bench.prevalence(part[0].view.source))
         scaling, threshold = chosen.scaling or scaling, chosen.operating_point
     evaluation = evaluate_probabilities(seen, scaling=scaling, threshold=threshold, chosen=chosen)
     if heated := bench.heated():

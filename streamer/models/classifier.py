@@ -9,7 +9,9 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from streamer.backends import Runner
+from streamer.errors import SettingsError
 from streamer.models.architectures import MALIGNANT
+from streamer.models.sweep_point import prior_shift
 from streamer.models.weights_manifest import ModelEntry
 from streamer.settings import ClassificationSettings
 
@@ -17,9 +19,13 @@ from streamer.settings import ClassificationSettings
 class Calibration:
     """Turns the classifier's logits into calibrated probabilities."""
 
-    def __init__(self, entry: ModelEntry) -> None:
-        """Calibrate as stored with the weights."""
-        self._temperature, self._offset = entry.temperature, entry.offset
+    def __init__(self, entry: ModelEntry, settings: ClassificationSettings) -> None:
+        """Calibrate as stored with the weights, and for the prevalence that the settings name.
+
+        Raises:
+            SettingsError: they name one, and the weights do not say at which they were calibrated.
+        """
+        self._temperature, self._offset = entry.temperature, entry.offset + prevalence_shift(entry, settings)
 
     def __call__(self, logits: Sequence[npt.NDArray[np.float32]]) -> list[float]:
         """P(malignant) of each nodule: its log-odds, the mean over its views, calibrated.
@@ -31,12 +37,28 @@ class Calibration:
         return [float(value) for value in expit(odds / self._temperature + self._offset)]
 
 
+def prevalence_shift(entry: ModelEntry, settings: ClassificationSettings) -> float:
+    """What is added to the log-odds for the prevalence that the settings name; 0 where they name none.
+
+    Raises:
+        SettingsError: they name one, and the weights do not say at which they were calibrated.
+    """
+    if settings.prevalence is None:
+        return 0.0
+    if entry.prevalence is None:
+        raise SettingsError(
+            "classification.prevalence: these weights do not say at which share of malignant nodules they were "
+            "calibrated; leave the setting out, or repeat `streamer evaluate classifier --update-manifest`"
+        )
+    return prior_shift(entry.prevalence, settings.prevalence)
+
+
 class Classifier:
     """Tells how suspicious the nodule in each crop looks."""
 
     def __init__(self, runner: Runner, entry: ModelEntry, settings: ClassificationSettings) -> None:
         """Use `runner`, which takes crops of the entry's size and gives two logits."""
-        self.runner, self._views, self._calibrated = runner, settings.views, Calibration(entry)
+        self.runner, self._views, self._calibrated = runner, settings.views, Calibration(entry, settings)
         self.preprocessing = entry.preprocessing
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> list[float]:

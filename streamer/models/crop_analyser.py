@@ -13,11 +13,12 @@ from streamer.backends import Backend, Runner
 from streamer.geometry import Box, CropWindow, Outline
 from streamer.models.classifier import Calibration, Classifier, views_of
 from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
+from streamer.models.region_head import OUTLINE_STRIDE
 from streamer.models.segmenter import Outliner, Segmenter
-from streamer.models.shared_encoder import MASK, class_logits
+from streamer.models.shared_encoder import MASK, Planes, class_logits, evidence
 from streamer.models.weights_manifest import Manifest, ModelEntry, Preprocessing
 from streamer.settings import ClassificationSettings
-from streamer.types import Grey
+from streamer.types import Grey, NoduleHeat
 
 StageCallback = Callable[[str], None]
 """Told the name of a stage when it is over."""
@@ -33,11 +34,12 @@ class Roi:
 
 @dataclass(frozen=True, slots=True)
 class RoiPrediction:
-    """What is read off a nodule: its outline, and its calibrated probability of malignancy."""
+    """What is read off a nodule: its outline, its calibrated probability of malignancy, and where that comes from."""
 
     box_xyxy: Box
     outline: Outline
     malignancy: float
+    heat: NoduleHeat | None = None
 
 
 class CropAnalyser(Protocol):
@@ -100,7 +102,8 @@ class SharedCropAnalyser:
         self._runner, self._views = runner, settings.views
         self.runners: Mapping[str, Runner] = {", ".join(JOINT_ROLES): runner}
         self._preprocessing = segmenter.preprocessing
-        self._outlines, self._calibrated = Outliner(segmenter), Calibration(classifier)
+        self._outlines, self._calibrated = Outliner(segmenter), Calibration(classifier, settings)
+        self._explains = classifier.explains
 
     def __call__(self, rois: Sequence[Roi], on_stage: StageCallback) -> list[RoiPrediction]:
         """See `CropAnalyser`."""
@@ -113,7 +116,19 @@ class SharedCropAnalyser:
         logits = class_logits(output)
         probabilities = self._calibrated([logits[:, number] for number in range(self._views)])
         on_stage("segment, classify")
-        return _predictions(rois, outlines, probabilities)
+        heat = self._heat(output, windows) if self._explains else None
+        return _predictions(rois, outlines, probabilities, heat)
+
+    def _heat(self, output: Planes, windows: Sequence[CropWindow]) -> list[NoduleHeat] | None:
+        cells = evidence(output, self._preprocessing.size_wh[0] // OUTLINE_STRIDE)
+        if cells is None:
+            return None
+        if self._views > 1:  # the log-odds are the mean of both views', and so is what they come from
+            cells = np.stack([cells[:, 0], cells[:, 1, :, ::-1]], axis=1)
+        return [
+            NoduleHeat(cells=one, window_xyxy=(window.left, window.top, window.right, window.bottom))
+            for one, window in zip(cells.mean(axis=1), windows, strict=True)
+        ]
 
 
 def _cut(rois: Sequence[Roi], preprocessing: Preprocessing) -> tuple[list[CropWindow], Grey]:
@@ -130,7 +145,11 @@ def _sizes_wh(rois: Sequence[Roi]) -> list[tuple[int, int]]:
 
 
 def _predictions(
-    rois: Sequence[Roi], outlines: Sequence[Outline], probabilities: Sequence[float]
+    rois: Sequence[Roi],
+    outlines: Sequence[Outline],
+    probabilities: Sequence[float],
+    heat: Sequence[NoduleHeat] | None = None,
 ) -> list[RoiPrediction]:
     boxes = [roi.box_xyxy for roi in rois]
-    return [RoiPrediction(*found) for found in zip(boxes, outlines, probabilities, strict=True)]
+    maps = [None] * len(rois) if heat is None else heat
+    return [RoiPrediction(*found) for found in zip(boxes, outlines, probabilities, maps, strict=True)]

@@ -8,8 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from streamer.backends import Backend, Runner
-from streamer.models import architectures as networks
-from streamer.models import shared_encoder as joint
+from streamer.models import architectures, explained, region_head, shared_encoder
 from streamer.models.architectures import GreyInput
 from streamer.models.detector import Detector
 from streamer.models.int8 import Int8Network, JointInt8
@@ -94,7 +93,11 @@ def joint_key(manifest: Manifest) -> str:
 @cache
 def _code() -> str:
     """What turns weights into a network: our modules, and the libraries that have the architectures."""
-    ours = b"".join(Path(module.__file__).read_bytes() for module in (joint, networks) if module.__file__)
+    ours = b"".join(
+        Path(module.__file__).read_bytes()
+        for module in (architectures, explained, region_head, shared_encoder)
+        if module.__file__
+    )
     libraries = (f"{name} {version(name)}" for name in _LIBRARIES)
     return f"{hashlib.sha256(ours).hexdigest()} {' '.join(libraries)}"
 

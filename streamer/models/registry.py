@@ -184,6 +184,9 @@ SEGMENTER = register_task(
             meaning="cut on the probability map", initial=0.5, source="the paper's published code"
         ),
         options=frozenset({"margin", "box_shift", "box_stretch", "tilt_degrees", "encoder_from_classifier"}),
+        # Joined with the classifier: its head weighs cells by the outline and by signs, and rounding it would cost more
+        # than its arithmetic.
+        fp32_layers=(r".*\.class_head[./].*",),
     )
 )
 CLASSIFIER = register_task(

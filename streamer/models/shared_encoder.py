@@ -11,15 +11,23 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from streamer.models.explained import ExplainedHead
+
+Planes = npt.NDArray[np.float32]
+
 MASK = slice(0, 1)
-"""Plane of the joint output with the segmenter's logits; the others hold a logit of the classifier each."""
+"""Plane of the joint output with the segmenter's logits; behind it each view of the nodule has planes of its own."""
+
+_PLANES = 3
+"""Planes of a view: a logit for each class, and where the answer comes from."""
+_CLASSES = 2
 
 
 class JointNetwork(nn.Module):
     """Outlines a crop, and classifies it and further views of it, such as its mirror image.
 
-    The two kinds of answer leave in one tensor, each logit of the classifier spread over a plane of its own: so they
-    pass where a network has one output.
+    The kinds of answer leave in one tensor, each logit of the classifier spread over a plane of its own: so they pass
+    where a network has one output.
     """
 
     def __init__(self, segmenter: nn.Module, classifier: nn.Module, views: int) -> None:
@@ -27,25 +35,52 @@ class JointNetwork(nn.Module):
 
         Args:
             segmenter: DenseNet121-FPN; its encoder is used for both.
-            classifier: DenseNet121 with the same encoder; only its head is used.
+            classifier: DenseNet121 of either kind with the same encoder; only its head is used.
             views: images of each nodule; the first is outlined.
         """
         super().__init__()
         self.encoder = segmenter.get_submodule("encoder")
         self.decoder = segmenter.get_submodule("decoder")
         self.mask_head = segmenter.get_submodule("segmentation_head")
-        self.class_head = classifier.get_submodule("classifier")
+        self.class_head = ExplainedHead(classifier)
         self.views = views
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits, shape (n, 1 + 2 * views, size, size), of images, shape (n * views, 3, size, size)."""
+        """Planes, shape (n, 1 + 3 * views, size, size), of images, shape (n * views, 3, size, size).
+
+        First the segmenter's logits, then for each view a plane for each of the classifier's two logits, and one of
+        each cell's share in the log-odds of malignancy.
+        """
         features = self.encoder(image)
         mask = self.mask_head(self.decoder([feature[:: self.views] for feature in features]))
-        pooled = nn.functional.adaptive_avg_pool2d(nn.functional.relu(features[-1]), 1).flatten(1)
-        logits = self.class_head(pooled).reshape(mask.shape[0], -1, 1, 1)
-        return torch.cat([mask, logits.expand(-1, -1, mask.shape[2], mask.shape[3])], dim=1)
+        logits, evidence = self.class_head(features[-2], nn.functional.relu(features[-1]))
+        spread = logits[:, :, None, None].expand(-1, -1, mask.shape[2], mask.shape[3])
+        enlarged = nn.functional.interpolate(evidence, size=mask.shape[2:], mode="nearest")
+        planes = torch.cat([spread, enlarged], dim=1)
+        return torch.cat([mask, planes.reshape(mask.shape[0], -1, mask.shape[2], mask.shape[3])], dim=1)
 
 
-def class_logits(joint: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def class_logits(joint: Planes) -> Planes:
     """The classifier's logits, shape (n, views, 2), out of the joint output."""
-    return joint[:, MASK.stop :, 0, 0].reshape(len(joint), -1, 2)
+    return _views(joint)[:, :, :_CLASSES, 0, 0]
+
+
+def evidence(joint: Planes, cells: int) -> Planes | None:
+    """Each cell's share in the log-odds, shape (n, views, cells, cells); None where the network does not tell.
+
+    Args:
+        joint: the joint output, shape (n, planes, size, size).
+        cells: cells along a side; finer ones than the network's own repeat.
+    """
+    views = _views(joint)
+    if views.shape[2] < _PLANES:
+        return None
+    step = joint.shape[2] // cells
+    return views[:, :, _CLASSES, ::step, ::step]
+
+
+def _views(joint: Planes) -> Planes:
+    """The planes of each view, shape (n, views, planes, size, size); int8 files made before had no map among them."""
+    count = joint.shape[1] - MASK.stop
+    planes = _PLANES if count % _PLANES == 0 else _CLASSES
+    return joint[:, MASK.stop :].reshape(len(joint), -1, planes, *joint.shape[2:])

@@ -8,6 +8,7 @@ stills' operating point by more than the rise.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import NormalDist
 
 from scipy.special import expit, logit
@@ -34,18 +35,27 @@ def expected_rise(deviation: float, correlation_frames: float, frames: int) -> f
     return deviation * _NORMAL.inv_cdf((independent - 0.375) / (independent + 0.25))
 
 
-def sweep_threshold(threshold: float, deviation: float, correlation_frames: float, frames: int) -> float:
-    """The operating point for the maximum over `frames` frames, where `threshold` is that of a still.
+@dataclass(frozen=True, slots=True)
+class SweepOperatingPoint:
+    """From which maximum on a nodule is called malignant, by the number of frames that it was taken over.
 
     Example: with a deviation of 0.5 and readings that are new every 4 frames, 0.34 on a still is 0.49 over 20 frames.
 
-    Args:
-        threshold: probability, 0 to 1.
-        deviation, correlation_frames, frames: see `expected_rise`.
+    Attributes:
+        threshold: probability on a still, 0 to 1.
+        deviation, correlation_frames: see `expected_rise`; with a deviation of 0 one frame is as good as many.
     """
-    if threshold in (0.0, 1.0):
-        return threshold
-    return float(expit(logit(threshold) + expected_rise(deviation, correlation_frames, frames)))
+
+    threshold: float
+    deviation: float = 0.0
+    correlation_frames: float = 1.0
+
+    def over(self, frames: int) -> float:
+        """The operating point for the maximum over so many frames, at least one; 0 to 1."""
+        if self.threshold in (0.0, 1.0) or self.deviation == 0:
+            return self.threshold
+        rise = expected_rise(self.deviation, self.correlation_frames, frames)
+        return float(expit(logit(self.threshold) + rise))
 
 
 def prior_shift(trained: float, wanted: float) -> float:

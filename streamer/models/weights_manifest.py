@@ -177,13 +177,32 @@ class Int8Version(_Entry):
     joined_with: dict[Role, str] = {}
 
 
+HEAT_ABOVE_CHANCE = "heat map's mass inside the nodule, less chance"
+"""Name of the figure that says whether a classifier looks at the nodule."""
+
+
+class SweepSpread(_Entry):
+    """How a nodule's log-odds vary within a sweep, see `streamer.models.sweep_point`.
+
+    Attributes:
+        deviation: standard deviation of the calibrated log-odds.
+        correlation_frames: frames after which a reading is a new one.
+        source: what it was measured on.
+    """
+
+    deviation: Annotated[float, Field(ge=0)]
+    correlation_frames: Annotated[float, Field(ge=1)]
+    source: str
+
+
 class ModelEntry(_Entry):
     """One network in the manifest.
 
     `operating_point` is the detector's confidence, the segmenter's cut on its probability map, or the malignancy
     probability from which a nodule is called malignant. The classifier's log-odds are divided by `temperature`, and
     `offset` is added, before they become a probability. `encoder_from` is the checksum of the classifier whose encoder
-    a segmenter has, bit for bit.
+    a segmenter has, bit for bit. `prevalence` is the share of malignant nodules at which the classifier's probability
+    was calibrated; None where nobody noted it. `sweep` is how its readings of a nodule vary within a sweep.
     """
 
     file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
@@ -200,6 +219,13 @@ class ModelEntry(_Entry):
     licence: str
     encoder_from: str | None = None
     int8: Int8Version | None = None
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    sweep: SweepSpread | None = None
+
+    @property
+    def explains(self) -> bool:
+        """Whether the classifier's heat maps lie inside the nodule more than by chance, wherever that was measured."""
+        return all(figure.low > 0 for figure in self.figures if figure.name == HEAT_ABOVE_CHANCE)
 
 
 class Manifest(_Entry):

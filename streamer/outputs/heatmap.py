@@ -9,17 +9,12 @@ import numpy as np
 
 from streamer.errors import WeightsError
 from streamer.geometry import Box
-from streamer.models.grad_cam import Heat, HeatMaps
+from streamer.models.grad_cam import HeatMaps
+from streamer.outputs.colour_map import COLOURS, tinted
 from streamer.outputs.overlay import BLACK, NOTICE, WHITE, Pen
-from streamer.types import Finding, Frame, Grey, Image, Nodule
+from streamer.types import Finding, Frame, Grey, Heat, Image, Nodule
 
-COLOURS: Image = np.asarray(
-    cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1], np.uint8
-)
-"""RGB of heat 0 to 255: inferno, whose brightness rises evenly for any colour vision (matplotlib, Smith 2015)."""
-
-_STRONGEST = 0.7  # share of the colour where the map is highest: the tissue below stays readable
-_LEGEND = f"Grad-CAM: what raised malignancy, least to most, relative; {NOTICE}"
+_LEGEND = f"What raised malignancy, least to most, relative; {NOTICE}"
 _SIDE_PX = 448  # twice the classifier's usual input: its detail, enlarged
 _MIN_TEXT_PX = 8  # below that a legend could not be read
 
@@ -41,17 +36,6 @@ def draw_frame_heatmap(image: Image, findings: Sequence[Finding | Nodule], heat_
     for finding in findings:
         cv2.polylines(picture, [_outline(finding)], True, WHITE, pen.line_px, cv2.LINE_AA)
     _write_legend(picture, heat, pen)
-    return picture
-
-
-def tinted(image: Image, heat: Heat) -> Image:
-    """`image`, shape (height, width, 3), coloured by a map of its height and width; untouched where that is 0."""
-    picture = image.copy()
-    x0, y0, width, height = cv2.boundingRect((heat > 0).astype(np.uint8))
-    part = np.s_[y0 : y0 + height, x0 : x0 + width]
-    share = _STRONGEST * np.sqrt(heat[part])[..., None]  # the root: weaker parts would be lost on dark tissue
-    colour = COLOURS[np.rint(255 * heat[part]).astype(np.uint8)]
-    picture[part] = np.rint((1 - share) * image[part] + share * colour).astype(np.uint8)
     return picture
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from streamer.outputs.colour_map import tint_nodule
 from streamer.settings import OverlaySettings
 from streamer.types import FrameResult, Image, Nodule
 
@@ -115,7 +116,11 @@ class OverlayRenderer:
 
     def _draw_nodule(self, image: Image, nodule: Nodule, pen: Pen) -> None:
         colour = track_colour(nodule.track_id)
-        if self._settings.contours and nodule.qualifies and len(nodule.contour_xy):
+        heat = nodule.finding.heat
+        if self._settings.heatmap and nodule.qualifies and heat is not None:
+            tint_nodule(image, heat)
+            cv2.polylines(image, [nodule.contour_xy], True, colour, pen.line_px, cv2.LINE_AA)
+        elif self._settings.contours and nodule.qualifies and len(nodule.contour_xy):
             _tint(image, nodule, colour)
             cv2.polylines(image, [nodule.contour_xy], True, colour, pen.line_px, cv2.LINE_AA)
         if self._settings.boxes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from streamer.outputs.heatmap import COLOURS, NoduleHeatmaps
+from streamer.outputs.colour_map import COLOURS
+from streamer.outputs.heatmap import NoduleHeatmaps
 from streamer.outputs.overlay import clock, percent, track_colour
-from streamer.outputs.schema import Report
+from streamer.outputs.schema import NoduleEntry, Report
 from streamer.outputs.size_text import area_text, axes_text
 from streamer.pipeline.aggregation import decimals_apart
 from streamer.types import Image
@@ -38,6 +39,7 @@ def render_html(
         heat: heat maps of the nodules with a picture; None for a page without them.
     """
     counted = sorted((entry for entry in report.nodules if entry.qualifies), key=lambda entry: -entry.malignancy_max)
+    decisive = _decisive(counted) if counted and report.patient_malignancy is not None else None
     shown = [entry for entry in counted if entry.track in pictures][:_MAX_PICTURES]
     heats = [None if heat is None else heat.picture(entry.track) for entry in shown]
     return (
@@ -46,8 +48,9 @@ def render_html(
         .render(
             report=report,
             counted=counted,
-            decisive=counted[0] if counted and report.patient_malignancy is not None else None,
-            decimals=_decimals(report),
+            decisive=decisive,
+            point=report.threshold if decisive is None or decisive.threshold is None else decisive.threshold,
+            decimals=_decimals(report, decisive),
             brief=len(report.nodules) - len(counted),
             pictures=[
                 (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
@@ -87,11 +90,19 @@ def _percent(probability: float, decimals: int = 1) -> Markup:
     return Markup("{}&nbsp;%").format(percent(probability, decimals).removesuffix(" %"))
 
 
-def _decimals(report: Report) -> int:
-    """Decimals of percent with which the patient's maximum is seen on its side of the threshold."""
-    if report.patient_malignancy is None:
+def _decisive(counted: Sequence[NoduleEntry]) -> NoduleEntry:
+    """Of the nodules that count, by falling maximum: the first that is called malignant, else the first."""
+    known = [(one, one.threshold) for one in counted if one.decides]
+    called = [one for one, threshold in known if threshold is not None and one.malignancy_max >= threshold]
+    return (called or list(counted))[0]
+
+
+def _decimals(report: Report, decisive: NoduleEntry | None) -> int:
+    """Decimals of percent with which the maximum that decides is seen on its side of the threshold."""
+    if decisive is None:
         return 1
-    return decimals_apart(report.patient_malignancy, report.threshold, least=3) - 2
+    threshold = report.threshold if decisive.threshold is None else decisive.threshold
+    return decimals_apart(decisive.malignancy_max, threshold, least=3) - 2
 
 
 def _css_colour(track: int) -> str:

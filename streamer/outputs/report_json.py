@@ -131,6 +131,8 @@ def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
         key_time_s=_time(track.key_time_s),
         key_nodule=nodule_line(track.key_nodule),
         qualifies=track.qualifies,
+        decides=track.decides,
+        threshold=_maximum(track.threshold),
         image=image,
     )
 

@@ -136,6 +136,10 @@ class NoduleEntry(_Model):
     key_time_s: float
     key_nodule: Annotated[NoduleLine, Field(description="the nodule as measured in the key frame")]
     qualifies: Annotated[bool, Field(description="true if the track lasted long enough to count for the patient")]
+    decides: Annotated[bool, Field(description="true if it is supported well enough to be called malignant or benign")]
+    threshold: Annotated[
+        Probability | None, Field(description="operating point for the maximum over as many frames, null if unknown")
+    ]
     image: Annotated[str | None, Field(description="picture of the key frame beside the report")]
     reader: Annotated[ReaderEntry | None, Field(description="of a human reader, null while there is none")] = None
 
@@ -164,9 +168,9 @@ class Report(_Model):
     research_use_only: str
     patient: str
     complete: Annotated[bool, Field(description="false if any clip broke off or the run was stopped")]
-    decision: Annotated[Decision, Field(description="malignant if patient_malignancy >= threshold")]
+    decision: Annotated[Decision, Field(description="malignant if a nodule that decides reaches its own threshold")]
     patient_malignancy: Annotated[Probability | None, Field(description="maximum over qualifying nodules")]
-    threshold: Annotated[Probability, Field(description="operating point of the classifier")]
+    threshold: Annotated[Probability, Field(description="operating point of the classifier on a still")]
     videos: list[VideoEntry]
     nodules: Annotated[list[NoduleEntry], Field(description="every nodule seen, qualifying or not")]
     models: list[ModelEntry]

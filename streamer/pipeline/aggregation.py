@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,8 @@ from itertools import count
 from statistics import median
 
 from streamer.geometry import size_mm
+from streamer.models.sweep_point import SweepOperatingPoint
+from streamer.pipeline.confirmation import ConfirmationRule, Item, TrackConfirmation
 from streamer.pipeline.tracking import NoduleTracker
 from streamer.settings import Settings
 from streamer.types import Decision, Frame, Nodule, Track, TrackedFinding
@@ -28,15 +31,26 @@ class PatientAggregator:
         """Start with nothing seen."""
         self._settings = settings
         self._min_track_frames = settings.study.min_track_frames
-        self._numbers = count(1)
+        self._candidates, self._numbers = count(1), count(1)
         self._required: dict[str, int] = {}
+        self._frames: dict[str, int] = {}
         self._unrelated: set[str] = set()
         self._nodules: dict[int, _Nodule] = {}
         self._patient: float | None = None
 
     def tracker(self) -> NoduleTracker:
-        """A tracker for one clip, numbering on from the clips before."""
-        return NoduleTracker(self._settings.tracking, self._numbers)
+        """A tracker for one clip; its numbers are those of candidates, unique among the patient's."""
+        return NoduleTracker(self._settings.tracking, self._candidates)
+
+    def confirmation(self, *, live: bool) -> TrackConfirmation[Item]:
+        """What decides for one clip which candidates are shown, numbering on from the clips before."""
+        tracking = self._settings.tracking
+        rule = ConfirmationRule(
+            track_confidence=tracking.confidence or 0.0,
+            image_confidence=self._settings.detection.confidence or 0.0,
+            look_ahead_frames=0 if live else tracking.look_ahead_frames,
+        )
+        return TrackConfirmation(rule, self._numbers)
 
     def start_clip(self, name: str, expected_frames: int | None) -> None:
         """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame."""
@@ -104,8 +118,15 @@ class PatientAggregator:
         """Whether most pictures of a clip do not follow one another; then nothing in it is seen for long."""
         return name in self._unrelated
 
-    def tracks(self) -> tuple[Track, ...]:
-        """Every nodule seen so far, by track number."""
+    def decision(self, point: SweepOperatingPoint) -> Decision:
+        """The patient's class: whether a nodule that decides reaches the operating point of its number of frames."""
+        tracks = [track for track in self.tracks(point) if track.qualifies]
+        if not tracks:
+            return "no nodule"
+        return "malignant" if any(track.decides and track.malignant for track in tracks) else "benign"
+
+    def tracks(self, point: SweepOperatingPoint | None = None) -> tuple[Track, ...]:
+        """Every nodule seen so far, by track number, held against an operating point if one is given."""
         return tuple(
             Track(
                 track_id=track,
@@ -119,6 +140,8 @@ class PatientAggregator:
                 key_time_s=seen.key_time_s,
                 key_nodule=replace(seen.key_nodule, qualifies=self._qualifies(seen)),
                 qualifies=self._qualifies(seen),
+                decides=self._decides(seen),
+                threshold=None if point is None else point.over(seen.malignancies.total()),
             )
             for track, seen in sorted(self._nodules.items())
         )
@@ -130,17 +153,26 @@ class PatientAggregator:
 
     def _require(self, name: str, frames: int | None) -> None:
         self._required[name] = min(self._min_track_frames, frames) if frames else self._min_track_frames
+        if frames:
+            self._frames[name] = frames
+
+    def _decides(self, seen: _Nodule) -> bool:
+        frames, study = seen.malignancies.total(), self._settings.study
+        whole = frames >= study.min_clip_share * self._frames.get(seen.video, math.inf)
+        return self._qualifies(seen) and (whole or frames * seen.confidence >= study.min_support)
 
     def _qualifies(self, seen: _Nodule) -> bool:
         return seen.malignancies.total() >= self._required[seen.video]
 
 
-def decide(patient_malignancy: float | None, threshold: float) -> Decision:
-    """The patient's class at an operating point; without a qualifying nodule there is nothing to decide."""
-    if patient_malignancy is None:
-        return "no nodule"
-    published = round(patient_malignancy, _DECIMALS), round(threshold, _DECIMALS)  # what a reader can compare
-    return "malignant" if published[0] >= published[1] else "benign"
+def decisive_track(tracks: Sequence[Track]) -> Track:
+    """Of tracks of which one at least qualifies, the one that speaks for the decision: the greatest maximum.
+
+    Where a nodule is called malignant, only those that are count.
+    """
+    counted = [track for track in tracks if track.qualifies]
+    called = [track for track in counted if track.decides and track.malignant]
+    return max(called or counted, key=lambda track: track.malignancy_max)
 
 
 def decimals_apart(malignancy: float, threshold: float, *, least: int) -> int:
@@ -153,15 +185,25 @@ def decimals_apart(malignancy: float, threshold: float, *, least: int) -> int:
 class _Nodule:
     """A nodule as far as it has been seen; no pixels are kept."""
 
-    __slots__ = ("first_frame", "key_frame", "key_nodule", "key_time_s", "last_frame", "malignancies", "video")
+    __slots__ = (
+        "confidence",
+        "first_frame",
+        "key_frame",
+        "key_nodule",
+        "key_time_s",
+        "last_frame",
+        "malignancies",
+        "video",
+    )
 
     def __init__(self, frame: Frame, nodule: Nodule) -> None:
         self.video, self.first_frame, self.last_frame = frame.video, frame.index, frame.index
         self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule
         self.malignancies: Counter[float] = Counter()
+        self.confidence = nodule.track_confidence
 
     def add(self, frame: Frame, nodule: Nodule) -> None:
-        self.last_frame = frame.index
+        self.last_frame, self.confidence = frame.index, nodule.track_confidence
         self.malignancies[round(nodule.malignancy, _DECIMALS)] += 1
         if nodule.malignancy > self.key_nodule.malignancy:
             self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule

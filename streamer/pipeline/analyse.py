@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
+from streamer.pipeline.confirmation import Settled, TrackConfirmation
 from streamer.pipeline.scheduler import Scheduler
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
@@ -45,6 +47,7 @@ def analyse(
 
     Yields:
         One result per frame, in order, as soon as it is ready; the same whatever the batch size and number of threads.
+        Frames of a recording wait for the next ten (`tracking.look_ahead_frames`), which decide what is shown in them.
 
     Raises:
         InputError: the clip cannot be read, or `source` is nothing that can be.
@@ -105,28 +108,65 @@ def follow(
     aggregator: PatientAggregator,
     pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Iterator[FrameResult]:
-    """Turn a source's findings into results: track the nodules, and sum them up in `aggregator`.
+    """Turn a source's findings into results: track candidates, confirm tracks, and sum them up in `aggregator`.
 
-    What ends the findings too early is passed on: see `StreamQueue.findings`.
+    What ends the findings too early is passed on, after all results that came before it: see `StreamQueue.findings`.
     """
     tracker = aggregator.tracker()
+    confirmation: TrackConfirmation[_Tracked] = aggregator.confirmation(live=source.live)
+    spacing_mm = pixel_spacing_mm or source.info.pixel_spacing_mm
     aggregator.start_clip(source.info.name, source.expected_frames)
     frames, last_index, last_s = 0, -1, 0.0
-    for found in findings:
+    error: BaseException | None = None
+    while True:
+        try:
+            found = next(findings, None)
+        except BaseException as caught:  # whatever it is, what waits comes first
+            found, error = None, caught
+        if found is None:
+            break
         started = time.perf_counter()
         frame = found.frame
-        if source.live and frame.time_s - last_s > _LONGEST_GAP_S:
+        new_scene = source.live and frame.time_s - last_s > _LONGEST_GAP_S
+        if new_scene:
             tracker = aggregator.tracker()
-        tracked = tracker.update(frame.image, found.findings, skipped=frame.index - last_index - 1)
-        nodules = aggregator.add(frame, tracked, pixel_spacing_mm or source.info.pixel_spacing_mm)
+        cuts = tracker.cuts
+        candidates = tracker.update(frame.image, found.findings, skipped=frame.index - last_index - 1)
+        tracked = _Tracked(found, (time.perf_counter() - started) * 1000)
+        new_scene = new_scene or tracker.cuts > cuts
         frames, last_index, last_s = frames + 1, frame.index, frame.time_s
-        ended = time.perf_counter()
-        yield FrameResult(
-            frame=frame,
-            nodules=nodules,
-            patient_malignancy=aggregator.running_maximum,
-            timing_ms={"decode": frame.decode_ms, **found.timing_ms, "track": (ended - started) * 1000},
-            latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
-            ended_tracks=tracker.ended,
-        )
+        for settled in confirmation.add(tracked, candidates, ended=tracker.ended, new_scene=new_scene):
+            yield _result(settled, aggregator, spacing_mm)
+    for settled in confirmation.end():
+        yield _result(settled, aggregator, spacing_mm)
+    if error is not None:
+        raise error
     aggregator.end_clip(source.info.name, frames, cuts=tracker.cuts, whole=source.complete and not source.live)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracked:
+    """What was found in a frame, and how long tracking it took."""
+
+    found: FrameFindings
+    track_ms: float
+
+
+def _result(
+    settled: Settled[_Tracked], aggregator: PatientAggregator, spacing_mm: tuple[float, float] | None
+) -> FrameResult:
+    """The result of a frame whose nodules are settled; to be called in frame order."""
+    started = time.perf_counter()
+    found = settled.item.found
+    frame = found.frame
+    nodules = aggregator.add(frame, settled.shown, spacing_mm)
+    ended = time.perf_counter()
+    track_ms = settled.item.track_ms + (ended - started) * 1000
+    return FrameResult(
+        frame=frame,
+        nodules=nodules,
+        patient_malignancy=aggregator.running_maximum,
+        timing_ms={"decode": frame.decode_ms, **found.timing_ms, "track": track_ms},
+        latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
+        ended_tracks=settled.ended,
+    )

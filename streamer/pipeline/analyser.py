@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from streamer.models.grad_cam import HeatMaps
+from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.settings import Settings
 from streamer.types import Finding, Frame, Image, ModelVersion
 
@@ -28,11 +29,12 @@ class AnalyserInfo:
     """What a report says of the analyser.
 
     Attributes:
-        threshold: malignancy probability from which a nodule is called malignant, 0 to 1.
+        threshold: malignancy probability from which a nodule is called malignant in a still, 0 to 1.
         models: the weights in use.
         device: as the user would name it, for example "CPU, 2 threads, OpenVINO".
         precision: arithmetic, for example "fp32".
         warnings: what a user should know about how it runs, one line each.
+        point: the threshold by the number of frames that a maximum was taken over; None for the same over any.
     """
 
     threshold: float
@@ -40,6 +42,12 @@ class AnalyserInfo:
     device: str = "CPU"
     precision: str = "fp32"
     warnings: tuple[str, ...] = ()
+    point: SweepOperatingPoint | None = None
+
+    @property
+    def operating_point(self) -> SweepOperatingPoint:
+        """The threshold by the number of frames."""
+        return self.point or SweepOperatingPoint(self.threshold)
 
 
 class FrameAnalyser(Protocol):

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from scipy.special import expit, logit
 
 from streamer._resources import weights_dir
 from streamer.backends import choose_backend
+from streamer.models.classifier import prevalence_shift
 from streamer.models.crop_analyser import Roi, RoiPrediction, load_crop_analyser
 from streamer.models.detector import Detection, Detector
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_runner
+from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.models.weights_manifest import Manifest, read_manifest
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
-from streamer.settings import Settings
+from streamer.settings import DetectionSettings, Settings
 from streamer.types import Finding, Frame, ModelVersion
 
 
@@ -40,16 +43,30 @@ class Engine:
         self.settings = _with_confidence(settings, self.manifest)
         self.backend = choose_backend(self.settings.runtime)
         detector = load_runner(folder, "detector", self.manifest, self.backend)
-        self._detector = Detector(detector, self.manifest.models["detector"], self.settings.detection)
+        self._detector = Detector(detector, self.manifest.models["detector"], _for_candidates(self.settings))
         self._crop_analyser = load_crop_analyser(folder, self.manifest, self.backend, self.settings.classification)
         self.runners = {"detector": detector, **self._crop_analyser.runners}
         self.heat_maps = classifier_heat_maps(folder, self.manifest, self.settings.classification)
 
     @property
     def threshold(self) -> float:
-        """Malignancy probability from which a nodule is called malignant: the setting, else the weights' own."""
-        own = self.settings.study.threshold
-        return self.manifest.models["classifier"].operating_point if own is None else own
+        """Probability from which a nodule in a still is called malignant: the setting, else the weights' own.
+
+        The weights' own moves with the prevalence that the settings name, as the probability does.
+        """
+        own, entry = self.settings.study.threshold, self.manifest.models["classifier"]
+        if own is not None:
+            return own
+        shift = prevalence_shift(entry, self.settings.classification)
+        return float(expit(logit(entry.operating_point) + shift)) if shift else entry.operating_point
+
+    @property
+    def operating_point(self) -> SweepOperatingPoint:
+        """The same for a nodule in a sweep, by the number of its frames."""
+        sweep = self.manifest.models["classifier"].sweep
+        if sweep is None:
+            return SweepOperatingPoint(self.threshold)
+        return SweepOperatingPoint(self.threshold, sweep.deviation, sweep.correlation_frames)
 
     @property
     def versions(self) -> tuple[ModelVersion, ...]:
@@ -68,6 +85,7 @@ class Engine:
             device=self.backend.device,
             precision=self.backend.precision,
             warnings=tuple(self.backend.warnings),
+            point=self.operating_point,
         )
 
     @property
@@ -82,6 +100,8 @@ class Engine:
 
     def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Analyse a micro-batch: each network sees all its inputs in one call. May be called from several threads.
+
+        Weak candidates are among the findings: in a clip their track decides, in a still `settings.detection`.
 
         Args:
             frames: at least one frame, any sizes.
@@ -125,12 +145,29 @@ def _finding(detection: Detection, prediction: RoiPrediction) -> Finding:
         long_axis_px=outline.long_axis_px,
         short_axis_px=outline.short_axis_px,
         area_px=outline.area_px,
+        heat=prediction.heat,
     )
 
 
+_TRACK_CONFIDENCE = 0.46
+"""Least mean confidence of a track over five of its frames, see `TrackingSettings`."""
+
+
 def _with_confidence(settings: Settings, manifest: Manifest) -> Settings:
-    """The settings with the detector's operating point filled in where they name none, so that reports show it."""
-    if settings.detection.confidence is not None or "detector" not in manifest.models:
+    """The settings with what the weights or other settings say filled in where they name none: so reports show it."""
+    if "detector" not in manifest.models:
         return settings
-    own = {"confidence": manifest.models["detector"].operating_point}
-    return settings.model_copy(update={"detection": settings.detection.model_copy(update=own)})
+    detection, tracking = settings.detection, settings.tracking
+    if tracking.confidence is None:
+        own = _TRACK_CONFIDENCE if detection.confidence is None else detection.confidence
+        tracking = tracking.model_copy(update={"confidence": own})
+    if detection.confidence is None:
+        detection = detection.model_copy(update={"confidence": manifest.models["detector"].operating_point})
+    return settings.model_copy(update={"detection": detection, "tracking": tracking})
+
+
+def _for_candidates(settings: Settings) -> DetectionSettings:
+    """How detections are kept that a track may yet confirm."""
+    wanted = (settings.detection.confidence, settings.tracking.confidence, settings.tracking.candidate_confidence)
+    least = min(confidence for confidence in wanted if confidence is not None)
+    return settings.detection.model_copy(update={"confidence": least})

@@ -34,7 +34,7 @@ class NoduleTracker:
 
         Args:
             settings: overlap, patience and scene cut.
-            numbers: where track numbers come from; shared by the clips of a study, so that they are unique in it.
+            numbers: where track numbers come from.
         """
         self.cuts = 0
         self.ended: tuple[int, ...] = ()

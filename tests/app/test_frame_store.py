@@ -12,7 +12,7 @@ import pytest
 from streamer.app.frame_store import Feed, Picture, View
 from streamer.outputs.overlay import OverlayRenderer
 from streamer.settings import OverlaySettings
-from streamer.types import Frame, FrameResult, Image, Nodule
+from streamer.types import Frame, FrameResult, Image, Nodule, NoduleHeat
 from tests.app.held_engine import nodule, numbered
 
 
@@ -53,6 +53,22 @@ def test_a_spooled_nodule_is_what_it_was(feed: Feed) -> None:
     feed.add(result(4), clip=1, at_s=14)
     kept = [feed.result(position) for position in (2, 3)]
     assert [one.nodules[0].qualifies for one in kept if one is not None] == [True, False]
+
+
+def test_a_spooled_nodules_heat_is_what_it_was(feed: Feed) -> None:
+    heat = NoduleHeat(cells=np.linspace(-2, 7, 64, dtype=np.float32).reshape(8, 8), window_xyxy=(-5, 0, 35, 40))
+    plain = result(3)
+    hot = replace(plain.nodules[0], finding=replace(plain.nodules[0].finding, heat=heat))
+    feed.add(replace(plain, nodules=(hot,)), clip=1, at_s=13)
+    feed.add(result(4), clip=1, at_s=14)
+    kept = [feed.result(position) for position in (2, 3)]
+    before, after = (one.nodules[0].finding.heat for one in kept if one is not None)
+    assert before is None
+    assert after is not None
+    assert after.window_xyxy == heat.window_xyxy
+    np.testing.assert_allclose(after.cells, heat.cells, atol=1e-5)
+    drawn, without = (decoded(feed.picture(3, View(heatmap=wanted))) for wanted in (True, False))
+    assert np.abs(drawn.astype(int) - without).mean() > 1
 
 
 def test_recent_frames_are_at_hand_and_know_their_age(tmp_path: Path) -> None:

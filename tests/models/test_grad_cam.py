@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from torch.nn.functional import avg_pool2d
 
 from streamer._resources import weights_dir
 from streamer.errors import WeightsError
 from streamer.geometry import CropWindow
-from streamer.models.architectures import build_classifier
-from streamer.models.grad_cam import _densenet_parts, classifier_heat_maps
+from streamer.models.architectures import MALIGNANT, build_classifier
+from streamer.models.explained import Evidence, ExplainedHead
+from streamer.models.grad_cam import classifier_heat_maps
+from streamer.models.region_head import feature_maps
 from streamer.models.weights import save_half
 from streamer.models.weights_manifest import read_manifest, write_entry
 from streamer.phantom import simulate
@@ -79,14 +82,27 @@ def test_crop_and_frame_give_the_same_map() -> None:
     np.testing.assert_allclose(heat_maps.of_crop(heat_maps.crop(even(), box)), whole, atol=1e-6)
 
 
-def test_parts_are_the_classifier() -> None:
+@pytest.mark.parametrize("architecture", ["densenet121", "densenet121-region"])
+def test_the_closed_form_is_what_autograd_gives(architecture: str) -> None:
+    """Features times the gradient of the log-odds by them; the logits are the classifier's own."""
     torch.manual_seed(0)
-    classifier = build_classifier().eval()
-    images = torch.rand(1, 3, 64, 64)
+    classifier = build_classifier(architecture).eval()
+    images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        expected = classifier(images)
-        network, _ = _densenet_parts(classifier)
-        torch.testing.assert_close(network.eval()(images), expected)
+        fine, coarse = feature_maps(classifier.get_submodule("features"), images)
+        logits, evidence = ExplainedHead(classifier)(fine, coarse)
+        torch.testing.assert_close(logits, classifier(images))
+        torch.testing.assert_close(Evidence(classifier)(images), evidence)
+    fine.requires_grad_()
+    coarse.requires_grad_()
+    logits, _ = ExplainedHead(classifier)(fine, coarse)
+    (logits[:, MALIGNANT] - logits[:, 1 - MALIGNANT]).sum().backward()
+    assert coarse.grad is not None
+    expected = (coarse.detach() * coarse.grad).sum(1, keepdim=True)
+    if fine.grad is not None:  # four of the fine cells lie in each coarse one
+        expected = expected + 4 * avg_pool2d((fine.detach() * fine.grad).sum(1, keepdim=True), 2)
+        evidence = 4 * avg_pool2d(evidence, 2)
+    torch.testing.assert_close(evidence, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_randomised_weights_change_the_map(tmp_path: Path) -> None:
@@ -101,7 +117,8 @@ def test_randomised_weights_change_the_map(tmp_path: Path) -> None:
     trained = classifier_heat_maps(published, manifest, ClassificationSettings())
     crop = trained.crop(grey, box)
     torch.manual_seed(1)
-    digest = save_half(build_classifier().state_dict(), tmp_path / "classifier.safetensors")
+    architecture = manifest.models["classifier"].architecture
+    digest = save_half(build_classifier(architecture).state_dict(), tmp_path / "classifier.safetensors")
     entry = manifest.models["classifier"].model_copy(update={"file": "classifier.safetensors", "sha256": digest})
     write_entry(tmp_path, "classifier", entry)
     randomised = classifier_heat_maps(tmp_path, read_manifest(tmp_path), ClassificationSettings())

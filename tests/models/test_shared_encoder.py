@@ -12,6 +12,7 @@ import pytest
 from streamer.backends import Backend
 from streamer.backends.openvino import OpenVinoBackend
 from streamer.backends.torch_cpu import TorchCpuBackend
+from streamer.geometry import CropWindow
 from streamer.models.classifier import Classifier
 from streamer.models.crop_analyser import (
     Roi,
@@ -20,10 +21,11 @@ from streamer.models.crop_analyser import (
     SharedCropAnalyser,
     load_crop_analyser,
 )
+from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_runner
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights import load_network, save_half
-from streamer.models.weights_manifest import read_manifest, write_entry
+from streamer.models.weights_manifest import HEAT_ABOVE_CHANCE, ReportedFigure, read_manifest, write_entry
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import ClassificationSettings
 from tests.cli.command_line import Cli
@@ -73,6 +75,7 @@ def test_it_reads_what_the_two_read_apart(folder: Path, backend: Backend, mirror
     # Sums in another order: an outline may differ by a pixel where a logit is next to the cut.
     np.testing.assert_allclose([one.malignancy for one in found], [one.malignancy for one in expected], atol=1e-4)
     np.testing.assert_allclose(numbers(found), numbers(expected), atol=4)
+    assert {one.heat for one in expected} == {None}  # apart, nobody asks for the map
     assert joint([], laps.append) == apart([], laps.append) == []
 
 
@@ -85,6 +88,32 @@ def test_a_mirror_image_counts_as_much(folder: Path, backend: Backend) -> None:
     mirrored = Roi(np.ascontiguousarray(view.grey[:, ::-1]), (width - x1, y0, width - x0, y1))
     (one,), (other,) = reader([view], silent), reader([mirrored], silent)
     assert one.malignancy == pytest.approx(other.malignancy, abs=1e-3)
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_its_map_is_that_of_the_classifier_alone(folder: Path, backend: Backend, mirrored: bool) -> None:
+    manifest, settings = read_manifest(folder), ClassificationSettings(mirrored=mirrored)
+    heat_maps = classifier_heat_maps(folder, manifest, settings)
+    (roi,) = views(1)
+    (found,) = load_crop_analyser(folder, manifest, backend, settings)([roi], silent)
+    assert found.heat is not None
+    window = CropWindow.around(roi.box_xyxy, manifest.models["segmenter"].preprocessing.margin)
+    assert found.heat.window_xyxy == (window.left, window.top, window.right, window.bottom)
+    alone = heat_maps._evidence(heat_maps.crop(roi.grey, roi.box_xyxy))
+    cells = np.maximum(found.heat.cells, 0)
+    np.testing.assert_allclose(cells[:: len(cells) // len(alone), :: len(cells) // len(alone)], alone, atol=1e-4)
+
+
+def test_weights_whose_map_is_no_better_than_chance_give_none(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "weights")
+    model = read_manifest(folder).models["classifier"]
+    low = ReportedFigure(
+        name=HEAT_ABOVE_CHANCE, value=0.0, low=-0.1, high=0.1, data="s", split="val", count=9, clusters=9, method="m"
+    )
+    write_entry(tmp_path / "weights", "classifier", model.model_copy(update={"figures": (low,)}))
+    manifest = read_manifest(tmp_path / "weights")
+    analyser = load_crop_analyser(tmp_path / "weights", manifest, TorchCpuBackend(), ClassificationSettings())
+    assert analyser(views(1), silent)[0].heat is None
 
 
 def test_an_engine_runs_it(folder: Path) -> None:

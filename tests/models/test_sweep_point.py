@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from streamer.evaluation.sweep_spread import fit_spread
-from streamer.models.sweep_point import expected_rise, prior_shift, sweep_threshold
+from streamer.models.sweep_point import SweepOperatingPoint, expected_rise, prior_shift
 
 DEVIATION, CORRELATION = 0.5, 0.8
 
@@ -33,12 +33,8 @@ def test_as_many_nodules_are_called_on_sweeps_as_on_stills() -> None:
     tracks = simulated(1, 400)
     on_stills = np.mean([(track >= logit(threshold)).mean() for track in tracks])
     by_maximum = np.mean([track.max() >= logit(threshold) for track in tracks])
-    called = np.mean(
-        [
-            expit(track.max()) >= sweep_threshold(threshold, spread.deviation, spread.correlation_frames, len(track))
-            for track in tracks
-        ]
-    )
+    point = SweepOperatingPoint(threshold, *spread)
+    called = np.mean([expit(track.max()) >= point.over(len(track)) for track in tracks])
     assert by_maximum - on_stills > 0.15  # what it is for
     assert called == pytest.approx(on_stills, abs=0.05)
 
@@ -49,7 +45,7 @@ def test_the_spread_of_readings_that_do_not_hang_together() -> None:
     assert spread.deviation == pytest.approx(0.7, rel=0.1)
     assert spread.correlation_frames == pytest.approx(1, abs=0.3)
     flat = fit_spread([np.full(30, -1.0)] * 20)
-    assert sweep_threshold(0.4, flat.deviation, flat.correlation_frames, 30) == pytest.approx(0.4, abs=1e-6)
+    assert SweepOperatingPoint(0.4, *flat).over(30) == pytest.approx(0.4, abs=1e-6)
 
 
 @given(st.floats(0, 2), st.floats(1, 30), st.integers(1, 2000))
@@ -59,11 +55,11 @@ def test_the_rise_grows_with_the_frames_and_is_nothing_for_one(deviation: float,
 
 
 def test_thresholds_at_the_ends_stay() -> None:
-    assert [sweep_threshold(value, 0.5, 4, 50) for value in (0.0, 1.0)] == [0.0, 1.0]
+    assert [SweepOperatingPoint(value, 0.5, 4).over(50) for value in (0.0, 1.0)] == [0.0, 1.0]
 
 
 def test_the_example_of_the_documentation() -> None:
-    assert sweep_threshold(0.34, 0.5, 4, 20) == pytest.approx(0.49, abs=0.005)
+    assert SweepOperatingPoint(0.34, 0.5, 4).over(20) == pytest.approx(0.49, abs=0.005)
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.floats(0.01, 0.99))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamer.outputs.heatmap import COLOURS, draw_frame_heatmap, tinted
+from streamer.outputs.colour_map import COLOURS, tinted
+from streamer.outputs.heatmap import draw_frame_heatmap
 from tests.fakes import finding, grey_image, quadrant_heat_maps
 
 

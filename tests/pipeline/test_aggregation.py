@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.pipeline.aggregation import PatientAggregator, decide, decimals_apart
+from streamer.models.sweep_point import SweepOperatingPoint
+from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive_track
 from streamer.settings import Settings, StudySettings
 from streamer.types import TrackedFinding
 from tests.fakes import finding, frame, grey_image
 
 
-def tracked(track: int, malignancy: float) -> TrackedFinding:
-    return TrackedFinding(track_id=track, track_confidence=0.8, finding=finding(malignancy=malignancy))
+def tracked(track: int, malignancy: float, confidence: float = 0.8) -> TrackedFinding:
+    return TrackedFinding(track_id=track, track_confidence=confidence, finding=finding(malignancy=malignancy))
 
 
 def study(least: int = 5) -> PatientAggregator:
@@ -24,14 +26,20 @@ def study(least: int = 5) -> PatientAggregator:
 
 
 def watch(
-    seen: PatientAggregator, *tracks: tuple[int, list[float | None]], video: str = "a.mp4", expected: int | None = 100
+    seen: PatientAggregator,
+    *tracks: tuple[int, Sequence[float | None]],
+    video: str = "a.mp4",
+    expected: int | None = 100,
+    confidence: float = 0.8,
 ) -> list[float | None]:
     """Feed a clip, tracks given as number and malignancy by frame; return the running maximum."""
     seen.start_clip(video, expected)
     length = max(len(values) for _, values in tracks)
     running = []
     for index in range(length):
-        found = [tracked(number, value) for number, values in tracks if (value := values[index]) is not None]
+        found = [
+            tracked(number, value, confidence) for number, values in tracks if (value := values[index]) is not None
+        ]
         seen.add(frame(index, video=video), found)
         running.append(seen.running_maximum)
     seen.end_clip(video, length)
@@ -186,13 +194,13 @@ def test_without_a_nodule_there_is_no_probability() -> None:
     seen.end_clip("a.mp4", 3)
     assert seen.tracks() == ()
     assert seen.patient_malignancy() is None
-    assert decide(None, 0.0) == "no nodule"
+    assert seen.decision(SweepOperatingPoint(0.0)) == "no nodule"
 
 
 def test_a_probability_of_zero_is_not_no_nodule() -> None:
     seen = study(least=1)
     assert watch(seen, (1, [0.0])) == [0.0]
-    assert decide(seen.patient_malignancy(), 0.5) == "benign"
+    assert seen.decision(SweepOperatingPoint(0.5)) == "benign"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +208,40 @@ def test_a_probability_of_zero_is_not_no_nodule() -> None:
     [(0.5, "malignant"), (0.4999, "benign"), (1.0, "malignant"), (0.49996, "malignant"), (0.49994, "benign")],
 )
 def test_decision_at_the_threshold(malignancy: float, decision: str) -> None:
-    assert decide(malignancy, 0.5) == decision
+    seen = study()
+    watch(seen, (1, [0.1, malignancy, 0.2, 0.1, 0.1, 0.1]))
+    assert seen.decision(SweepOperatingPoint(0.5)) == decision
+
+
+def test_over_more_frames_a_maximum_must_be_higher() -> None:
+    """The same maximum: called in six frames, not in sixty; each track says what it was held against."""
+    point = SweepOperatingPoint(0.5, deviation=0.5, correlation_frames=4)
+    brief, long = study(), study()
+    watch(brief, (1, [0.1] * 5 + [0.6]))
+    watch(long, (1, [0.1] * 59 + [0.6]))
+    assert (brief.decision(point), long.decision(point)) == ("malignant", "benign")
+    for seen, frames in ((brief, 6), (long, 60)):
+        (track,) = seen.tracks(point)
+        assert (track.threshold, track.malignancy_max) == (point.over(frames), 0.6)
+
+
+def test_another_nodule_than_that_of_the_maximum_may_decide() -> None:
+    point = SweepOperatingPoint(0.5, deviation=0.5, correlation_frames=4)
+    seen = study()
+    watch(seen, (1, [0.1] * 59 + [0.6]), (2, [0.59] * 6 + [None] * 54))
+    assert (seen.patient_malignancy(), seen.decision(point)) == (0.6, "malignant")
+    assert decisive_track(seen.tracks(point)).track_id == 2
+
+
+@pytest.mark.parametrize(("frames", "clip", "decides"), [(7, 60, False), (7, 28, True), (9, 60, True), (5, 5, True)])
+def test_what_was_seen_briefly_counts_and_does_not_decide(frames: int, clip: int, decides: bool) -> None:
+    """A sum of confidences of 4, or a quarter of the clip: seven frames at 0.5 are less than the first."""
+    seen = study()
+    watch(seen, (1, [0.9] * frames + [None] * (clip - frames)), (2, [0.1] * clip), confidence=0.5)
+    track = seen.tracks(SweepOperatingPoint(0.5))[0]
+    assert (track.qualifies, track.decides) == (True, decides)
+    assert seen.decision(SweepOperatingPoint(0.5)) == ("malignant" if decides else "benign")
+    assert seen.patient_malignancy() == 0.9  # the paper's maximum stays
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.thyroid import Engine
-from streamer.settings import Settings
+from streamer.settings import Settings, TrackingSettings
 from streamer.sources import open_source
 from streamer.types import Finding, FrameResult
 from tests.fakes import FakeEngine, FakeSource, finding
 from tests.sources.media import read_number, write_clip
 
-AHEAD = 7
-"""Frames in the decoder's queue and hands."""
+AHEAD = 7 + TrackingSettings().look_ahead_frames
+"""Frames in the decoder's queue and hands, and those that wait for what comes after them."""
 
 
 @pytest.fixture(autouse=True)

@@ -139,14 +139,15 @@ def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tr
                 threading.Timer(0.01, lambda: source.push(pause_s=pause_s)).start()
                 numbers.update(nodule.track_id for nodule in next(results).nodules)
 
-        take(3, 0.0)
+        take(5, 0.0)
         engine.shut()
         source.push()
-        assert until(lambda: engine.has_been_called(4))  # the others come while it is held there
+        assert until(lambda: engine.has_been_called(6))  # the others come while it is held there
         source.push(7)
         engine.open()
         indices(islice(results, 2))
-        take(3, pause_s)
+        take(1, pause_s)
+        take(4, 0.0)  # live, a track is shown once it is confirmed
     assert numbers == tracks
 
 

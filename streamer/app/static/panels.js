@@ -31,8 +31,8 @@ class Panels {
     this.write("patient-decision", patient.nodules || ended ? patient.decision : "");
     this.find("patient-decision").dataset.decision = patient.decision;
     this.write("patient-support", patient.nodules
-      ? `Set by nodule ${patient.top}, seen in ${patient.frames} frames. ${patient.suspicious} of ${patient.nodules} ` +
-        `nodule${patient.nodules > 1 ? "s" : ""} at or above the threshold of ${patient.threshold_text}.`
+      ? `Set by nodule ${patient.top}, seen in ${patient.frames} frames: called malignant from ${patient.threshold_text} on. ` +
+        `${patient.suspicious} of ${patient.nodules} nodule${patient.nodules > 1 ? "s" : ""} called malignant.`
       : `No nodule has lasted long enough to count. Threshold ${patient.threshold_text}.`);
     this.write("nodules-count", nodules.length ? String(nodules.length) : "");
     this.write("brief", brief ? `${brief} brief finding${brief > 1 ? "s" : ""} not counted.` : "");
@@ -56,7 +56,7 @@ class Panels {
     card.key = nodule.key;
     card.value.textContent = nodule.max_text;
     card.facts.textContent =
-      `median ${nodule.median_text}, ${nodule.frames} frames\n${nodule.size_text}\n${nodule.key_text}`;
+      `median ${nodule.median_text}, ${nodule.frames} frames, malignant from ${nodule.threshold_text}\n${nodule.size_text}\n${nodule.key_text}`;
     if (card.portraitOf !== nodule.key) {
       card.portraitOf = nodule.key;
       this.loadPortrait(card, nodule.track);

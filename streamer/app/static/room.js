@@ -36,7 +36,7 @@ let wake = () => {};
 
 const view = () => [
   find("boxes").checked, find("contours").checked, find("labels").checked,
-  find("original").checked ? 0 : Number(find("opacity").value) / 100,
+  find("original").checked ? 0 : Number(find("opacity").value) / 100, find("heatmap").checked,
 ];
 const busy = () => job !== null && (job.state === "waiting" || job.state === "running");
 
@@ -281,7 +281,7 @@ find("forward").addEventListener("click", () => step(1));
 find("play").addEventListener("click", toggle);
 find("loop").addEventListener("click", toggleLoop);
 find("stop").addEventListener("click", () => input.try(() => ask("stop", job.token)));
-for (const name of ["boxes", "contours", "labels", "original", "opacity"]) {
+for (const name of ["boxes", "contours", "labels", "heatmap", "original", "opacity"]) {
   find(name).addEventListener("input", () => {
     pictures.clear();
     shown = fetched = -1;

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from streamer.types import Nodule
+from streamer.types import TrackedFinding
 
 Item = TypeVar("Item")
 
@@ -34,79 +34,82 @@ class ConfirmationRule:
     look_ahead_frames: int
 
 
+class Settled(NamedTuple, Generic[Item]):
+    """A frame of which it is known what is shown in it: its item, its tracks, and the numbers of those that ended."""
+
+    item: Item
+    shown: tuple[TrackedFinding, ...]
+    ended: tuple[int, ...]
+
+
 @dataclass(slots=True)
 class _Track:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=CONFIRMING_FRAMES))
     number: int | None = None
     confirmed: bool = False
-    last_frame: int = 0
 
 
 class TrackConfirmation(Generic[Item]):
     """Holds back what belongs to each frame until it is known which of its candidates are shown.
 
-    Memory is bounded: at most `look_ahead_frames` items wait, and a track is forgotten with the scene it was in, or
-    once nothing that waits can show it.
+    Memory is bounded: at most `look_ahead_frames` items wait, and a track is forgotten when it has ended.
 
-        confirmation = TrackConfirmation(rule, count(1), patience_frames=5)
-        for frame in frames:
-            for item, nodules in confirmation.add(frame, candidates, confidences, new_scene=False): ...
-        for item, nodules in confirmation.end(): ...
+    Example:
+        >>> confirmation = TrackConfirmation(rule, count(1))  # doctest: +SKIP
+        >>> for frame in frames:  # doctest: +SKIP
+        ...     for item, shown, ended in confirmation.add(frame, candidates, ended=(), new_scene=False): ...
+        >>> for item, shown, ended in confirmation.end(): ...  # doctest: +SKIP
     """
 
-    def __init__(self, rule: ConfirmationRule, numbers: Iterator[int], *, patience_frames: int) -> None:
+    def __init__(self, rule: ConfirmationRule, numbers: Iterator[int]) -> None:
         """Start with nothing waiting.
 
         Args:
             rule: from when on a track is shown.
             numbers: where the numbers of shown tracks come from: candidates that are never confirmed take none.
-            patience_frames: frames that a track survives without a detection.
         """
-        self._rule, self._numbers, self._patience = rule, numbers, patience_frames
-        self._waiting: deque[tuple[Item, tuple[Nodule, ...]]] = deque()
+        self._rule, self._numbers = rule, numbers
+        self._waiting: deque[tuple[Item, tuple[TrackedFinding, ...], tuple[int, ...]]] = deque()
         self._tracks: dict[int, _Track] = {}
-        self._frames = 0
         self._scene_frames = 0
 
     def add(
-        self, item: Item, candidates: Sequence[Nodule], confidences: Sequence[float], *, new_scene: bool
-    ) -> list[tuple[Item, tuple[Nodule, ...]]]:
+        self, item: Item, candidates: Sequence[TrackedFinding], *, ended: Sequence[int], new_scene: bool
+    ) -> list[Settled[Item]]:
         """Take the next frame's candidates; give what is settled by them, in frame order.
 
         Args:
-            item: whatever belongs to the frame; it comes back with its nodules.
+            item: whatever belongs to the frame; it comes back with what is shown.
             candidates: tracked detections of the frame.
-            confidences: the detector's confidence of each of them in this frame, 0 to 1.
+            ended: tracks that ended with this frame, by the candidates' numbers.
             new_scene: whether no track goes on from the frame before.
         """
-        settled = self.end() if new_scene else []
-        self._frames += 1
+        settled = []
+        if new_scene:
+            settled = self.end()
+            self._tracks = {number: track for number, track in self._tracks.items() if number in ended}
         self._scene_frames += 1
-        for candidate, confidence in zip(candidates, confidences, strict=True):
+        for candidate in candidates:
             track = self._tracks.setdefault(candidate.track_id, _Track())
-            track.recent.append(confidence)
-            track.last_frame = self._frames
+            track.recent.append(candidate.finding.confidence)
             if len(track.recent) == CONFIRMING_FRAMES and _mean(track.recent) >= self._rule.track_confidence:
                 track.confirmed = True
-        self._waiting.append((item, tuple(candidates)))
+        self._waiting.append((item, tuple(candidates), tuple(ended)))
         while len(self._waiting) > self._rule.look_ahead_frames:
             settled.append(self._settle())
-        self._forget()
         return settled
 
-    def end(self) -> list[tuple[Item, tuple[Nodule, ...]]]:
+    def end(self) -> list[Settled[Item]]:
         """Give what still waits: the scene is over, and so are its tracks."""
         if self._scene_frames < CONFIRMING_FRAMES:
             for track in self._tracks.values():
                 seen_throughout = len(track.recent) == self._scene_frames
                 track.confirmed |= seen_throughout and _mean(track.recent) >= self._rule.image_confidence
-        settled = [self._settle() for _ in range(len(self._waiting))]
-        self._tracks.clear()
         self._scene_frames = 0
-        return settled
+        return [self._settle() for _ in range(len(self._waiting))]
 
-    def _settle(self) -> tuple[Item, tuple[Nodule, ...]]:
-        item, candidates = self._waiting.popleft()
+    def _settle(self) -> Settled[Item]:
+        item, candidates, ended = self._waiting.popleft()
         shown = []
         for candidate in candidates:
             track = self._tracks[candidate.track_id]
@@ -114,13 +117,9 @@ class TrackConfirmation(Generic[Item]):
                 if track.number is None:
                     track.number = next(self._numbers)
                 shown.append(replace(candidate, track_id=track.number))
-        return item, tuple(sorted(shown, key=lambda nodule: nodule.track_id))
-
-    def _forget(self) -> None:
-        oldest = self._frames - self._patience - self._rule.look_ahead_frames
-        gone = [number for number, track in self._tracks.items() if track.last_frame < oldest]
-        for number in gone:
-            del self._tracks[number]
+        over = [self._tracks.pop(number, None) for number in ended]
+        numbers = tuple(sorted(track.number for track in over if track is not None and track.number is not None))
+        return Settled(item, tuple(sorted(shown, key=lambda one: one.track_id)), numbers)
 
 
 def _mean(values: deque[float]) -> float:

@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.confirmation import CONFIRMING_FRAMES, ConfirmationRule, TrackConfirmation
-from streamer.types import Nodule
+from streamer.pipeline.confirmation import CONFIRMING_FRAMES, ConfirmationRule, Settled, TrackConfirmation
+from streamer.types import TrackedFinding
 from tests.fakes import finding
 
 WEAK, STRONG = 0.2, 0.8
 
 
-def nodule(track: int, score: float = 0.5) -> Nodule:
-    plain = finding((10.0, 10.0, 30.0, 30.0), confidence=score)
-    return Nodule(track_id=track, track_confidence=score, qualifies=True, finding=plain)
+def candidate(track_id: int, confidence: float) -> TrackedFinding:
+    return TrackedFinding(track_id=track_id, track_confidence=confidence, finding=finding(confidence=confidence))
 
 
 def run(
@@ -25,18 +24,16 @@ def run(
 ) -> tuple[list[list[int]], list[int]]:
     """Numbers shown in each frame, and how many results had come after each frame was added."""
     rule = ConfirmationRule(track_confidence=threshold, image_confidence=0.36, look_ahead_frames=look_ahead)
-    confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1), patience_frames=5)
-    shown: list[tuple[int, list[int]]] = []
+    confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
+    shown: list[Settled[int]] = []
     arrived = []
     for index, scores in enumerate(frames):
-        settled = confirmation.add(
-            index, [nodule(track) for track in scores], list(scores.values()), new_scene=index in cuts
-        )
-        shown += [(item, [one.track_id for one in nodules]) for item, nodules in settled]
+        candidates = [candidate(track, confidence) for track, confidence in scores.items()]
+        shown += confirmation.add(index, candidates, ended=(), new_scene=index in cuts)
         arrived.append(len(shown))
-    shown += [(item, [one.track_id for one in nodules]) for item, nodules in confirmation.end()]
-    assert [item for item, _ in shown] == list(range(len(frames)))
-    return [numbers for _, numbers in shown], arrived
+    shown += confirmation.end()
+    assert [one.item for one in shown] == list(range(len(frames)))
+    return [[track.track_id for track in one.shown] for one in shown], arrived
 
 
 def test_a_track_is_shown_whole_once_it_is_strong() -> None:
@@ -98,9 +95,26 @@ def test_results_come_in_order_and_wait_for_no_more_than_the_look_ahead(
     assert all(index + 1 - came <= look_ahead for index, came in enumerate(arrived))
 
 
-def test_memory_does_not_grow_with_the_clip() -> None:
+def test_a_track_that_ends_is_told_under_the_number_it_was_shown_by_and_forgotten() -> None:
     rule = ConfirmationRule(track_confidence=0.4, image_confidence=0.3, look_ahead_frames=10)
-    confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1), patience_frames=5)
+    confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
+    ended: list[tuple[int, tuple[int, ...]]] = []
     for index in range(500):
-        confirmation.add(index, [nodule(index)], [0.9], new_scene=False)
-    assert len(confirmation._tracks) <= 17
+        life, age = divmod(index, 10)  # one track after another, every second of them weak
+        weak = life % 2 == 1
+        over = (100 + life - 1,) if age == 0 and life else ()
+        found = [candidate(100 + life, WEAK if weak else STRONG)]
+        ended += [(one.item, one.ended) for one in confirmation.add(index, found, ended=over, new_scene=False)]
+    told = [(item, numbers) for item, numbers in ended if numbers]
+    assert told[:3] == [(10, (1,)), (30, (2,)), (50, (3,))]
+    assert len(confirmation._tracks) <= 4
+
+
+def test_a_cut_ends_tracks_with_the_first_frame_behind_it() -> None:
+    rule = ConfirmationRule(track_confidence=0.4, image_confidence=0.3, look_ahead_frames=10)
+    confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
+    for index in range(6):
+        confirmation.add(index, [candidate(7, STRONG)], ended=(), new_scene=False)
+    before = confirmation.add(6, [], ended=(7,), new_scene=True)
+    assert [[track.track_id for track in one.shown] for one in before] == [[1]] * 6
+    assert [one.ended for one in (*before, *confirmation.end())] == [()] * 6 + [(1,)]
