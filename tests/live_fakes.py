@@ -11,7 +11,7 @@ from typing import Self, cast
 
 from streamer.pipeline.analyser import FrameFindings
 from streamer.sources import Source
-from streamer.types import Finding, Frame
+from streamer.types import ClipInfo, Finding, Frame
 from tests.fakes import FakeEngine, finding, grey_image
 
 PATIENCE_S = 60.0
@@ -44,6 +44,11 @@ class PushedSource:
         self._pushed: deque[Frame | Exception] = deque()
         self._reading = False
         self._index = 0
+
+    @property
+    def info(self) -> ClipInfo:
+        """What is known of it before its frames."""
+        return ClipInfo(name=self.name, width=self.width, height=self.height, fps=self.fps)
 
     def push(self, count: int = 1, *, pause_s: float = 0.0) -> None:
         """Let frames arrive, and wait until they have been read."""
