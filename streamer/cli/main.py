@@ -227,7 +227,7 @@ def heatmap(
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Show what in one frame raised each nodule's malignancy (Grad-CAM)."""
+    """Show what in one frame raised each nodule's malignancy."""
     from streamer.cli.heatmap import write_heat_still
     from streamer.sources.base import result_name
 

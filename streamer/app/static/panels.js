@@ -83,7 +83,7 @@ class Panels {
     const portrait = make("button", { type: "button", className: "portrait", title: "Go to its key frame" }, picture);
     portrait.setAttribute("aria-label", `${name}: go to its key frame`);
     const heat = make("button", { type: "button", textContent: "Heat map",
-      title: "What in the frame in view raised this nodule's malignancy (Grad-CAM)" });
+      title: "What in the frame in view raised this nodule's malignancy" });
     heat.setAttribute("aria-label", `${name}: heat map of the frame in view`);
     heat.setAttribute("aria-pressed", "false");
     const told = make("span", {});
