@@ -12,7 +12,7 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint mutation benchmark clean system-libraries browser
+.PHONY: help demo test lint mutation benchmark clean system-libraries browser dicom-validators
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +20,7 @@ help:  ## show this list
 demo: $(INSTALLED) system-libraries  ## simulate a thyroid cine and analyse it (results in demo/)
 	$(VENV)/bin/streamer demo --output demo
 
-test: $(INSTALLED_DEV) system-libraries browser  ## run the tests
+test: $(INSTALLED_DEV) system-libraries browser dicom-validators  ## run the tests
 	$(PYTHON_IN_VENV) -m pytest
 
 lint: $(INSTALLED_DEV)  ## check style, types and who imports whom
@@ -72,6 +72,10 @@ system-libraries: | $(PYTHON_IN_VENV)
 # The app's tests drive a real browser; without one they are skipped.
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { $(call apt_install,chromium); } || true
+
+# The tests of DICOM results ask these validators; without them those tests are skipped.
+dicom-validators:
+	@command -v dciodvfy >/dev/null && command -v dsrdump >/dev/null || { $(call apt_install,dicom3tools dcmtk); } || true
 
 # apt-get, where it is there and may be used; $(1) the packages.
 define apt_install

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
 
 from streamer.dicom.identity import RunIdentity, evidence, save, set_frames
 from streamer.errors import InputError
@@ -17,11 +18,12 @@ from streamer.outputs._dicom_clip import OverlayClip
 from streamer.outputs._dicom_key_images import write_key_image, write_selection
 from streamer.outputs._dicom_nodules import ClipOutlines, NoduleResult
 from streamer.outputs._dicom_presentation import write_presentation
-from streamer.outputs._dicom_report import structured_report
+from streamer.outputs._dicom_report import structured_report, with_reader_notes
 from streamer.outputs._dicom_segmentation import write_segmentation
 from streamer.outputs.base import BaseSink, SinkContext
-from streamer.outputs.folder import dicom_name, output_errors
+from streamer.outputs.folder import PARTIAL, dicom_name, output_errors
 from streamer.outputs.overlay import OverlayRenderer
+from streamer.outputs.schema import ReaderEntry
 from streamer.types import ClipInfo, ClipSummary, Frame, FrameResult, Image, Nodule, StudyReport, Track
 
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
@@ -220,3 +222,22 @@ def _algorithm(report: StudyReport) -> tuple[str, ...]:
     """What identifies the networks: role, architecture and checksum of the weights, and how they were run."""
     models = (f"{model.role}: {model.name}, sha256 {model.sha256}" for model in report.models)
     return (*models, f"precision: {report.precision}", f"operating point: {report.threshold:.4f}")
+
+
+def write_reader_reports(directory: Path, notes: Mapping[int, ReaderEntry]) -> None:
+    """Write what a reader says as a new version of each DICOM report in a finished folder: dicom-reader-1.dcm, ...
+
+    Args:
+        directory: the output folder.
+        notes: by track number.
+
+    Raises:
+        OutputError: one cannot be read or written.
+    """
+    said = {track: (note.c_tirads or "", note.note) for track, note in notes.items()}
+    for path in sorted(directory.glob(dicom_name("report", "*"))):
+        target = path.with_name(path.name.replace("-report-", "-reader-"))
+        partial = target.with_name(target.name + PARTIAL)
+        with output_errors(partial):
+            save(with_reader_notes(dcmread(path), said, RunIdentity()), partial)
+            partial.replace(target)

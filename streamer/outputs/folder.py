@@ -25,7 +25,7 @@ NODULES_CSV = "nodules.csv"
 
 _OWN_NAMES = re.compile(
     r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)"
-    r"|dicom-(report|overlay|seg|key|selection|state)-\d+\.dcm"
+    r"|dicom-(report|reader|overlay|seg|key|selection|state)-\d+\.dcm"
 )
 
 
@@ -39,8 +39,8 @@ def picture_name(track: int) -> str:
     return f"nodule-{track:03d}.png"
 
 
-def dicom_name(kind: str, number: int) -> str:
-    """File name of a DICOM result: its kind ("report", "overlay", "seg", "key", "selection", "state") and a number."""
+def dicom_name(kind: str, number: int | str) -> str:
+    """File name of a DICOM result, by its kind (docs/dicom.md) and number."""
     return f"dicom-{kind}-{number}.dcm"
 
 

@@ -17,6 +17,8 @@ from streamer.dicom.identity import RunIdentity
 from streamer.errors import InputError
 from streamer.models.grad_cam import HeatMaps
 from streamer.outputs._dicom_report import with_reader_notes
+from streamer.outputs.dicom import write_reader_reports
+from streamer.outputs.schema import ReaderEntry
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.run import run_study
 from streamer.settings import Settings
@@ -214,6 +216,17 @@ def test_a_reader_s_category_and_note_go_in_as_his_in_a_new_version(folder: Path
     assert "category given by the reader" in written
     assert "solid, 8 mm" in written
     assert "solid" not in report.to_json()
+
+
+def test_notes_on_a_finished_folder_become_a_report_beside_the_first(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "out", tmp_path / "out")
+    before = (tmp_path / "out" / "dicom-report-1.dcm").read_bytes()
+    for note in ("first thought", "second thought"):
+        write_reader_reports(tmp_path / "out", {1: ReaderEntry(c_tirads=None, note=note)})
+    written = pydicom.dcmread(tmp_path / "out" / "dicom-reader-1.dcm").to_json()
+    assert "second thought" in written
+    assert "first thought" not in written
+    assert (tmp_path / "out" / "dicom-report-1.dcm").read_bytes() == before
 
 
 def test_malformed_study_attributes_do_not_stop_the_results(tmp_path: Path) -> None:
