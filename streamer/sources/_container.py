@@ -17,8 +17,15 @@ from streamer.sources.base import MAX_FRAME_PIXELS, display_name
 
 # FFmpeg's names. Playlists and scripts (concat, hls, dash, sdp, image2 patterns) are left out on purpose: they name
 # other files and hosts, so that a harmless-looking clip could read what it should not.
-FORMATS = ("mov", "avi", "matroska", "mpeg", "mpegts", "mpegvideo", "h264", "hevc", "m4v", "gif")
-READABLE = "mp4, mov, avi, mkv, webm, mpeg, gif, jpg, png, tif, bmp, webp, or a folder of stills"
+FORMATS = (
+    *("mov", "avi", "matroska", "asf", "flv", "mxf", "mpeg", "mpegts"),
+    *("mpegvideo", "h264", "hevc", "m4v", "gif"),
+)
+READABLE = (
+    "mp4, mov, avi, mkv, webm, mpeg, wmv, flv, mxf, gif, jpg, png, tif, bmp, webp, heic, avif, or a folder of stills"
+)
+
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
 
 FALLBACK_FPS = 25.0
 _PLAUSIBLE_FPS = (0.01, 1000.0)
@@ -73,12 +80,14 @@ def _open(path: Path, hwaccel: HWAccel | None, **options: str) -> InputContainer
 
 
 def main_video(container: InputContainer, name: str) -> VideoStream:
-    """The video stream to read: the largest picture, the first of several as large; cover pictures do not count.
+    """The video stream to read: the largest picture, the first of several as large.
+
+    Cover pictures, thumbnails and streams that only complete another do not count.
 
     Raises:
         InputError: there is no video, no decoder for it, or its frames exceed `MAX_FRAME_PIXELS`.
     """
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    streams = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
     if not streams:
         raise InputError(f"{name} holds no video (sound, subtitles or a cover picture only)")
     # Without a decoder PyAV leaves the context empty, whatever its type annotation says.
@@ -92,10 +101,13 @@ def main_video(container: InputContainer, name: str) -> VideoStream:
 
 def nominal_fps(stream: VideoStream) -> float | None:
     """Frame rate that the container states, in frames per second; None where it states nothing plausible."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate is not None and _PLAUSIBLE_FPS[0] <= rate <= _PLAUSIBLE_FPS[1]:
-            return float(rate)
-    return None
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((float(rate) for rate in rates if rate is not None and is_plausible_fps(rate)), None)
+
+
+def is_plausible_fps(rate: Fraction | float) -> bool:
+    """Whether a rate in frames per second is one at which pictures are taken."""
+    return _PLAUSIBLE_FPS[0] <= rate <= _PLAUSIBLE_FPS[1]
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:

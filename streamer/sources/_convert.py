@@ -12,6 +12,14 @@ from av.video.reformatter import VideoReformatter
 
 from streamer.types import Image
 
+_NEARLY_BLACK = 16
+"""12 bits in 16 reach 4095 of 65535, which is 16 of 255."""
+
+
+def few_bits(bits: int) -> str:
+    """What is wrong with pictures whose values need fewer bits than they have, as a line to put behind a name."""
+    return f"uses few of its {bits} bits, and is nearly black; export it with 8 bits"
+
 
 class Converter:
     """Turns decoded pictures of one clip into upright RGB; keeps the scaler's tables from one frame to the next."""
@@ -20,6 +28,12 @@ class Converter:
         self._reformatter = VideoReformatter()
         self._shape: tuple[int, int, int] | None = None
         self._upright: Callable[[Image], Image] = _as_it_is
+        self._deep_bits = self._brightest = 0
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader should know of the pictures so far: that they use the low end of their range only."""
+        return few_bits(self._deep_bits) if self._deep_bits and self._brightest <= _NEARLY_BLACK else None
 
     def upright_aspect(self, stored: Fraction) -> Fraction:
         """Width of a pixel over its height in upright pictures like the last one."""
@@ -41,6 +55,10 @@ class Converter:
         has_alpha = any(component.is_alpha for component in picture.format.components)
         converted = self._reformatter.reformat(picture, format="rgba" if has_alpha else "rgb24", threads=1)
         pixels = np.asarray(converted.to_ndarray(), np.uint8)
+        bits = max((component.bits for component in picture.format.components), default=8)
+        if 8 < bits <= 16:  # 32 is floating point
+            self._deep_bits = bits
+            self._brightest = max(self._brightest, int(pixels[..., :3].max()))
         return self._upright(over_black(pixels) if has_alpha else pixels)
 
 

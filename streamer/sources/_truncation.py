@@ -14,6 +14,10 @@ _RIFF_SLACK_BYTES = 16
 """Some writers count the header itself, and padding, in the length of an AVI."""
 
 _MATROSKA_SEGMENT = bytes.fromhex("18538067")
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_MXF_PARTITION = bytes.fromhex("060e2b34020501010d010201")
+_FLV_TAG_BYTES, _FLV_BACK_POINTER_BYTES = 11, 4
+_FLV_TAGS = (8, 9, 18)
 
 
 def indexed_frames(container: InputContainer, stream: VideoStream) -> int | None:
@@ -49,9 +53,8 @@ def _announced_bytes(path: Path, names: list[str], *, fragmented: bool) -> int:
         return _mp4_bytes(path)
     if "avi" in names:
         return _riff_bytes(path) - _RIFF_SLACK_BYTES
-    if "matroska" in names:
-        return _matroska_bytes(path)
-    return 0
+    readers = {"matroska": _matroska_bytes, "asf": _asf_bytes, "flv": _flv_bytes, "mxf": _mxf_bytes}
+    return next((reader(path) for name, reader in readers.items() if name in names), 0)
 
 
 def _mp4_bytes(path: Path) -> int:
@@ -89,6 +92,42 @@ def _matroska_bytes(path: Path) -> int:
     unknown = (1 << 7 * length) - 1
     value = int.from_bytes(head[start : start + length], "big") & unknown
     return 0 if value == unknown else start + length + value
+
+
+def _asf_bytes(path: Path) -> int:
+    """File size that the header of an ASF states (Advanced Systems Format, 3.2); 0 where a live recording left it."""
+    with path.open("rb") as file:
+        head = file.read(65536)
+    start = head.find(_ASF_FILE_PROPERTIES)
+    return 0 if start < 0 else int.from_bytes(head[start + 40 : start + 48], "little")
+
+
+def _flv_bytes(path: Path) -> int:
+    """Where the last tag of an FLV should end (Video File Format Specification 10, annex E)."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        end = int.from_bytes(file.read(9)[5:], "big") + _FLV_BACK_POINTER_BYTES
+        while end < size:
+            file.seek(end)
+            head = file.read(_FLV_TAG_BYTES)
+            if len(head) < _FLV_TAG_BYTES:
+                return end + _FLV_TAG_BYTES
+            if head[0] not in _FLV_TAGS:
+                break
+            end += _FLV_TAG_BYTES + int.from_bytes(head[1:4], "big") + _FLV_BACK_POINTER_BYTES
+    return end
+
+
+def _mxf_bytes(path: Path) -> int:
+    """Where the footer of an MXF begins, at least (SMPTE ST 377-1, 7.1); 0 where a live recording left it open."""
+    with path.open("rb") as file:
+        head = file.read(65536)
+    start = head.find(_MXF_PARTITION)
+    if start < 0 or start + 17 > len(head):
+        return 0
+    length_bytes = head[start + 16] & 0x7F if head[start + 16] & 0x80 else 0
+    footer = start + 17 + length_bytes + 24
+    return int.from_bytes(head[footer : footer + 8], "big") + len(_MXF_PARTITION)
 
 
 def _last_bytes(path: Path, count: int = 1024) -> bytes:

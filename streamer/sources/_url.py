@@ -34,12 +34,14 @@ class Address:
         name: what may be shown: without user, password and query.
         format: FFmpeg's name of a kind of device; None where the content tells.
         options: of the container.
+        is_web: whether a web server is asked, which may hold a finished file.
     """
 
     location: str = field(repr=False)
     name: str
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
+    is_web: bool = False
 
 
 def url_address(url: str) -> Address:
@@ -69,9 +71,35 @@ def url_address(url: str) -> Address:
     if parts.scheme == "udp":
         options["overrun_nonfatal"] = "1"
     location = parts.scheme + url[len(parts.scheme) :]  # in lower case: FFmpeg knows no "RTSP"
-    return Address(location, "".join(letter if letter.isprintable() else "?" for letter in shown), options=options)
+    return Address(
+        location,
+        "".join(letter if letter.isprintable() else "?" for letter in shown),
+        options=options,
+        is_web=parts.scheme.startswith("http"),
+    )
 
 
-def device_address(path: str, name: str) -> Address:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """How a capture device is to deliver its pictures; None leaves it to the device.
+
+    Attributes:
+        size_wh: width and height in pixels.
+        rate_hz: pictures per second.
+        pixel_format: FFmpeg's name of the format, such as mjpeg or yuyv422 (see `streamer devices`).
+    """
+
+    size_wh: tuple[int, int] | None = None
+    rate_hz: float | None = None
+    pixel_format: str | None = None
+
+
+def device_address(path: str, name: str, capture: Capture | None = None) -> Address:
     """The address of a video capture device of Linux, such as /dev/video0."""
-    return Address(path, name, format="v4l2")
+    chosen = capture or Capture()
+    options = {
+        "video_size": chosen.size_wh and f"{chosen.size_wh[0]}x{chosen.size_wh[1]}",
+        "framerate": chosen.rate_hz and f"{chosen.rate_hz:g}",
+        "input_format": chosen.pixel_format,
+    }
+    return Address(path, name, format="v4l2", options={key: value for key, value in options.items() if value})

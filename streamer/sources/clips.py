@@ -9,8 +9,8 @@ from streamer.dicom.library import require_dicom
 from streamer.errors import InputError
 from streamer.sources._container import is_video
 from streamer.sources._dicom_magic import dicom_files, is_dicom_file
+from streamer.sources._still_folder import holds_stills, natural_order
 from streamer.sources.base import display_name
-from streamer.sources.images import holds_stills, natural_order
 
 
 def expand_clips(paths: Sequence[str | Path], *, one_patient: bool = True) -> list[Path]:

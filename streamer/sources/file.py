@@ -19,6 +19,7 @@ from streamer.sources._container import (
     pixel_aspect,
 )
 from streamer.sources._convert import Converter
+from streamer.sources._deinterlace import Deinterlacer, Deinterlacing
 from streamer.sources._hwaccel import LEFT_TO_CPU, Decoder, left_to_cpu
 from streamer.sources._recording import Recording
 from streamer.sources._timestamps import Clock
@@ -34,7 +35,7 @@ _DECODER_THREADS = 1
 class VideoFile(Recording):
     """A `Source` that decodes a video file. The first frame is decoded at once: a useless file is refused early."""
 
-    def __init__(self, path: Path, *, name: str, decoder: Decoder = "cpu") -> None:
+    def __init__(self, path: Path, *, name: str, decoder: Decoder = "cpu", deinterlace: Deinterlacing = "auto") -> None:
         """Open `path`.
 
         Raises:
@@ -45,6 +46,7 @@ class VideoFile(Recording):
         self._path = path
         self._packets = self._damaged = self._delivered = 0
         self._converter = Converter()
+        self._deinterlacer = Deinterlacer(deinterlace)
         self._container = open_container(path, decoder)
         try:
             self._stream = main_video(self._container, name)
@@ -52,9 +54,10 @@ class VideoFile(Recording):
             self._stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
             self.fps = self._nominal_fps()
             self.expected_frames = self._announced_frames()
-            # AVI has no times of display. Those that FFmpeg makes up for reordered H.264 are out of order, and a frame
-            # late after the first.
-            self._decoding_times = (self._container.format.name, self._stream.codec_context.name) == ("avi", "h264")
+            # AVI and H.264 in MXF have no times of display. Those that FFmpeg makes up for reordered pictures are out
+            # of order, and a frame late after the first.
+            codec = self._stream.codec_context.name
+            self._decoding_times = codec == "h264" and self._container.format.name in ("avi", "mxf")
             self._clock = Clock(fps=self.fps)
             self._note_aspect()
             if not self._begin(self._generate()):
@@ -78,7 +81,7 @@ class VideoFile(Recording):
         time_base = self._stream.time_base or Fraction(1, 90_000)
         ticks_before: int | None = None
         start = perf_counter()
-        for picture in self._pictures():
+        for picture in self._whole_pictures():
             try:
                 image = self._converter.rgb(picture)
             except LIBRARY_ERRORS:
@@ -97,6 +100,18 @@ class VideoFile(Recording):
             yield Frame(image=image, index=index, time_s=time_s, video=self.name, decode_ms=decode_ms)
             start = perf_counter()
         self._judge()
+
+    def _whole_pictures(self) -> Iterator[av.VideoFrame]:
+        """Decoded pictures, deinterlaced where they are to be."""
+        for picture in self._pictures():
+            try:
+                yield from self._deinterlacer.push(picture)
+            except LIBRARY_ERRORS:
+                self._damaged += 1
+        try:
+            yield from self._deinterlacer.flush()
+        except LIBRARY_ERRORS:
+            self._damaged += 1
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         """Decode packet by packet; a damaged packet is counted and the next one tried."""
@@ -122,7 +137,11 @@ class VideoFile(Recording):
             yield from pictures
 
     def _judge(self) -> None:
-        """At the end: was that all of it, and were its times sound?"""
+        """At the end: was that all of it, and were its times and its pictures sound?"""
+        if self._converter.warning:
+            self._warnings.append(f"the video {self._converter.warning}")
+        if self._deinterlacer.warning:
+            self._warnings.append(self._deinterlacer.warning)
         if self._clock.repaired:
             self._warnings.append(
                 f"{self._clock.repaired} timestamps missing or out of order; {self.fps:.4g} frames a second assumed"

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from streamer.dicom.library import require_dicom
 from streamer.errors import InputError
+from streamer.sources._deinterlace import Deinterlacing
 from streamer.sources._dicom_magic import is_dicom
 from streamer.sources._hwaccel import Decoder
+from streamer.sources._pictures import HEAD_BYTES, is_still
 from streamer.sources._recording import Recording
-from streamer.sources._url import URL, device_address, url_address
+from streamer.sources._url import URL, Capture, device_address, url_address
 from streamer.sources.base import Source, display_name
 from streamer.sources.clips import expand_clips
 from streamer.sources.file import VideoFile
-from streamer.sources.images import FOLDER_FPS, STILL_FPS, Stills, is_still
+from streamer.sources.images import FOLDER_FPS, Stills
 from streamer.sources.replay import PacedRecording
 from streamer.sources.stream import Listener, LiveStream
-
-_HEAD_BYTES = 132
 
 
 def open_source(
@@ -28,15 +28,17 @@ def open_source(
     name: str | None = None,
     folder_fps: float = FOLDER_FPS,
     decoder: Decoder = "cpu",
+    deinterlace: Deinterlacing = "auto",
     pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Source:
-    """Open a video file, a DICOM file, a still, or a folder of stills.
+    """Open a video file, a DICOM file, a still, a file of several pictures, or a folder of stills.
 
     Args:
         path: local path; its extension does not matter.
         name: display name in place of the file or folder name.
-        folder_fps: frame rate of a folder of stills, in frames per second, above 0.
+        folder_fps: frame rate of stills that carry no times, of a folder or a TIFF, in frames per second, above 0.
         decoder: what decodes a video.
+        deinterlace: which pictures of a video are deinterlaced.
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the file says.
 
     Raises:
@@ -47,14 +49,16 @@ def open_source(
         >>> with open_source("sweep.mp4") as source:  # doctest: +SKIP
         ...     print(source.info.fps, sum(1 for _ in source.frames()))
     """
-    source = _open(path, name, folder_fps, decoder)
+    source = _open(path, name, folder_fps, decoder, deinterlace)
     if pixel_spacing_mm is not None:
         source.pixel_spacing_mm = pixel_spacing_mm
     return source
 
 
-def _open(path: str | Path, name: str | None, folder_fps: float, decoder: Decoder) -> Recording:
-    location = Path(path)
+def _open(
+    path: str | Path, name: str | None, folder_fps: float, decoder: Decoder, deinterlace: Deinterlacing
+) -> Recording:
+    location = _as_path(path)
     shown = display_name(location)
     label = shown if name is None else name
     try:
@@ -68,7 +72,7 @@ def _open(path: str | Path, name: str | None, folder_fps: float, decoder: Decode
         if not location.is_file():
             raise InputError(f"{shown} is not a regular file")
         with location.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise InputError(f"{shown} cannot be read: {error.strerror}") from error
     except ValueError as error:  # a null character in the name
@@ -78,8 +82,8 @@ def _open(path: str | Path, name: str | None, folder_fps: float, decoder: Decode
     if is_dicom(head):
         return _open_dicom(location, label)
     if is_still(head):
-        return Stills([location], name=label, fps=STILL_FPS)
-    return VideoFile(location, name=label, decoder=decoder)
+        return Stills([location], name=label, stack_fps=folder_fps)
+    return VideoFile(location, name=label, decoder=decoder, deinterlace=deinterlace)
 
 
 def _only_clip(location: Path, shown: str) -> Path:
@@ -107,6 +111,8 @@ def open_live(
     loop: bool = False,
     on_event: Listener = lambda _: None,
     decoder: Decoder = "cpu",
+    deinterlace: Deinterlacing = "auto",
+    capture: Capture | None = None,
     pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Source:
     """Open a live source: of its frames the newest is analysed next (see `Source.live`).
@@ -117,29 +123,51 @@ def open_live(
         loop: repeat a recording until the source is closed.
         on_event: told in one line when the connection to a stream or device is lost, and when it is back.
         decoder: what decodes.
+        deinterlace: which pictures are deinterlaced.
+        capture: picture size, rate and format of a device; its own choice if None.
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
 
     Raises:
         InputError: it cannot be opened; a stream that is lost later is waited for.
         DeviceError: `decoder` cannot be had.
     """
-    source = _open_live(uri, loop, on_event, decoder)
+    source = _open_live(uri, loop, on_event, decoder, deinterlace, capture)
     if pixel_spacing_mm is not None:
         source.pixel_spacing_mm = pixel_spacing_mm
     return source
 
 
-def _open_live(uri: str | Path, loop: bool, on_event: Listener, decoder: Decoder) -> LiveStream | PacedRecording:
-    if URL.match(str(uri)):
-        if loop:
-            raise InputError("only a recording can be repeated, not a URL")
-        return LiveStream(url_address(str(uri)), on_event=on_event, decoder=decoder)
-    path = Path(uri)
-    if _is_device(path):
-        if loop:
-            raise InputError("only a recording can be repeated, not a device")
-        return LiveStream(device_address(str(path), display_name(path)), on_event=on_event, decoder=decoder)
-    return PacedRecording(partial(open_source, path, decoder=decoder), loop=loop)
+def _open_live(
+    uri: str | Path,
+    loop: bool,
+    on_event: Listener,
+    decoder: Decoder,
+    deinterlace: Deinterlacing,
+    capture: Capture | None,
+) -> LiveStream | PacedRecording:
+    path = _as_path(uri)
+    is_device = not URL.match(str(uri)) and _is_device(path)
+    if capture is not None and not is_device:
+        raise InputError("picture size, rate and format can be chosen for a capture device only")
+    if not is_device and not URL.match(str(uri)):
+        return PacedRecording(partial(open_source, path, decoder=decoder, deinterlace=deinterlace), loop=loop)
+    if loop:
+        raise InputError(f"only a recording can be repeated, not a {'device' if is_device else 'URL'}")
+    address = device_address(str(path), display_name(path), capture) if is_device else url_address(str(uri))
+    return LiveStream(address, on_event=on_event, decoder=decoder, deinterlace=deinterlace)
+
+
+def _as_path(path: str | Path) -> Path:
+    """The path that a caller gave.
+
+    Raises:
+        InputError: it is empty, which would be the current folder, or no path at all.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"a path or address is needed, not a {type(path).__name__}")
+    if not str(path):
+        raise InputError("the path is empty")
+    return Path(path)
 
 
 def _is_device(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain, repeat
@@ -11,14 +12,17 @@ from time import perf_counter
 import av
 from av.codec.context import Flags
 from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
 from av.format import Flags as ContainerFlags
 
 from streamer.errors import InputError
 from streamer.sources._container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps, pixel_aspect
 from streamer.sources._convert import Converter
+from streamer.sources._deinterlace import Deinterlacer, Deinterlacing
 from streamer.sources._hwaccel import LEFT_TO_CPU, Decoder, acceleration, left_to_cpu, refuse_without_device
 from streamer.sources._lifecycle import OpenedLive, SelfClosing
 from streamer.sources._timestamps import Clock
+from streamer.sources._truncation import indexed_frames
 from streamer.sources._url import Address
 from streamer.sources.base import MAX_FRAME_PIXELS
 from streamer.types import Frame
@@ -31,6 +35,9 @@ _LOW_DELAY = ("h264", "hevc")
 """Decoders that may be told to hold nothing back; those of MPEG-2 and MPEG-4 then give pictures out of order."""
 _REORDERED = 64
 """Packets whose arrival is remembered: more than a decoder holds back (16 in H.264 and HEVC)."""
+_LATEST_S = 1.0
+"""A file that comes slower than its pace is played slower, rather than later and later."""
+_ENDED = "the sender ended it"
 
 Listener = Callable[[str], None]
 """Told in one line when a connection is lost and when it is back; called on the thread that reads."""
@@ -39,6 +46,8 @@ Listener = Callable[[str], None]
 class LiveStream(OpenedLive["_Connection"]):
     """A live `Source` behind a URL or device. A lost connection is made again, for as long as it takes.
 
+    A file that a web server holds is no camera: it is played once at its own pace, and not asked for again.
+
     A picture that arrives damaged is left out. Closing ends the frames at the next packet, after silence within 5 s,
     while it is being connected again within 10 s.
 
@@ -46,15 +55,25 @@ class LiveStream(OpenedLive["_Connection"]):
         address: what to open.
         on_event: told of losses and returns.
         decoder: what decodes.
+        deinterlace: which pictures are deinterlaced; each then comes when the next is there.
 
     Raises:
         InputError: it cannot be opened at first.
         DeviceError: `decoder` cannot be had.
     """
 
-    def __init__(self, address: Address, *, on_event: Listener = lambda _: None, decoder: Decoder = "cpu") -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        on_event: Listener = lambda _: None,
+        decoder: Decoder = "cpu",
+        deinterlace: Deinterlacing = "auto",
+    ) -> None:
         self.name = address.name
-        self._connect, self._on_event = partial(_Connection, address, acceleration(decoder)), on_event
+        self._converter, self._deinterlacer = Converter(), Deinterlacer(deinterlace)
+        self._connect = partial(_Connection, address, acceleration(decoder), self._converter, self._deinterlacer)
+        self._on_event = on_event
         try:
             first = self._connect()
         except LIBRARY_ERRORS as error:
@@ -69,11 +88,12 @@ class LiveStream(OpenedLive["_Connection"]):
         self._decoder, self._left_to_cpu = decoder, False
         self._untimed = False
         self._lost_s = 0.0
+        self._finished, self._broke_off = False, ""
 
     @property
     def complete(self) -> bool:
-        """True once closed, if the connection was never lost."""
-        return self._closed.is_set() and not self._losses
+        """True once closed, or once a file was played to its end, if the connection was never lost."""
+        return (self._closed.is_set() or self._finished) and not (self._losses or self._broke_off)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -82,8 +102,14 @@ class LiveStream(OpenedLive["_Connection"]):
         if self._losses:
             times = "once" if self._losses == 1 else f"{self._losses} times"
             said.append(f"the connection was lost {times}, for {self._lost_s:.1f} s in all")
+        if self._broke_off:
+            said.append(f"the file breaks off: {self._broke_off}")
         if self._left_to_cpu:
             said.append(LEFT_TO_CPU)
+        if self._converter.warning:
+            said.append(f"the video {self._converter.warning}")
+        if self._deinterlacer.warning:
+            said.append(self._deinterlacer.warning)
         if self._untimed:
             said.append("the pictures carry no times: each has the time at which it came")
         if self._repaired:
@@ -97,6 +123,9 @@ class LiveStream(OpenedLive["_Connection"]):
             RuntimeError: called a second time.
         """
         connection = self._take_first()
+        if connection is not None and connection.is_file:
+            yield from self._play(connection)
+            return
         began_s, silent_since_s = perf_counter(), None
         delays_s = _delays_s()
         while connection is not None:
@@ -108,12 +137,7 @@ class LiveStream(OpenedLive["_Connection"]):
                     if silent_since_s is not None:
                         self._returned(perf_counter() - silent_since_s)
                         silent_since_s, delays_s = None, _delays_s()
-                    if not self._arrived:
-                        self.height, self.width = frame.image.shape[:2]  # upright, as few senders announce it
-                        self.pixel_aspect = connection.pixel_aspect
-                        self._left_to_cpu = left_to_cpu(self._decoder, connection.stream)
-                    self._arrived = frame.index + 1
-                    self.duration_s = frame.time_s + 1 / self.fps
+                    self._note(frame, connection)
                     yield frame
             self._repaired += connection.repaired
             self._untimed |= connection.untimed
@@ -126,6 +150,34 @@ class LiveStream(OpenedLive["_Connection"]):
             connection = self._connect_again(delays_s)
         if silent_since_s is not None:
             self._lost_s += perf_counter() - silent_since_s
+
+    def _play(self, connection: _Connection) -> Iterator[Frame]:
+        """The frames of a file when each is due, once."""
+        began_s = perf_counter()
+        with connection:
+            for frame in connection.frames(self.name, 0, 0.0):
+                ahead_s = began_s + frame.time_s - perf_counter()
+                if ahead_s < -_LATEST_S:
+                    began_s, ahead_s = began_s - ahead_s, 0.0
+                if self._closed.wait(max(0.0, ahead_s)):
+                    return
+                self._note(frame, connection)
+                yield replace(frame, arrived_s=began_s + frame.time_s)
+            self._repaired = connection.repaired
+            announced = indexed_frames(connection.container, connection.stream)
+            if connection.ended_by != _ENDED:
+                self._broke_off = connection.ended_by
+            elif announced is not None and self._arrived < announced:
+                self._broke_off = f"{announced} frames are announced, {self._arrived} could be decoded"
+            self._finished = True
+
+    def _note(self, frame: Frame, connection: _Connection) -> None:
+        if not self._arrived:
+            self.height, self.width = frame.image.shape[:2]  # upright, as few senders announce it
+            self.pixel_aspect = connection.pixel_aspect
+            self._left_to_cpu = left_to_cpu(self._decoder, connection.stream)
+        self._arrived = frame.index + 1
+        self.duration_s = frame.time_s + 1 / self.fps
 
     def _returned(self, after_s: float) -> None:
         self._lost_s += after_s
@@ -144,18 +196,21 @@ class _Connection(SelfClosing):
     """One connection, from opening to loss.
 
     Attributes:
-        stream: what is decoded.
+        container, stream: what is decoded.
+        is_file: whether it is a finished file that a web server holds.
         fps, size_wh: nominal rate in frames per second, and size of the picture in pixels.
         ended_by: why it was lost, once `frames` has ended.
         untimed: whether the format carries no times: each picture has that of its arrival.
         repaired: timestamps replaced so far.
     """
 
-    def __init__(self, address: Address, hwaccel: HWAccel | None) -> None:
+    def __init__(
+        self, address: Address, hwaccel: HWAccel | None, converter: Converter, deinterlacer: Deinterlacer
+    ) -> None:
         self.ended_by = ""
         self.repaired = 0
-        self._converter = Converter()
-        self._container = av.open(
+        self._converter, self._deinterlacer = converter, deinterlacer
+        self.container = av.open(
             address.location,
             "r",
             format=address.format,
@@ -166,7 +221,7 @@ class _Connection(SelfClosing):
             timeout=(_OPEN_S, _READ_S),
         )
         try:
-            self.stream = main_video(self._container, address.name)
+            self.stream = main_video(self.container, address.name)
             context = self.stream.codec_context
             context.thread_count = 1  # frame threads hold pictures back
             if context.name in _LOW_DELAY:
@@ -176,9 +231,10 @@ class _Connection(SelfClosing):
             self.size_wh = self.stream.width, self.stream.height
             # As of a camera that sends JPEG after JPEG, or H.264 and nothing else: FFmpeg invents times, or has none.
             no_times: int = ContainerFlags.no_timestamps.value  # type: ignore[assignment]  # PyAV's annotation: a Flags
-            self.untimed = bool(self._container.format.flags & no_times)
+            self.is_file = address.is_web and _is_finished(self.container)
+            self.untimed = bool(self.container.format.flags & no_times) and not self.is_file
         except BaseException:
-            self._container.close()
+            self.container.close()
             raise
 
     @property
@@ -191,14 +247,13 @@ class _Connection(SelfClosing):
         time_base = self.stream.time_base or Fraction(1, 90_000)
         clock = Clock(fps=self.fps)
         arrivals_s: dict[int | None, float] = {}
+        self._deinterlacer.reset()
         for packet in self._packets():
             arrived_s = arrivals_s[packet.pts] = perf_counter()
             if len(arrivals_s) > _REORDERED:
                 del arrivals_s[next(iter(arrivals_s))]
             try:
-                for picture in packet.decode():
-                    if picture.is_corrupt:
-                        continue
+                for picture in self._whole_pictures(packet):
                     image = self._converter.rgb(picture)
                     timestamp = None if picture.pts is None else picture.pts * time_base
                     if self.untimed:
@@ -219,16 +274,28 @@ class _Connection(SelfClosing):
 
     def close(self) -> None:
         """Let go of it."""
-        self._container.close()
+        self.container.close()
+
+    def _whole_pictures(self, packet: av.Packet[av.VideoStream]) -> Iterator[av.VideoFrame]:
+        for picture in packet.decode():
+            if not picture.is_corrupt:
+                yield from self._deinterlacer.push(picture)
+        if not packet.size:
+            yield from self._deinterlacer.flush()
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         try:
-            for packet in self._container.demux(self.stream):
-                if packet.size:
+            for packet in self.container.demux(self.stream):
+                if packet.size or self.is_file:  # the last packet is empty, and brings what the decoder held back
                     yield packet
-            self.ended_by = "the sender ended it"
+            self.ended_by = _ENDED
         except LIBRARY_ERRORS as error:
             self.ended_by = _reason(error)
+
+
+def _is_finished(container: InputContainer) -> bool:
+    """Whether its end is known: a camera's is not. Cameras that send JPEG after JPEG may state any length."""
+    return container.format.name != "mpjpeg" and bool(container.size > 0 or container.duration)
 
 
 def _delays_s() -> Iterator[float]:

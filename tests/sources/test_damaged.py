@@ -33,6 +33,9 @@ def _read(path: Path) -> tuple[list[Frame], bool, tuple[str, ...]]:
         ("a.mpeg", "mpeg1video", "yuv420p", {}, {}),
         ("a.ts", "mpeg2video", "yuv420p", {}, {}),
         ("a.gif", "gif", "rgb8", {}, {}),
+        ("a.wmv", "wmv2", "yuv420p", {"g": "10"}, {}),
+        ("a.flv", "flv", "yuv420p", {"g": "10"}, {}),
+        ("a.mxf", "mpeg2video", "yuv420p", {}, {}),
     ],
 )
 def test_cut_clip(

@@ -39,6 +39,10 @@ _H264_B = {"bf": "3", "x264-params": "b-adapt=0:log-level=none"}
         ("raw.mov", "rawvideo", "rgb24", {}),
         ("twelve_bit.mkv", "ffv1", "yuv444p12le", {}),
         ("sixteen_bit.mkv", "ffv1", "rgb48le", {}),
+        ("a.wmv", "wmv2", "yuv420p", {}),
+        ("a.flv", "flv", "yuv420p", {}),
+        ("a.mxf", "mpeg2video", "yuv420p", {"bf": "2"}),
+        ("b_frames.mxf", "libx264", "yuv420p", _H264_B),
     ],
 )
 def test_every_frame_once_in_order_and_in_colour(
@@ -305,3 +309,22 @@ def test_reordered_pictures_in_avi_are_evenly_spaced(tmp_path: Path, codec: str,
         assert source.duration_s == pytest.approx(count / 25)
     assert [read_number(frame.image) for frame in frames] == list(range(count))
     assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(count)])
+
+
+@pytest.mark.parametrize(("pix_fmt", "bits"), [("gray16le", 16), ("rgb48le", 16), ("gray12le", 12)])
+def test_values_at_the_low_end_of_their_range_are_pointed_out(tmp_path: Path, pix_fmt: str, bits: int) -> None:
+    values = np.linspace(0, 4095 if bits == 16 else 255, 64 * 48).reshape(48, 64).astype(np.uint16)
+    if pix_fmt == "rgb48le":
+        values = np.repeat(values[..., None], 3, axis=2)
+    with av.open(str(tmp_path / "a.mkv"), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        for _ in range(3):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(values, format=pix_fmt)))
+        output.mux(stream.encode(None))
+    with open_source(tmp_path / "a.mkv") as source:
+        brightest = max(int(frame.image.max()) for frame in source.frames())
+        assert brightest <= 16
+        assert source.warnings == (
+            f"the video uses few of its {bits} bits, and is nearly black; export it with 8 bits",
+        )

@@ -81,13 +81,6 @@ def test_one_pixel(tmp_path: Path) -> None:
     assert _only(_save(tmp_path / "a.png", PillowImage.new("RGB", (1, 1), (1, 2, 3)))).tolist() == [[[1, 2, 3]]]
 
 
-def test_first_page_only_with_a_warning(tmp_path: Path) -> None:
-    _numbered(1).save(tmp_path / "a.tif", save_all=True, append_images=[_numbered(2), _numbered(3)])
-    with open_source(tmp_path / "a.tif") as source:
-        assert [read_number(frame.image) for frame in source.frames()] == [1]
-        assert source.warnings == ("a.tif holds 3 pictures; only the first is read",)
-
-
 @pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "bmp", "webp"])
 @pytest.mark.parametrize("keep", [0.02, 0.3, 0.8])
 def test_damaged_stills_are_refused(tmp_path: Path, kind: str, keep: float, capfd: pytest.CaptureFixture[str]) -> None:
