@@ -17,7 +17,7 @@ from streamer.outputs.folder import REPORT_JSON
 from streamer.outputs.registry import check_clip
 from streamer.outputs.schema import read_report
 from streamer.pipeline.aggregation import PatientAggregator
-from streamer.pipeline.analyse import analyse
+from streamer.pipeline.analyse import LONGEST_INTERVAL_S, analyse
 from streamer.pipeline.analyser import FrameAnalyser
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
@@ -28,6 +28,11 @@ STOPPED = "stopped before the end of the clip"
 UNRELATED = (
     "most pictures do not follow one another, so that no nodule is seen long enough to count; "
     "give single stills one by one, not as a folder"
+)
+
+TOO_SLOW = (
+    f"most pictures came more than {LONGEST_INTERVAL_S:g} s apart, so that no nodule can be followed from one to the "
+    "next and none can count"
 )
 
 
@@ -213,7 +218,9 @@ class _Run:
                     break
         # A source that was stopped, or whose last frames were dropped, has been read further than it was analysed.
         duration_s = end_s if stopped or source.live else source.duration_s
-        warnings = (UNRELATED,) if self._aggregator.is_unrelated(source.info.name) else ()
+        name = source.info.name
+        warnings = (UNRELATED,) if self._aggregator.is_unrelated(name) else ()
+        warnings += (TOO_SLOW,) if self._aggregator.is_too_slow(name) else ()
         summary = _summary(source, frames, duration_s, warnings, stopped=stopped, live=live)
         self.writer.end_clip(summary)
         self._progress.end_clip(summary)

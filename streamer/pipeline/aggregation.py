@@ -35,6 +35,7 @@ class PatientAggregator:
         self._required: dict[str, int] = {}
         self._frames: dict[str, int] = {}
         self._unrelated: set[str] = set()
+        self._too_slow: set[str] = set()
         self._nodules: dict[int, _Nodule] = {}
         self._patient: float | None = None
 
@@ -99,7 +100,7 @@ class PatientAggregator:
         self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
         return replace(nodule, qualifies=True)
 
-    def end_clip(self, name: str, frames: int, *, cuts: int = 0, whole: bool = True) -> None:
+    def end_clip(self, name: str, frames: int, *, cuts: int = 0, whole: bool = True, too_slow: bool = False) -> None:
         """Close a clip that turned out to have this many frames: an announced number may be a guess.
 
         Args:
@@ -107,16 +108,23 @@ class PatientAggregator:
             frames: how many there were.
             cuts: how often the picture was another from one to the next.
             whole: whether that was all of it. What breaks off, or is live, is not short for having been seen briefly.
+            too_slow: whether its frames came too far apart for any nodule to be followed.
         """
         if whole or self._required[name] < self._min_track_frames:
             self._require(name, frames)
         if cuts > frames / 2:
             self._unrelated.add(name)
+        if too_slow:
+            self._too_slow.add(name)
         self._patient = self.patient_malignancy()
 
     def is_unrelated(self, name: str) -> bool:
         """Whether most pictures of a clip do not follow one another; then nothing in it is seen for long."""
         return name in self._unrelated
+
+    def is_too_slow(self, name: str) -> bool:
+        """Whether the frames of a live source came too far apart; then nothing in it is followed."""
+        return name in self._too_slow
 
     def decision(self, point: SweepOperatingPoint) -> Decision:
         """The patient's class: whether a nodule that decides reaches the operating point of its number of frames."""

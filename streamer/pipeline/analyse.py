@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 from streamer.errors import InputError
@@ -20,8 +22,14 @@ from streamer.sources import Source, open_source
 from streamer.sources.arrays import ArrayFrames
 from streamer.types import FrameResult, Image
 
-_LONGEST_GAP_S = 1.0
-"""Reset the tracker when a live source delivers no frame for this long."""
+_SHORTEST_PAUSE_S = 1.0
+"""Silence of a live source that is no pause, however fast it is; dropped frames are far shorter."""
+_INTERVALS_IN_PAUSE = 4
+"""The tracker is reset after a silence of so many usual intervals between analysed frames."""
+LONGEST_INTERVAL_S = 5.0
+"""Over a longer silence nothing is followed: a sweep over a lobe takes 5 to 10 s."""
+_INTERVALS = 15
+"""Intervals of which the median is the usual one."""
 
 
 def analyse(
@@ -112,7 +120,7 @@ def follow(
 
     What ends the findings too early is passed on, after all results that came before it: see `StreamQueue.findings`.
     """
-    tracker = aggregator.tracker()
+    tracker, pace = aggregator.tracker(), _Pace()
     confirmation: TrackConfirmation[_Tracked] = aggregator.confirmation(live=source.live)
     spacing_mm = pixel_spacing_mm or source.info.pixel_spacing_mm
     aggregator.start_clip(source.info.name, source.expected_frames)
@@ -127,7 +135,7 @@ def follow(
             break
         started = time.perf_counter()
         frame = found.frame
-        new_scene = source.live and frame.time_s - last_s > _LONGEST_GAP_S
+        new_scene = source.live and frames > 0 and pace.is_pause(frame.time_s - last_s)
         if new_scene:
             tracker = aggregator.tracker()
         cuts = tracker.cuts
@@ -141,7 +149,8 @@ def follow(
         yield _result(settled, aggregator, spacing_mm)
     if error is not None:
         raise error
-    aggregator.end_clip(source.info.name, frames, cuts=tracker.cuts, whole=source.complete and not source.live)
+    whole, too_slow = source.complete and not source.live, pace.usual_interval_s > LONGEST_INTERVAL_S
+    aggregator.end_clip(source.info.name, frames, cuts=tracker.cuts, whole=whole, too_slow=too_slow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +179,22 @@ def _result(
         latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
         ended_tracks=settled.ended,
     )
+
+
+class _Pace:
+    """How fast the frames of a live source are analysed: at its own rate, or at the machine's where that is less."""
+
+    def __init__(self) -> None:
+        self._recent_s: deque[float] = deque(maxlen=_INTERVALS)
+
+    @property
+    def usual_interval_s(self) -> float:
+        """Median of the last intervals, in seconds; 0 before the second frame."""
+        return median(self._recent_s) if self._recent_s else 0.0
+
+    def is_pause(self, interval_s: float) -> bool:
+        """Whether the source fell silent, so that nothing is taken for what was seen before; notes the interval."""
+        usual_s = self.usual_interval_s or interval_s
+        self._recent_s.append(interval_s)
+        limit_s = max(_SHORTEST_PAUSE_S, _INTERVALS_IN_PAUSE * usual_s)
+        return interval_s > min(limit_s, LONGEST_INTERVAL_S)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
 
 from streamer._timing import LiveClock
-from streamer.pipeline.analyse import analyse
+from streamer.pipeline.aggregation import PatientAggregator
+from streamer.pipeline.analyse import analyse, follow
+from streamer.pipeline.analyser import FrameFindings
 from streamer.types import FrameResult
-from tests.fakes import FakeEngine, FakeSource
+from tests.fakes import FakeEngine, FakeSource, finding, frame
 from tests.live_fakes import GatedEngine, PushedSource, until
 
 
@@ -149,6 +152,30 @@ def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tr
         take(1, pause_s)
         take(4, 0.0)  # live, a track is shown once it is confirmed
     assert numbers == tracks
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "tracks", "too_slow"), [(0.5, 1, False), (1.43, 1, False), (4.0, 1, False), (6.0, 8, True)]
+)
+def test_what_counts_as_silence_depends_on_the_rate(interval_s: float, tracks: int, too_slow: bool) -> None:
+    source, engine = FakeSource(8), FakeEngine()
+    source.live, source.fps = True, 1 / interval_s  # type: ignore[misc]
+    aggregator = PatientAggregator(engine.settings)
+    findings = (FrameFindings(replace(frame(n), time_s=n * interval_s), (finding(),), {}) for n in range(8))
+    assert len(list(follow(findings, source.as_source(), aggregator))) == 8
+    assert len(aggregator.tracks()) == tracks
+    assert aggregator.tracks()[0].qualifies is (not too_slow)
+    assert aggregator.is_too_slow("clip.mp4") is too_slow
+
+
+def test_a_fast_source_that_pauses_is_not_followed_over_the_pause() -> None:
+    source, engine = FakeSource(12), FakeEngine()
+    source.live = True  # type: ignore[misc]
+    aggregator = PatientAggregator(engine.settings)
+    times_s = [*(n / 25 for n in range(6)), *(3 + n / 25 for n in range(6))]
+    findings = (FrameFindings(replace(frame(n), time_s=at), (finding(),), {}) for n, at in enumerate(times_s))
+    list(follow(findings, source.as_source(), aggregator))
+    assert len(aggregator.tracks()) == 2
 
 
 def test_a_recording_has_no_latency() -> None:
