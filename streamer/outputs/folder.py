@@ -6,13 +6,14 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
 
-from streamer.errors import OutputError
+from streamer.errors import InputError, OutputError
+from streamer.outputs.schema import read_report
 
 if sys.platform != "win32":
     import fcntl
@@ -23,10 +24,16 @@ REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
 NODULES_CSV = "nodules.csv"
 
+_BEFORE = "report-before.json"
+"""Name of the earlier report, as a partial file, while its results are being replaced."""
+
+_DICOM_NAMES = r"dicom-(report|reader|overlay|seg|key|selection|state)-\d+\.dcm"
 _OWN_NAMES = re.compile(
-    r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)"
-    r"|dicom-(report|reader|overlay|seg|key|selection|state)-\d+\.dcm"
+    r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)|" + _DICOM_NAMES
 )
+
+
+_FILE_OF_OUTPUT = {"frames": FRAMES, "csv": NODULES_CSV, "report_html": REPORT_HTML}
 
 
 def overlay_name(position: int, videos: int) -> str:
@@ -83,12 +90,14 @@ class OutputFolder:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(directory)
             try:
+                self._replaceable = self._results_of_earlier_run()
+                self._refuse_foreign(path.name for path in directory.iterdir() if _OWN_NAMES.fullmatch(path.name))
                 self.discard()
                 # Found out now rather than after minutes of analysis.
                 probe = self.partial(REPORT_JSON)
                 probe.touch()
                 probe.unlink()
-            except OSError:
+            except (OSError, OutputError):
                 self.release()
                 raise
 
@@ -103,26 +112,53 @@ class OutputFolder:
             OSError: a file cannot be removed.
         """
         for path in self.directory.iterdir():
-            if path.name.endswith(PARTIAL) and _OWN_NAMES.fullmatch(path.name.removesuffix(PARTIAL)):
+            name = path.name.removesuffix(PARTIAL)
+            if name != path.name and (name == _BEFORE or _OWN_NAMES.fullmatch(name)):
                 path.unlink()
 
     def publish(self, names: Sequence[str]) -> None:
         """Give finished files their names, `report.json` last, in place of an earlier run's.
 
-        The earlier `report.json` goes first: at no moment does a report stand beside files that it does not describe.
+        Only files that the earlier run's report lists are removed or replaced. That report is set aside first: at no
+        moment does a report stand beside files that it does not describe, and a run that is killed here leaves a list
+        of what is whose.
 
         Raises:
-            OutputError: a file cannot be moved or removed.
+            OutputError: a file cannot be moved or removed, or one that is not ours has come there meanwhile.
         """
         with output_errors(self.directory):
             for name in names:
                 _sync(self.partial(name))
-            (self.directory / REPORT_JSON).unlink(missing_ok=True)
-            for path in self.directory.iterdir():
-                if _OWN_NAMES.fullmatch(path.name) and path.name not in names:
-                    path.unlink()
+            self._refuse_foreign(name for name in names if os.path.lexists(self.directory / name))
+            if REPORT_JSON in self._replaceable:
+                (self.directory / REPORT_JSON).replace(self.partial(_BEFORE))
+            for name in self._replaceable - set(names) - {REPORT_JSON}:
+                (self.directory / name).unlink(missing_ok=True)
             for name in sorted(names, key=lambda name: name == REPORT_JSON):
                 self.partial(name).replace(self.directory / name)
+            self.partial(_BEFORE).unlink(missing_ok=True)
+            self._replaceable = set(names)
+
+    def _results_of_earlier_run(self) -> set[str]:
+        """Names of what an earlier run has left here.
+
+        What was being replaced when a run was killed belongs to no report any more, and is removed.
+        """
+        listed = _listed_by(self.directory / REPORT_JSON)
+        if listed:
+            return listed
+        leftovers = _listed_by(self.partial(_BEFORE)) | _listed_by(self.partial(REPORT_JSON))
+        for name in leftovers - {REPORT_JSON}:
+            (self.directory / name).unlink(missing_ok=True)
+        return set()
+
+    def _refuse_foreign(self, names: Iterable[str]) -> None:
+        foreign = min((name for name in names if name not in self._replaceable), default=None)
+        if foreign is not None:
+            raise OutputError(
+                f"{self.directory} holds {foreign}, which no report of an earlier run lists: move it away or choose "
+                "another output folder"
+            )
 
     def release(self) -> None:
         """Let another run use the folder; a folder that was made in vain goes away."""
@@ -130,6 +166,18 @@ class OutputFolder:
         if self._made:
             with suppress(OSError):  # not empty
                 self.directory.rmdir()
+
+
+def _listed_by(path: Path) -> set[str]:
+    """Names of the results that a report of ours lists, its own included; none where it is not one of ours."""
+    try:
+        report = read_report(path)
+    except InputError:
+        return set()
+    pictures = {nodule.image for nodule in report.nodules} | {clip.overlay for clip in report.videos}
+    names = {name for name in pictures if name is not None and _OWN_NAMES.fullmatch(name)}
+    outputs = report.settings.get("outputs", [*_FILE_OF_OUTPUT])
+    return names | {REPORT_JSON} | {name for output, name in _FILE_OF_OUTPUT.items() if output in outputs}
 
 
 def _locked(directory: Path) -> int:

@@ -76,7 +76,7 @@ class OverlayVideo:
         self._bytes = 0
         self._open = True
         with output_errors(path):
-            self._container = av.open(path, "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(f"file:{path.absolute()}", "w", format="mp4", options={"movflags": "+faststart"})
             self._stream = self._container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
             self._set_up(self._stream, settings)
             self._stream.codec_context.sample_aspect_ratio = pixel_aspect

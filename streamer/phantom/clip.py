@@ -28,7 +28,7 @@ def write_clip(path: Path, frames: Iterable[PhantomFrame], fps: int = 30) -> Non
 
 def _encode(path: Path, frames: Iterable[PhantomFrame], fps: int) -> int:
     count = 0
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(f"file:{path.absolute()}", "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast"})
         stream.pix_fmt = "yuv420p"
         for count, frame in enumerate(frames, start=1):

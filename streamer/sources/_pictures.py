@@ -144,7 +144,8 @@ def _positions(opened: ImageFile, shown: str, remark: Callable[[str], None]) -> 
         remark(f"{shown} holds {number_of} pictures of several sizes; only the primary one is read")
         return [first]
     if isinstance(opened, MpoImageFile):
-        kinds = {entry["Attribute"]["MPType"] for entry in opened.mpinfo[_MPF_ENTRIES]}  # CIPA DC-007, 5.2.3
+        entries = (opened.mpinfo or {}).get(_MPF_ENTRIES, [])
+        kinds = {entry["Attribute"]["MPType"] for entry in entries}  # CIPA DC-007, 5.2.3
         if any("Multi-Frame" in kind for kind in kinds):
             remark(f"{shown} holds {number_of} pictures; only the primary one is read")
         return [first]

@@ -139,6 +139,40 @@ def test_second_run_replaces_the_first(tmp_path: Path) -> None:
     assert frame_count(tmp_path / "overlay.mp4") == 5
 
 
+@pytest.mark.parametrize("name", ["nodule-007.png", "report.json", "overlay-3.mp4", "frames.jsonl"])
+def test_what_no_report_of_ours_lists_is_neither_removed_nor_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"holds {name}, which no report of an earlier run lists"):
+        run(tmp_path)
+    assert names(tmp_path) == {name}
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_picture_put_beside_the_results_stays(tmp_path: Path) -> None:
+    run(tmp_path)
+    before = names(tmp_path)
+    (tmp_path / "nodule-007.png").write_text("mine")
+    with pytest.raises(OutputError, match=r"nodule-007\.png"):
+        run(tmp_path)
+    assert names(tmp_path) == before | {"nodule-007.png"}
+
+
+def test_what_came_while_a_run_went_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"holds report\.html"), StudyWriter(tmp_path, Settings()) as writer:
+        write_frames(writer, example_clip(), 12)
+        (tmp_path / "report.html").write_text("mine")
+        writer.write_report(study_report(track(1)))
+    assert names(tmp_path) == {"report.html"}
+
+
+def test_a_run_killed_while_it_replaced_results_does_not_block_the_next(tmp_path: Path) -> None:
+    run(tmp_path)
+    (tmp_path / "report.json").rename(tmp_path / "report-before.json.partial")
+    (tmp_path / "overlay.mp4").unlink()
+    run(tmp_path)
+    assert names(tmp_path) == {"overlay.mp4", "frames.jsonl", "report.json", "report.html", "nodule-001.png"}
+
+
 def test_failed_second_run_leaves_the_first_alone(tmp_path: Path) -> None:
     run(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
