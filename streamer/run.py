@@ -13,9 +13,7 @@ from streamer._timing import LiveClock, StageClock
 from streamer.errors import ClipGoneError, InputError, NoFrameError, OutputError
 from streamer.outputs import StudyWriter, is_result
 from streamer.outputs.base import Sink
-from streamer.outputs.folder import REPORT_JSON
 from streamer.outputs.registry import check_clip
-from streamer.outputs.schema import read_report
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import LONGEST_INTERVAL_S, analyse
 from streamer.pipeline.analyser import FrameAnalyser
@@ -159,20 +157,6 @@ def refuse_result(path: Path, output: Path) -> None:
     if is_result(path, output):
         harm = "have the results among its stills" if path.is_dir() else "be replaced by this run's results"
         raise OutputError(f"{path} would {harm}; choose another output folder")
-
-
-def refuse_other_patient(output: Path, patient: str) -> None:
-    """See that a folder that nobody chose does not hold another patient's results.
-
-    Raises:
-        OutputError: it does.
-    """
-    try:
-        before = read_report(output / REPORT_JSON).patient
-    except InputError:  # none, or not one of ours
-        return
-    if before != patient:
-        raise OutputError(f"{output} holds another patient's results: choose a folder with --output")
 
 
 class _Run:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain, count
 from pathlib import Path
 from statistics import median
 
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from streamer._timing import LiveClock
 from streamer.cli.run import print_summary, print_warnings, stop_on_signal
+from streamer.outputs.folder import new_folder
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, refuse_result, run_live
 from streamer.settings import Settings
@@ -56,11 +56,27 @@ def analyse_live(
     Raises:
         StreamerError: input, output, weights or device are not usable.
     """
+    with open_live(
+        uri, loop=loop, decoder=settings.runtime.decoder
+    ) as probe:  # a wrong address should not wait for the networks
+        name = probe.info.name if "://" in probe.info.name else result_name(Path(uri))
+    if output is None:
+        with new_folder(Path("results") / _folder_name(name)) as folder:
+            return _analyse(uri, folder, settings, patient, loop, pixel_spacing_mm, seconds)
+    return _analyse(uri, output, settings, patient, loop, pixel_spacing_mm, seconds)
+
+
+def _analyse(
+    uri: str,
+    folder: Path,
+    settings: Settings,
+    patient: str,
+    loop: bool,
+    pixel_spacing_mm: tuple[float, float] | None,
+    seconds: float | None,
+) -> int:
     console, messages = Console(), Console(stderr=True)
     decoder = settings.runtime.decoder
-    with open_live(uri, loop=loop, decoder=decoder) as probe:  # a wrong address should not wait for the networks
-        name = probe.info.name if "://" in probe.info.name else result_name(Path(uri))
-        folder = output or _unused(Path("results") / _folder_name(name))
     refuse_result(Path(uri), folder)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
@@ -144,16 +160,6 @@ class _StatusLine(Progress):
 
     def _warn(self, message: str) -> None:
         self._console.print(Text(f"warning: {message}", style="yellow"))
-
-
-def _unused(folder: Path) -> Path:
-    """That folder, or one numbered on, in which there is nothing, not even what a killed run has left."""
-    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
-    return next(free for free in chain([folder], numbered) if not free.exists() or _is_empty(free))
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _folder_name(name: str) -> str:

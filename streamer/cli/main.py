@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +44,9 @@ app.add_typer(study, name="study")
 
 def main() -> None:
     """Entry point: one line and exit code 2 for what the user can mend, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app(prog_name="streamer")  # leaves through SystemExit; usage errors and Ctrl-C are dealt with in there
     except StreamerError as error:
@@ -70,7 +75,7 @@ def run(
     ] = None,
     patient: Annotated[str, typer.Option(help="Identifier shown in the report.")] = "",
     output: Annotated[
-        Path | None, typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP, with --each results.")
+        Path | None, typer.Option(help="Folder of results; default: results/NAME-OF-FIRST-CLIP, a new one each time.")
     ] = None,
     outputs: OutputsOption = None,
     dicom: Annotated[
@@ -85,7 +90,7 @@ def run(
     Every frame is analysed once. Ctrl-C ends early: partial results, exit code 130.
     """
     from streamer.cli.run import Study, analyse_studies
-    from streamer.run import refuse_other_patient
+    from streamer.outputs.folder import new_folder
     from streamer.sources.base import result_name
     from streamer.sources.clips import expand_clips, expand_studies
 
@@ -94,21 +99,21 @@ def run(
     spacing, settings = spacing_of(pixel_spacing_mm), settings_of(config, device, outputs)
     settings = settings.with_output("dicom") if dicom else settings
     if each is None:
-        clips = expand_clips(video)
-        folder = output or Path("results") / result_name(Path(video[0]))
-        if output is None:
-            refuse_other_patient(folder, patient)
-        studies = [Study(clips, folder, patient)]
+        groups, names = [expand_clips(video)], [result_name(Path(video[0]))]
     else:
         groups = (
             [[clip] for clip in expand_clips(video, one_patient=False)]
             if each is Each.clip
             else [study for path in video for study in expand_studies(path)]
         )
-        parent = output or Path("results")
         names = numbered([result_name(group[0]) for group in groups])
-        studies = [Study(group, parent / name, patient) for group, name in zip(groups, names, strict=True)]
-    raise typer.Exit(analyse_studies(studies, settings=settings, pixel_spacing_mm=spacing))
+    with ExitStack() as stack:
+        if output is None:
+            folders = [stack.enter_context(new_folder(Path("results") / name)) for name in names]
+        else:
+            folders = [output] if each is None else [output / name for name in names]
+        studies = [Study(group, folder, patient) for group, folder in zip(groups, folders, strict=True)]
+        raise typer.Exit(analyse_studies(studies, settings=settings, pixel_spacing_mm=spacing))
 
 
 @app.command(epilog="Example: streamer live --source rtsp://192.0.2.7/stream --output results/room-3")

@@ -164,7 +164,8 @@ def stop_on_signal(on_first: Callable[[], None] = lambda: None) -> Iterator[list
         received.append(number)
         on_first()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP: a terminal that is closed
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = [signal.signal(number, note) for number in numbers]
     try:
         yield received

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 import av
@@ -71,6 +72,38 @@ def output_errors(path: Path) -> Iterator[None]:
             raise OutputError(f"cannot encode {name}: {reason}") from error
         remedy = "free some space or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose"
         raise OutputError(f"cannot write {name}: {reason}; {remedy} another output folder") from error
+
+
+@contextmanager
+def new_folder(wanted: Path) -> Iterator[Path]:
+    """A folder of that name, numbered on where it is taken, chosen and made in one step: two runs never share it.
+
+    Left without a file in it, it goes away again, and its parent where that was made too.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with output_errors(wanted):
+        parent_made = not wanted.parent.exists()
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        numbered = (wanted.with_name(f"{wanted.name}-{number}") for number in count(2))
+        folder = next(one for one in chain([wanted], numbered) if _made(one))
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # not empty, or gone already
+            folder.rmdir()
+        if parent_made:
+            with suppress(OSError):
+                wanted.parent.rmdir()
+
+
+def _made(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 class OutputFolder:
@@ -177,6 +210,8 @@ def _listed_by(path: Path) -> set[str]:
     pictures = {nodule.image for nodule in report.nodules} | {clip.overlay for clip in report.videos}
     names = {name for name in pictures if name is not None and _OWN_NAMES.fullmatch(name)}
     outputs = report.settings.get("outputs", [*_FILE_OF_OUTPUT])
+    if "dicom" in outputs:  # which the report does not name one by one
+        names |= {one.name for one in path.parent.iterdir() if re.fullmatch(_DICOM_NAMES, one.name)}
     return names | {REPORT_JSON} | {name for output, name in _FILE_OF_OUTPUT.items() if output in outputs}
 
 

@@ -131,7 +131,8 @@ def result_name(path: Path) -> str:
     """What results of a clip may be called: its file's name without the suffix, or its folder's, dots and all."""
     named = path if path.name not in ("", "..") else Path(os.path.realpath(path))
     folder = os.path.isdir(path)  # noqa: PTH112  # False for what is no valid path, where `Path.is_dir` may raise
-    return (named.name if folder else named.stem) or "clip"
+    name = named.name if folder else named.stem
+    return name if name.strip(". ") else "clip"  # "...mp4" is no name of a folder
 
 
 def display_name(path: Path) -> str:

@@ -18,7 +18,7 @@ def clip_in(folder: Path, name: str = "clip.mp4", frames: int = 8) -> Path:
 
 
 def overlay_frames(path: Path) -> int:
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         return sum(1 for _ in container.decode(video=0))
 
 

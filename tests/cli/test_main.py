@@ -239,17 +239,19 @@ def test_the_demo_simulates_and_analyses(cli: Cli, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("ready")
-def test_a_folder_that_nobody_chose_is_not_taken_from_another_patient(
-    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_nobody_chose_is_numbered_on(cli: Cli, tmp_path: Path) -> None:
     clip_in(tmp_path, "IM_0001.mp4")
-    assert cli("run", "--video", "IM_0001.mp4", "--patient", "A") == 0
-    assert cli("run", "--video", "IM_0001.mp4", "--patient", "A") == 0
-    before = (tmp_path / "results" / "IM_0001" / "report.json").read_bytes()
-    assert cli("run", "--video", "IM_0001.mp4", "--patient", "B") == 2
-    assert "IM_0001 holds another patient's results: choose a folder with --output" in capsys.readouterr().err
-    assert (tmp_path / "results" / "IM_0001" / "report.json").read_bytes() == before
-    assert cli("run", "--video", "IM_0001.mp4", "--patient", "B", "--output", "b") == 0
+    for patient, name in (("A", "IM_0001"), ("A", "IM_0001-2"), ("", "IM_0001-3")):
+        assert cli("run", "--video", "IM_0001.mp4", "--patient", patient) == 0
+        assert read_report(tmp_path / "results" / name / "report.json").patient == patient
+
+
+@pytest.mark.usefixtures("ready")
+@pytest.mark.parametrize("folder", ["2026-11-28T10:30:00", "pipe:1", "%03d"])
+def test_any_folder_name_will_do(cli: Cli, tmp_path: Path, folder: str) -> None:
+    clip_in(tmp_path)
+    assert cli("run", "--video", "clip.mp4", "--output", folder) == 0
+    assert overlay_frames(tmp_path.absolute() / folder / "overlay.mp4") == 8
 
 
 def test_an_empty_path_is_refused(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ import pytest
 
 from streamer.errors import OutputError
 from streamer.outputs import StudyWriter
+from streamer.outputs.folder import new_folder
 from streamer.outputs.schema import read_frames, read_report
 from streamer.settings import Settings
 from streamer.types import ClipInfo, StudyReport
@@ -158,11 +160,13 @@ def test_a_picture_put_beside_the_results_stays(tmp_path: Path) -> None:
 
 
 def test_what_came_while_a_run_went_is_not_replaced(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"holds report\.html"), StudyWriter(tmp_path, Settings()) as writer:
+    with StudyWriter(tmp_path, Settings()) as writer:
         write_frames(writer, example_clip(), 12)
         (tmp_path / "report.html").write_text("mine")
-        writer.write_report(study_report(track(1)))
-    assert names(tmp_path) == {"report.html"}
+        with pytest.raises(OutputError, match=r"holds report\.html"):
+            writer.write_report(study_report(track(1)))
+    assert (tmp_path / "report.html").read_text() == "mine"
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_a_run_killed_while_it_replaced_results_does_not_block_the_next(tmp_path: Path) -> None:
@@ -269,3 +273,11 @@ def test_killed_run_leaves_no_broken_file(tmp_path: Path) -> None:
 def test_write_before_start(tmp_path: Path) -> None:
     with StudyWriter(tmp_path, Settings()) as writer, pytest.raises(RuntimeError, match="start_clip"):
         writer.write(frame_result(0))
+
+
+def test_runs_started_together_get_folders_of_their_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool, ExitStack() as stack:
+        claimed = list(pool.map(lambda _: stack.enter_context(new_folder(tmp_path / "results" / "clip")), range(16)))
+        assert len(set(claimed)) == 16
+        (claimed[0] / "report.json").write_text("{}")
+    assert names(tmp_path / "results") == {claimed[0].name}

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from streamer.errors import InputError
 from streamer.sources import _container as container
-from streamer.sources import file, open_source
+from streamer.sources import file, open_live, open_source
 from tests.dicom_files import cine_dataset, frame_images, write_dicom
 from tests.sources.media import write_clip
 
@@ -189,3 +189,10 @@ def test_a_string_is_a_path_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     with open_source("a.mp4") as source:
         assert len(list(source.frames())) == 1
+
+
+@pytest.mark.parametrize("path", [b"clip.mp4", 5, None, ""])
+def test_what_is_no_path_is_refused_in_one_line(path: object) -> None:
+    for opener in (open_source, open_live):
+        with pytest.raises(InputError, match=r"^(a path or address is needed, not a \w+|the path is empty)$"):
+            opener(path)  # type: ignore[operator]
