@@ -203,8 +203,8 @@ class _Run:
         # A source that was stopped, or whose last frames were dropped, has been read further than it was analysed.
         duration_s = end_s if stopped or source.live else source.duration_s
         name = source.info.name
-        warnings = (UNRELATED,) if self._aggregator.is_unrelated(name) else ()
-        warnings += (TOO_SLOW,) if self._aggregator.is_too_slow(name) else ()
+        unrelated, too_slow = self._aggregator.is_unrelated(name), self._aggregator.is_too_slow(name)
+        warnings = (UNRELATED,) * unrelated + (TOO_SLOW,) * too_slow
         summary = _summary(source, frames, duration_s, warnings, stopped=stopped, live=live)
         self.writer.end_clip(summary)
         self._progress.end_clip(summary)
