@@ -111,11 +111,10 @@ def load_centres(
     chosen = {name: part for name, part in named.items() if not only or name in only}
     _refuse_travellers(chosen, by)
     notes = []
-    split = {name: _with_test(part) for name, part in chosen.items()}
+    split = {name: _with_test(part) for name, part in _joined(chosen, min_patients, notes).items()}
     if moved := [name for name, (_, was_moved) in split.items() if was_moved]:
         notes.append(f"The data name no test patients for {', '.join(moved)}: their validation patients test.")
-    parts = _joined({name: part for name, (part, _) in split.items()}, min_patients, notes)
-    parts = {name: _thinned(part, images_per_patient) for name, part in parts.items()}
+    parts = {name: _thinned(part, images_per_patient) for name, (part, _) in split.items()}
     centres = _without_copies(parts, notes)
     if len(centres) < 2:
         raise DataError(f"{data} has {len(centres)} {by} with samples for the {role}: two or more are needed")
