@@ -70,7 +70,7 @@ class Answers:
 
     def claim(self, session: str, upload: str) -> Answer:
         """Say that an upload is this session's, so that it ends with it."""
-        self._jobs.claim(session, [self._uploaded(upload)])
+        self._jobs.claim(session, [self.uploaded(upload)])
         return {}
 
     def start(self, session: str, uploads: list[str | dict[str, Any]], patient: str) -> Answer:
@@ -78,9 +78,9 @@ class Answers:
         if not uploads or len(uploads) > _MOST_CLIPS:
             raise InputError(f"give one to {_MOST_CLIPS} clips")
         clips: list[Path | tuple[str, list[Path]]] = [
-            self._uploaded(upload)
+            self.uploaded(upload)
             if isinstance(upload, str)
-            else (str(upload["name"]), [self._uploaded(still) for still in upload["stills"]])
+            else (str(upload["name"]), [self.uploaded(still) for still in upload["stills"]])
             for upload in uploads
         ]
         with _prepared(StudyJob(session, self._jobs.root, [], patient[:_LONGEST_PATIENT])) as job:
@@ -179,7 +179,8 @@ class Answers:
         self._jobs.submit(job)
         return {"token": job.token}
 
-    def _uploaded(self, upload: str) -> Path:
+    def uploaded(self, upload: str) -> Path:
+        """The file behind an upload that the page names; InputError where there is none."""
         path = Path(upload)
         folder = path.parent
         if folder.parent != self._uploads or not _UPLOAD_FOLDER.fullmatch(folder.name) or not path.is_file():

@@ -10,6 +10,7 @@ import gradio as gr
 
 from streamer.app.api import Answers
 from streamer.app.jobs import Jobs
+from streamer.app.scintigraphy import ScintigraphyAnswers
 from streamer.app.study_job import RESULTS
 from streamer.errors import InputError
 from streamer.outputs.folder import REPORT_JSON
@@ -32,7 +33,7 @@ _ORPHANS_S = (3600, 86400)
 _POLL_S = 0.5
 
 
-def build_page(jobs: Jobs, answers: Answers) -> gr.Blocks:
+def build_page(jobs: Jobs, answers: Answers, scintigraphy: ScintigraphyAnswers) -> gr.Blocks:
     """The page of one app, not yet launched."""
     page = gr.Blocks(title="streamer", analytics_enabled=False, delete_cache=_ORPHANS_S, fill_width=True)
     with page:
@@ -42,6 +43,13 @@ def build_page(jobs: Jobs, answers: Answers) -> gr.Blocks:
             apply_default_css=False,
             server_functions=answers.functions(),
             elem_id="streamer",
+        )
+        gr.HTML(
+            html_template=_read("scintigraphy.html"),
+            js_on_load=_read("scintigraphy.js"),
+            apply_default_css=False,
+            server_functions=scintigraphy.functions(),
+            elem_id="scintigraphy",
         )
         _add_api(jobs, answers)
         page.unload(_end_session(jobs))
@@ -53,7 +61,7 @@ def look() -> dict[str, Any]:
     fonts = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
     return {
         "theme": gr.themes.Base(font=fonts, font_mono=["ui-monospace", "Consolas", "monospace"]),
-        "css": _read("room.css"),
+        "css": _read("room.css") + _read("scintigraphy.css"),
         "head": '<meta name="color-scheme" content="dark">',
         "js": "() => document.body.classList.add('dark')",
     }

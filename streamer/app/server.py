@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from streamer.errors import SettingsError
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.types import Frame
+
+if TYPE_CHECKING:
+    from streamer.scintigraphy.predictor import Predictor
 
 Login = Callable[[str, str], bool]
 
@@ -34,7 +38,13 @@ _ENVIRONMENT = {
 
 @contextmanager
 def running(
-    engine: Engine, *, host: str, port: int, login: Login | None = None, demo_first: bool = False
+    engine: Engine,
+    *,
+    host: str,
+    port: int,
+    login: Login | None = None,
+    demo_first: bool = False,
+    scintigraphy: Path | None = None,
 ) -> Iterator[str]:
     """The app, ready to be used, as long as the context lasts. One at a time in a process.
 
@@ -44,12 +54,14 @@ def running(
         port: port to listen on; 0 for any that is free.
         login: tells whether a user's password is right; anybody may use the app without it.
         demo_first: make the demo clip before the page is served; else it is made meanwhile.
+        scintigraphy: run folder of the network of the tab "Scintigraphy"; None for counts by region alone.
 
     Yields:
         URL of the page.
 
     Raises:
         SettingsError: the address cannot be listened on.
+        WeightsError: the scintigraphy network is missing or damaged.
         OutputError: the temporary folder cannot be written.
     """
     with ExitStack() as stack:
@@ -60,6 +72,7 @@ def running(
         from streamer.app.demo_clip import DemoClip
         from streamer.app.jobs import Jobs
         from streamer.app.page import build_page, look
+        from streamer.app.scintigraphy import ScintigraphyAnswers
 
         jobs = Jobs(engine, root)
         stack.callback(jobs.close)
@@ -67,7 +80,9 @@ def running(
         stack.callback(demo.close)
         if demo_first:
             demo.ready()
-        page = build_page(jobs, Answers(jobs, root, demo))
+        answers = Answers(jobs, root, demo)
+        predictor = None if scintigraphy is None else _predictor(scintigraphy)
+        page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers.uploaded, predictor))
         stack.callback(page.close, verbose=False)
         try:
             _, url, _ = page.launch(
@@ -98,6 +113,7 @@ def serve(
     port: int,
     auth_file: Path | None,
     without_login: bool,
+    scintigraphy: Path | None = None,
     announce: Callable[[str], None],
 ) -> None:
     """Run the app until Ctrl-C or termination.
@@ -107,6 +123,7 @@ def serve(
         host, port: where to listen.
         auth_file: users and passwords, a line "name:password" each.
         without_login: True to let anybody in who can reach an address that others can reach.
+        scintigraphy: run folder of the network of the tab "Scintigraphy".
         announce: told the page's URL.
 
     Raises:
@@ -122,11 +139,18 @@ def serve(
     ended = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:
-        with running(warm_engine(settings), host=host, port=port, login=login) as url:
+        with running(warm_engine(settings), host=host, port=port, login=login, scintigraphy=scintigraphy) as url:
             announce(url)
             ended.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _predictor(folder: Path) -> Predictor:
+    """The network of the tab "Scintigraphy", which lets a running analysis go first."""
+    from streamer.scintigraphy.predictor import Predictor
+
+    return run_at_low_priority(lambda: Predictor(folder))
 
 
 def warm_engine(settings: Settings) -> Engine:

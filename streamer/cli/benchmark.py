@@ -100,6 +100,21 @@ def benchmark_app(
     raise typer.Exit(run_app_benchmark(settings_of(config, device), video=video, seconds=seconds, json_file=json_file))
 
 
+@benchmark.command("scintigraphy")
+def benchmark_scintigraphy(
+    weights: Annotated[
+        Path | None, typer.Option(help="Run folder; default: the modified ResNet-34 with random weights.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images; default: simulated ones.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="Most images.")] = 500,
+    json_file: JsonOption = None,
+) -> None:
+    """Measure the scintigraphy network: seconds from files to probabilities, loading included."""
+    from streamer.benchmark.scintigraphy import run_benchmark
+
+    raise typer.Exit(run_benchmark(weights=weights, images=images, count=count, json_file=json_file))
+
+
 def _baselines(chosen: list[Against]) -> Any:
     from streamer.benchmark.baselines import BaselineName
 

@@ -25,6 +25,7 @@ from streamer.cli.options import (
     settings_of,
     spacing_of,
 )
+from streamer.cli.scintigraphy import scintigraphy as scintigraphy_commands
 from streamer.cli.study import study
 from streamer.errors import OutputError, SettingsError, StreamerError
 from streamer.version import __version__
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(study, name="study")
+app.add_typer(scintigraphy_commands, name="scintigraphy")
 
 
 def main() -> None:
@@ -182,6 +184,12 @@ def live_app(
         Path | None,
         typer.Option("--study", metavar="STUDY.yaml", help="Open this study's reading room instead (docs/studies.md)."),
     ] = None,
+    scintigraphy: Annotated[
+        Path | None,
+        typer.Option(
+            help='Run folder of `streamer scintigraphy train`, for the tab "Scintigraphy"; default: no network.'
+        ),
+    ] = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -189,7 +197,7 @@ def live_app(
     if study_file is not None:
         from streamer.studies.room.server import serve_study
 
-        if without_login or config is not None or device is not None:
+        if without_login or config is not None or device is not None or scintigraphy is not None:
             raise SettingsError("a reading room always needs a login and runs no network: give --study without those")
         serve_study(study_file, host=host, port=port, auth_file=auth_file, announce=typer.echo)
         return
@@ -201,6 +209,7 @@ def live_app(
         port=port,
         auth_file=auth_file,
         without_login=without_login,
+        scintigraphy=scintigraphy,
         announce=lambda url: typer.echo(f"open {url} in a browser; Ctrl-C ends"),
     )
 

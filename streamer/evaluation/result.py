@@ -96,6 +96,23 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table as a publication would print it.
+
+    Attributes:
+        title: its heading.
+        caption: what the columns mean, and how intervals and tests were made.
+        columns: headings; the first is that of the rows.
+        rows: the cells, a row each, the first the row's heading.
+    """
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """The outcome of one evaluation.
 
@@ -108,6 +125,8 @@ class Evaluation:
         chosen: calibration and operating point found on the way.
         sweep: how the classifier's readings vary within a sweep, found on the way.
         matrix: main figures by weights and test source; None for the pipeline and for folds.
+        tables: tables in a publication's form, shown before the figures.
+        mark: what must stand on every table and figure, for example that the images are simulated; may be empty.
     """
 
     subject: str
@@ -118,3 +137,5 @@ class Evaluation:
     chosen: Chosen | None = field(default=None)
     matrix: Matrix | None = field(default=None)
     sweep: SweepSpread | None = field(default=None)
+    tables: tuple[Table, ...] = ()
+    mark: str = ""

@@ -7,9 +7,10 @@ import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
@@ -20,11 +21,22 @@ from streamer.errors import OutputError
 from streamer.evaluation.matrix_tables import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
-from streamer.models.weights_manifest import ModelEntry
 from streamer.version import __version__
 
 _PLOT_DPI = 130
 _SVG_SALT = "streamer"  # matplotlib names parts of an SVG at random unless told how: the same figures, the same file
+
+
+class Weights(Protocol):
+    """What a page says of the networks behind it."""
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of their file."""
+
+    @property
+    def architecture(self) -> str:
+        """Name of their architecture."""
 
 
 class EvaluationFolder:
@@ -55,7 +67,7 @@ class EvaluationFolder:
             with suppress(OSError):  # not empty
                 self.folder.rmdir()
 
-    def write(self, evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> None:
+    def write(self, evaluation: Evaluation, weights: Mapping[str, Weights]) -> None:
         """Write all files; each appears only once it is finished.
 
         Args:
@@ -84,7 +96,7 @@ class EvaluationFolder:
             raise OutputError(f"{error}; choose another --output") from error
 
 
-def as_metrics(evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> dict[str, object]:
+def as_metrics(evaluation: Evaluation, weights: Mapping[str, Weights]) -> dict[str, object]:
     """An evaluation as plain data: every figure with value, interval, counts, method, data and split."""
     chosen = evaluation.chosen
     return {
@@ -101,12 +113,14 @@ def as_metrics(evaluation: Evaluation, weights: Mapping[str, ModelEntry]) -> dic
             "source": chosen.source,
         },
         "notes": list(evaluation.notes),
+        "mark": evaluation.mark,
+        "tables": [asdict(table) for table in evaluation.tables],
         "figures": [as_row(result) for result in evaluation.results],
         "matrix": [] if evaluation.matrix is None else matrix_rows(evaluation.matrix),
     }
 
 
-def _page(evaluation: Evaluation, weights: Mapping[str, ModelEntry], drawings: Mapping[str, bytes]) -> str:
+def _page(evaluation: Evaluation, weights: Mapping[str, Weights], drawings: Mapping[str, bytes]) -> str:
     environment = Environment(
         loader=PackageLoader("streamer.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

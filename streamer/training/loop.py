@@ -23,14 +23,53 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from streamer._files import atomic_path
 from streamer._progress import progress_bar
 from streamer.errors import DataError, OutputError
-from streamer.training.config import TrainingConfig
 from streamer.training.precision import Forward, mixed_precision
 
 _LOG = logging.getLogger(__name__)
 
 Batch = Mapping[str, torch.Tensor]
+Optimisation = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
 Observer = Callable[[int, Mapping[str, float]], None]
 """Is told, after every epoch, its number from 0 and its figures: loss, learning rate, those of the validation."""
+
+
+class LoopConfig(Protocol):
+    """What the loop asks of a configuration, a pydantic model."""
+
+    @property
+    def role(self) -> str:
+        """What is trained, as the progress bar calls it."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the batches and of dropout."""
+
+    @property
+    def epochs(self) -> int:
+        """Most epochs."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a better figure after which it ends."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the optimiser; the highest of one cycle."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of the optimiser."""
+
+    @property
+    def ema_decay(self) -> float:
+        """Decay a step of the averaged weights; 0 keeps the last ones."""
+
+    @property
+    def mixed_precision(self) -> bool:
+        """Whether the network runs in bfloat16 where that is faster."""
+
+    def model_dump(self, *, mode: str = ...) -> dict[str, Any]:
+        """The configuration as plain data."""
 
 
 class Task(Protocol):
@@ -73,12 +112,13 @@ class Run:
     def __init__(
         self,
         task: Task,
-        config: TrainingConfig,
+        config: LoopConfig,
         folder: Path,
         device: torch.device,
         observer: Observer | None = None,
         *,
         origin: Mapping[str, str] | None = None,
+        optimise: Callable[[nn.Module, int], Optimisation] | None = None,
     ) -> None:
         """Prepare the run; nothing is written yet.
 
@@ -89,6 +129,8 @@ class Run:
             device: where to train.
             observer: is told every epoch's figures.
             origin: checksums of what it learns from and builds on, which a resumed run must share.
+            optimise: makes the optimiser of what learns and its schedule, stepped after each batch, from the module and
+                the batches an epoch; None for AdamW with one cycle over all epochs.
         """
         self.origin = dict(origin or {})
         self.progressed = False
@@ -100,11 +142,16 @@ class Run:
         self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         self.training_only = task.training_only.to(device)
         self.learning = nn.ModuleList([self.network, self.training_only])
-        self.optimizer = torch.optim.AdamW(_groups(self.learning, config.weight_decay), lr=config.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, config.learning_rate, total_steps=config.epochs * task.steps() + 1, pct_start=0.15
-        )
+        self.optimizer, self.schedule = (optimise or self._one_cycle)(self.learning, task.steps())
         self.state = _State()
+
+    def _one_cycle(self, learning: nn.Module, steps: int) -> Optimisation:
+        groups = parameter_groups(learning, self.config.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=self.config.learning_rate)
+        total = self.config.epochs * steps + 1
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.config.learning_rate, total_steps=total, pct_start=0.15
+        )
 
     @property
     def best_weights(self) -> Path:
@@ -202,7 +249,7 @@ class Run:
             checkpoint = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # rubbish can fail anywhere in the reader
             raise DataError(f"{path} is damaged; start again without resuming") from error
-        if _known_part(checkpoint["config"]) != self.config:
+        if _known_part(checkpoint["config"], self.config) != self.config:
             raise DataError(f"{path} was made with another configuration; use another run folder or do not resume")
         if checkpoint.get("origin", self.origin) != self.origin:
             raise DataError(
@@ -217,19 +264,19 @@ class Run:
         self.state = _State(int(epoch), float(best), int(best_epoch), float(seconds))
 
 
-def _known_part(saved: Mapping[str, Any]) -> TrainingConfig | None:
+def _known_part(saved: Mapping[str, Any], like: LoopConfig) -> LoopConfig | None:
     """A saved configuration without fields that have gone since; those that came since, at any depth, at their default.
 
     None where it says what is no longer possible.
     """
-    known = {name: saved[name] for name in TrainingConfig.model_fields if name in saved}
+    model: Any = type(like)
     try:
-        return TrainingConfig.model_validate(known)
+        return model.model_validate({name: saved[name] for name in model.model_fields if name in saved})  # type: ignore[no-any-return]
     except ValidationError:
         return None
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight decay on matrices and kernels only, not on biases and normalisation."""
     decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]

@@ -16,6 +16,7 @@ import pytest
 
 from streamer.app.jobs import Jobs
 from tests.app.held_engine import FPS, HeldEngine, numbered
+from tests.scintigraphy.random_run import write_random_run
 
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -79,14 +80,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def app() -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One app for all tests, on an engine that can be held."""
     if importlib.util.find_spec("gradio") is None:
         pytest.skip("gradio is not installed")
     from streamer.app.server import running
 
     engine = HeldEngine()
-    with running(engine.as_engine(), host="127.0.0.1", port=0) as url:
+    run = write_random_run(tmp_path_factory.mktemp("scintigraphy") / "run")
+    with running(engine.as_engine(), host="127.0.0.1", port=0, scintigraphy=run) as url:
         yield App(url, engine, Path(os.environ["GRADIO_TEMP_DIR"]))
         engine.release()
 

@@ -1,0 +1,150 @@
+"""The four networks of Front Endocrinol 2023;14:1224191, from torchvision, with four logits; softmax is left outside.
+
+The paper replaces the last layer of ResNet-34 by two fully connected layers with leaky ReLU and a last one, with a
+dropout of 0.8 in the first; it does not give their widths. 256 and 64 are chosen here (`hidden`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import nn
+
+from streamer.errors import WeightsError
+from streamer.scintigraphy.classes import CLASSES
+
+Architecture = Literal["resnet34-fc", "alexnet", "shufflenet-v2", "mobilenet-v3"]
+
+ARCHITECTURES: tuple[Architecture, ...] = ("resnet34-fc", "alexnet", "shufflenet-v2", "mobilenet-v3")
+TITLES: dict[str, str] = {
+    "resnet34-fc": "ResNet-34 (modified)",
+    "alexnet": "AlexNet",
+    "shufflenet-v2": "ShuffleNetV2",
+    "mobilenet-v3": "MobileNetV3",
+}
+SMALLEST_PX = 64
+"""AlexNet's pooling leaves nothing of a smaller picture."""
+
+_LAST_CONVOLUTION = {
+    "resnet34-fc": "layer4",
+    "alexnet": "features.11",
+    "shufflenet-v2": "conv5",
+    "mobilenet-v3": "features.16",
+}
+"""The block that ends with the last convolution and its activation."""
+_HEAD = {"resnet34-fc": "fc.", "alexnet": "classifier.6.", "shufflenet-v2": "fc.", "mobilenet-v3": "classifier.3."}
+_CACHED = {
+    "resnet34-fc": "resnet34-b627a593.pth",
+    "alexnet": "alexnet-owt-7be5be79.pth",
+    "shufflenet-v2": "shufflenetv2_x1-5666bf0f80.pth",
+    "mobilenet-v3": "mobilenet_v3_large-8738ca79.pth",
+}
+"""Files of torchvision's ImageNet weights; their names end with the beginning of their SHA-256."""
+
+
+def build(
+    architecture: Architecture, *, dropout: float = 0.8, hidden: tuple[int, int] = (256, 64), leak: float = 0.01
+) -> nn.Module:
+    """A network with four logits, randomly initialised; takes float images of shape (n, 3, side, side).
+
+    Args:
+        architecture: which.
+        dropout: of the modified ResNet-34's first fully connected layer; the others keep torchvision's.
+        hidden: widths of its two fully connected layers.
+        leak: slope of leaky ReLU below zero (torch's default).
+
+    Example:
+        >>> build("shufflenet-v2")(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 4])
+    """
+    from torchvision import models
+
+    count = len(CLASSES)
+    if architecture == "resnet34-fc":
+        network: nn.Module = models.resnet34(weights=None)
+        network.fc = nn.Sequential(
+            nn.Linear(512, hidden[0]),
+            nn.LeakyReLU(leak),
+            nn.Dropout(dropout),
+            nn.Linear(hidden[0], hidden[1]),
+            nn.LeakyReLU(leak),
+            nn.Linear(hidden[1], count),
+        )
+        return network
+    builders: Mapping[str, Callable[..., nn.Module]] = {
+        "alexnet": models.alexnet,
+        "shufflenet-v2": models.shufflenet_v2_x1_0,
+        "mobilenet-v3": models.mobilenet_v3_large,
+    }
+    return builders[architecture](weights=None, num_classes=count)
+
+
+def last_convolution(network: nn.Module, architecture: Architecture) -> nn.Module:
+    """The block whose output Grad-CAM weighs: the last convolution with its activation."""
+    return network.get_submodule(_LAST_CONVOLUTION[architecture])
+
+
+def start_from_file(network: nn.Module, architecture: Architecture, path: Path) -> str:
+    """Take the tensors of a state dict over, but for a head of another number of classes.
+
+    Args:
+        network: as `build` made it.
+        architecture: of both.
+        path: safetensors, or a torch file of tensors alone (read with `weights_only`).
+
+    Returns:
+        The file's SHA-256.
+
+    Raises:
+        WeightsError: it cannot be read, or a tensor is missing or of another shape.
+    """
+    content, tensors = _tensors(path)
+    own = network.state_dict()
+    head = _HEAD[architecture]
+    taken = {}
+    for name, tensor in own.items():
+        given = tensors.get(name)
+        if given is not None and given.shape == tensor.shape:
+            taken[name] = given
+        elif not (name.startswith(head) or name.endswith("num_batches_tracked")):
+            problem = (
+                "lacks" if given is None else f"has the shape {tuple(given.shape)}, not {tuple(tensor.shape)}, for"
+            )
+            raise WeightsError(f"{path} does not fit {TITLES[architecture]}: it {problem} {name!r}")
+    network.load_state_dict({**own, **taken})
+    return hashlib.sha256(content).hexdigest()
+
+
+def cached_file(architecture: Architecture) -> Path | None:
+    """torchvision's ImageNet weights, if they lie in its cache; nothing is ever downloaded."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / _CACHED[architecture]
+    return path if path.is_file() else None
+
+
+def cache_hint(architecture: Architecture) -> str:
+    """Where the ImageNet weights would have to lie, and where they come from."""
+    name = _CACHED[architecture]
+    return f"{Path(torch.hub.get_dir()) / 'checkpoints' / name} (from https://download.pytorch.org/models/{name})"
+
+
+def _tensors(path: Path) -> tuple[bytes, Mapping[str, torch.Tensor]]:
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".safetensors":
+            return content, load(content)
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from error
+    except (SafetensorError, Exception) as error:  # rubbish can fail anywhere in the reader
+        raise WeightsError(f"{path} is no state dict: neither safetensors nor a torch file of tensors alone") from error
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise WeightsError(f"{path} is no state dict: it must map names to tensors")
+    return content, found

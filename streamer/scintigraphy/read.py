@@ -1,0 +1,96 @@
+"""Reads a planar image from a JPEG or PNG export, or from a DICOM file of nuclear medicine."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from streamer.errors import DataError
+from streamer.scintigraphy.colour_maps import grey_levels
+from streamer.scintigraphy.image import SIMULATED_MARK, PlanarImage, checked_pixels
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES)
+"""What a folder is searched for; a file that is named may have any suffix or none."""
+
+_PREAMBLE = 128
+
+
+def read_image(path: Path, *, colour_map: str | None = None, frame: int | None = None) -> PlanarImage:
+    """Read the planar image to be classified.
+
+    Args:
+        path: JPEG, PNG or DICOM file.
+        colour_map: of a coloured export, where it is known; None to find out.
+        frame: of a DICOM file, the frame; None for the anterior view in the window of 99mTc, or the first there is.
+
+    Raises:
+        DataError: it cannot be read, is not a planar image of nuclear medicine, or holds no usable counts.
+
+    Example:
+        >>> read_image(Path("no-such.jpg"))
+        Traceback (most recent call last):
+        ...
+        streamer.errors.DataError: cannot read the image no-such.jpg: No such file or directory
+    """
+    content = _content(path)
+    if _is_dicom(content):
+        from streamer.scintigraphy.nuclear_dicom import chosen_view, read_views
+
+        return chosen_view(read_views(content, str(path)), str(path), frame)
+    if frame:
+        raise DataError(f"{path}: a picture has no frame {frame}; leave the frame out")
+    return _read_picture(content, str(path), colour_map)
+
+
+def read_all_views(path: Path) -> list[PlanarImage]:
+    """Every view in a file: of DICOM each frame, energy window and detector apart; of a picture the only one.
+
+    Raises:
+        DataError: see `read_image`.
+    """
+    content = _content(path)
+    if _is_dicom(content):
+        from streamer.scintigraphy.nuclear_dicom import read_views
+
+        return [view.image for view in read_views(content, str(path))]
+    return [_read_picture(content, str(path), None)]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the image {path}: {error.strerror}") from error
+
+
+def _is_dicom(content: bytes) -> bool:
+    return content[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
+
+
+def _read_picture(content: bytes, place: str, colour_map: str | None) -> PlanarImage:
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=["JPEG", "PNG"]) as picture:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            mode, comment = picture.mode, picture.info.get("comment") or picture.info.get("Comment") or ""
+            if mode.startswith(("I", "F")):
+                raise DataError(
+                    f"{place}: a picture of 16 bits a pixel, which may be counts or not: export 8 bits, or DICOM NM"
+                )
+            rgb = np.asarray(picture.convert("RGB"), np.uint8)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"cannot read the image {place}: it is neither JPEG, PNG nor DICOM, or damaged") from error
+    if isinstance(comment, bytes):
+        comment = comment.decode("ascii", "replace")
+    levels, name = grey_levels(rgb, place, colour_map)
+    return PlanarImage(
+        pixels=checked_pixels(levels, place),
+        kind="grey levels",
+        simulated=str(comment).startswith(SIMULATED_MARK),
+        colour_map=name,
+    )

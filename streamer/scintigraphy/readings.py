@@ -1,0 +1,93 @@
+"""Physicians' readings: a CSV of what each said of each image, and simulated readers of a stated skill."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from streamer.errors import DataError
+from streamer.scintigraphy.classes import CLASSES, Diagnosis, required_class
+from streamer.scintigraphy.samples import ScintigraphySample
+
+Readings = dict[str, dict[str, Diagnosis]]
+"""By reader: what was said, by patient (`CENTRE/ID`)."""
+
+_COLUMNS = ("reader", "patient", "reading")
+_MISTAKEN: Mapping[Diagnosis, Sequence[float]] = {
+    "graves": (0.0, 0.7, 0.0, 0.3),
+    "normal": (0.25, 0.0, 0.25, 0.5),
+    "subacute": (0.0, 0.5, 0.0, 0.5),
+    "tumour": (0.15, 0.5, 0.35, 0.0),
+}
+"""What a simulated reader says instead, in the order of the classes: set by hand, from how the classes look alike."""
+
+
+def read_readings(path: Path, samples: Iterable[ScintigraphySample]) -> Readings:
+    """Read physicians' readings.
+
+    Args:
+        path: CSV with the columns `reader`, `patient` (as in the data, or the image's name without suffix), `reading`.
+        samples: the images that were read.
+
+    Raises:
+        DataError: a column is missing, a reading is no class, a patient is unknown or not unique, or was read twice.
+    """
+    known = {sample.patient for sample in samples}
+    short: dict[str, list[str]] = {}
+    for patient in sorted(known):
+        short.setdefault(patient.partition("/")[2], []).append(patient)
+    readings: Readings = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
+            for row in reader:
+                place = f"{path}, line {reader.line_num}"
+                name, patient, reading = ((row.get(column) or "").strip() for column in _COLUMNS)
+                if not name:
+                    raise DataError(f"{place}: reader is empty")
+                found = [patient] if patient in known else short.get(patient, [])
+                if len(found) != 1:
+                    problem = "no image of the data" if not found else f"{len(found)} images; write CENTRE/ID"
+                    raise DataError(f"{place}: the patient fits {problem}")
+                own = readings.setdefault(name, {})
+                if found[0] in own:
+                    raise DataError(f"{place}: {name!r} has read this patient already")
+                own[found[0]] = required_class(reading, place)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read the readings {path}: {error}") from error
+    if not readings:
+        raise DataError(f"{path} has a header and no rows")
+    return readings
+
+
+def write_readings(path: Path, readings: Readings) -> None:
+    """Write readings as the CSV that `read_readings` reads."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(_COLUMNS)
+        writer.writerows((name, patient, said) for name, own in readings.items() for patient, said in own.items())
+
+
+def simulate_reader(
+    samples: Sequence[ScintigraphySample], *, internal: float, external: float, seed: int
+) -> dict[str, Diagnosis]:
+    """What a reader says who is right with a stated probability; no physician, no statement about physicians.
+
+    Args:
+        samples: the images read.
+        internal, external: probability of a right answer on the internal centre's images and on others.
+        seed: another seed, other mistakes.
+    """
+    rng = np.random.default_rng(seed)
+    said: dict[str, Diagnosis] = {}
+    for sample in samples:
+        right = rng.random() < (external if sample.split == "external" else internal)
+        other = CLASSES[int(rng.choice(len(CLASSES), p=_MISTAKEN[sample.label]))]
+        said[sample.patient] = sample.label if right else other
+    return said

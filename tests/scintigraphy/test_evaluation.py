@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamer.errors import DataError
+from streamer.scintigraphy.readings import read_readings, simulate_reader, write_readings
+from streamer.scintigraphy.run import evaluate_study, run_demo
+from streamer.scintigraphy.samples import ScintigraphySample, read_samples
+from streamer.scintigraphy.tables import folds_table
+from tests.cli.command_line import Cli
+
+
+@pytest.fixture(scope="module")
+def samples(study_folder: Path) -> list[ScintigraphySample]:
+    return [sample for sample in read_samples(study_folder, internal="north").samples if sample.split != "train"]
+
+
+@pytest.fixture(scope="module")
+def readings(samples: list[ScintigraphySample], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("readings") / "readings.csv"
+    write_readings(path, {"junior": simulate_reader(samples, internal=0.7, external=0.7, seed=1)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(run_folder: Path, study_folder: Path, readings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("evaluation") / "out"
+    evaluate_study([run_folder], study_folder, output, folds=[run_folder, run_folder], readings=readings)
+    return output
+
+
+def test_the_page_has_every_table_and_figure_of_the_paper(evaluated: Path) -> None:
+    page = (evaluated / "report.html").read_text()
+    for number in range(1, 6):
+        assert f"<h2>Table {number}." in page
+    for name in ("figure-4a", "figure-4b", "figure-5", "figure-6", "figure-s2", "figure-s3"):
+        assert f"<figcaption>{name}" in page
+    for heading in ("McNemar P", "Chi-squared", "DeLong P", "Holm", "Kappa", "share of its mass"):
+        assert heading in page
+
+
+def test_the_figures_file_has_every_measure_of_every_class(evaluated: Path) -> None:
+    rows = list(csv.DictReader((evaluated / "figures.csv").read_text().splitlines()))
+    named = {(row["name"], row["data"]) for row in rows}
+    for measure in ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auc"):
+        for label in ("graves", "normal", "subacute", "tumour"):
+            for who in ("ShuffleNetV2", "junior"):
+                for data in ("internal validation", "external validation"):
+                    assert (f"{who}: {measure}, {label}", data) in named
+    assert ("ShuffleNetV2: kappa", "external validation") in named
+
+
+def test_what_the_tables_say_is_what_was_answered(evaluated: Path) -> None:
+    rows = [
+        row
+        for row in csv.DictReader((evaluated / "predictions.csv").read_text().splitlines())
+        if row["set"] == "external validation"
+    ]
+    right = np.mean([row["truth"] == row["answer"] for row in rows])
+    figures = json.loads((evaluated / "metrics.json").read_text())["figures"]
+    found = next(
+        row for row in figures if row["name"] == "ShuffleNetV2: accuracy" and row["data"] == "external validation"
+    )
+    assert found["value"] == pytest.approx(right, abs=1e-4)
+    assert found["count"] == len(rows) == 24
+
+
+def test_readers_alone_compare_the_written_answers(evaluated: Path, readings: Path, cli: Cli, tmp_path: Path) -> None:
+    assert cli("scintigraphy", "readers", evaluated / "predictions.csv", "--readings", readings) == 0
+    page = (tmp_path / "evaluation" / "scintigraphy-readers" / "report.html").read_text()
+    assert "Table 4. model and readers" in page
+    assert "simulated images" in page
+
+
+def test_simulated_readers_are_as_good_as_stated(samples: list[ScintigraphySample]) -> None:
+    many = [samples[number % len(samples)] for number in range(4)]
+    right = [
+        simulate_reader(many, internal=0.75, external=0.75, seed=seed)[sample.patient] == sample.label
+        for seed in range(400)
+        for sample in many
+    ]
+    assert np.mean(right) == pytest.approx(0.75, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a,nobody,graves", "fits no image of the data"),
+        ("a,north-graves-0001,goitre", "is no class"),
+        (",north-graves-0001,graves", "reader is empty"),
+    ],
+)
+def test_wrong_readings_are_one_line(study_folder: Path, tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "r.csv").write_text(f"reader,patient,reading\n{line}\n")
+    with pytest.raises(DataError, match=message):
+        read_readings(tmp_path / "r.csv", read_samples(study_folder).samples)
+
+
+def test_a_patient_read_twice_is_refused(study_folder: Path, tmp_path: Path) -> None:
+    line = "a,north-graves-0001,graves\n"
+    (tmp_path / "r.csv").write_text(f"reader,patient,reading\n{line}{line}")
+    with pytest.raises(DataError, match="has read this patient already"):
+        read_readings(tmp_path / "r.csv", read_samples(study_folder).samples)
+
+
+def test_mean_and_deviation_over_folds(run_folder: Path, study_folder: Path) -> None:
+    from streamer.metrics.multiclass import answers
+    from streamer.scintigraphy.answers import said_by
+
+    folds = []
+    for right in (6, 8):
+        truth = [number % 4 for number in range(8)]
+        said = [one if number < right else (one + 1) % 4 for number, one in enumerate(truth)]
+        folds.append(said_by("x", answers(truth, np.eye(4)[said], [str(number) for number in range(8)]), []))
+    rows = folds_table("x", folds).rows
+    assert rows[-1][:3] == ("Mean ± SD", "16", "0.875 ± 0.177")  # of 0.75 and 1: 0.25 / sqrt(2)
+
+
+def test_predict_writes_page_json_and_csv(run_folder: Path, study_folder: Path, cli: Cli, tmp_path: Path) -> None:
+    images = study_folder / "south" / "tumour"
+    assert cli("scintigraphy", "predict", images, "--weights", run_folder, "--output", tmp_path / "out") == 0
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert len(found["images"]) == 6
+    one = found["images"][0]
+    assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert one["answer"] == max(one["probabilities"], key=one["probabilities"].get)
+    assert one["regions"]["unit"] == "grey levels"
+    assert one["marks"] == []
+    assert found["weights"]["taught_by"] == ["simulated"]
+    assert (tmp_path / "out" / "report.html").read_text().count("<section>") == 7
+
+
+def test_an_answer_for_a_picture_that_was_learned_from_says_so(
+    run_folder: Path, study_folder: Path, cli: Cli, tmp_path: Path
+) -> None:
+    learned = read_samples(study_folder, internal="north").part("train")[0]
+    assert cli("scintigraphy", "predict", learned.image, "--weights", run_folder, "--output", tmp_path / "out") == 0
+    marks = json.loads((tmp_path / "out" / "report.json").read_text())["images"][0]["marks"]
+    assert marks == ["this picture was learned from: the answer is no test of the network"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "nothing.jpg", "--weights", "nowhere"),
+        ("train", "--data", "nowhere"),
+        ("train", "--data", "nowhere", "--config", "nowhere.yaml"),
+        ("evaluate", "nowhere", "--data", "nowhere"),
+        ("evaluate", "nowhere", "--data", "nowhere", "--folds", "nowhere"),
+        ("readers", "nowhere.csv", "--readings", "nowhere.csv"),
+        ("cross-validate", "--data", "nowhere"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_exit_code_2(
+    cli: Cli, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli("scintigraphy", *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_phantom_command_writes_a_study(cli: Cli, tmp_path: Path) -> None:
+    arguments = ("--images", 4, "--external", 4, "--centres", 3, "--workers", 1, "--format", "dicom")
+    assert cli("scintigraphy", "phantom", "--output", tmp_path / "study", *arguments) == 0
+    assert len(list((tmp_path / "study").glob("*/*/*.dcm"))) == 12
+    assert cli("scintigraphy", "phantom", "--output", tmp_path / "study", *arguments) == 2
+
+
+def test_cross_validation_trains_five_and_resumes(study_folder: Path, cli: Cli, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("architecture: shufflenet-v2\nsize_px: 64\nepochs: 1\nbatch: 16\nstart: scratch\n")
+    arguments = ("scintigraphy", "cross-validate", "--data", study_folder, "--internal", "north", "--config", recipe,
+                 "--output", tmp_path / "folds", "--threads", 1)  # fmt: skip
+    assert cli(*arguments) == 0
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "folds").glob("fold-*/scintigraphy.safetensors")}
+    assert len(written) == 5
+    shutil.rmtree(tmp_path / "folds" / "fold-3")
+    assert cli(*arguments, "--resume") == 0
+    again = {path: path.stat().st_mtime_ns for path in (tmp_path / "folds").glob("fold-*/scintigraphy.safetensors")}
+    assert {path.parent.name for path in again if written[path] != again[path]} == {"fold-3"}
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_a_page_with_everything(tmp_path: Path) -> None:
+    page = run_demo(tmp_path / "demo").read_text()
+    assert all(f"<h2>Table {number}." in page for number in range(1, 6))
+    assert "simulated images: no statement about patients" in page
+    figures = json.loads((tmp_path / "demo" / "evaluation" / "metrics.json").read_text())
+    best = figures["settings"]["best network"]
+    accuracy = {row["data"]: row["value"] for row in figures["figures"] if row["name"] == f"{best}: accuracy"}
+    assert accuracy["internal validation"] > 0.5
+    assert accuracy["external validation"] > 0.35
