@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from safetensors.torch import save
 
 from streamer._files import write_whole
@@ -83,23 +81,27 @@ def measure(images: list[Path], weights: Path, *, threads: int = 0) -> Speed:
     )
 
 
-def run_benchmark(*, weights: Path | None, images: Path | None, count: int, json_file: Path | None) -> int:
-    """Measure and print; simulated images and random weights of the modified ResNet-34 where none are given."""
+def run_benchmark(*, weights: Path | None, images: Path | None, count: int, say: Callable[[str], object]) -> Speed:
+    """Measure; simulated images and random weights of the modified ResNet-34 where none are given.
+
+    Raises:
+        DataError, WeightsError: an image or the weights cannot be read.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         run = weights or _random_run(root / "run")
-        files = find_images([images]) if images else _simulated(root / "study", count, Console().print)
+        files = find_images([images]) if images else _simulated(root / "study", count, say)
         read_image(files[0])  # the libraries are imported
-        speed = measure(files[:count], run)
-    table = Table(title=f"{speed.images} images, {speed.network}, {speed.cores} cores", title_justify="left", box=None)
-    table.add_column("step")
-    table.add_column("seconds", justify="right")
-    for name in ("load_s", "read_s", "predict_s", "total_s", "cpu_s"):
-        table.add_row(name.removesuffix("_s"), f"{getattr(speed, name):.2f}")
-    Console().print(table)
-    if json_file is not None:
-        write_whole(json_file, (json.dumps(asdict(speed), indent=2) + "\n").encode())
-    return 0
+        return measure(files[:count], run)
+
+
+def write_speed(speed: Speed, path: Path) -> None:
+    """Write the figures as JSON.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_whole(path, (json.dumps(asdict(speed), indent=2) + "\n").encode())
 
 
 def _simulated(folder: Path, count: int, say: Callable[[str], object]) -> list[Path]:

@@ -110,9 +110,20 @@ def benchmark_scintigraphy(
     json_file: JsonOption = None,
 ) -> None:
     """Measure the scintigraphy network: seconds from files to probabilities, loading included."""
-    from streamer.benchmark.scintigraphy import run_benchmark
+    from rich.console import Console
+    from rich.table import Table
 
-    raise typer.Exit(run_benchmark(weights=weights, images=images, count=count, json_file=json_file))
+    from streamer.benchmark.scintigraphy import run_benchmark, write_speed
+
+    speed = run_benchmark(weights=weights, images=images, count=count, say=typer.echo)
+    table = Table(title=f"{speed.images} images, {speed.network}, {speed.cores} cores", title_justify="left", box=None)
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    for name in ("load_s", "read_s", "predict_s", "total_s", "cpu_s"):
+        table.add_row(name.removesuffix("_s"), f"{getattr(speed, name):.2f}")
+    Console().print(table)
+    if json_file is not None:
+        write_speed(speed, json_file)
 
 
 def _baselines(chosen: list[Against]) -> Any:

@@ -209,7 +209,7 @@ class EvaluationRun:
         clips = {sample.image: sample for sample in dataset.samples if sample.frame is not None}
         engine = Engine(self._settings.model_copy(update={"weights": self.weights}))
         sources = " and ".join(dict.fromkeys(sample.source for sample in clips.values()))
-        named = [(image, sample.patient) for image, sample in clips.items()]
+        named = [(image, sample.group) for image, sample in clips.items()]
         tracks = sweep_tracks(track_progress(named, len(named), "analysing sweeps"), engine)
         return tracks, sources, engine.threshold
 

@@ -159,7 +159,7 @@ def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tr
 )
 def test_what_counts_as_silence_depends_on_the_rate(interval_s: float, tracks: int, too_slow: bool) -> None:
     source, engine = FakeSource(12), FakeEngine()
-    source.live, source.fps = True, 1 / interval_s  # type: ignore[misc]
+    source.live, source.fps = True, 1 / interval_s
     aggregator = PatientAggregator(engine.settings)
     findings = (FrameFindings(replace(frame(n), time_s=n * interval_s), (finding(),), {}) for n in range(12))
     assert len(list(follow(findings, source.as_source(), aggregator))) == 12
@@ -169,7 +169,7 @@ def test_what_counts_as_silence_depends_on_the_rate(interval_s: float, tracks: i
 
 def test_a_fast_source_that_pauses_is_not_followed_over_the_pause() -> None:
     source, engine = FakeSource(12), FakeEngine()
-    source.live = True  # type: ignore[misc]
+    source.live = True
     aggregator = PatientAggregator(engine.settings)
     times_s = [*(n / 25 for n in range(6)), *(3 + n / 25 for n in range(6))]
     findings = (FrameFindings(replace(frame(n), time_s=at), (finding(),), {}) for n, at in enumerate(times_s))

@@ -195,4 +195,4 @@ def test_a_string_is_a_path_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_is_no_path_is_refused_in_one_line(path: object) -> None:
     for opener in (open_source, open_live):
         with pytest.raises(InputError, match=r"^(a path or address is needed, not a \w+|the path is empty)$"):
-            opener(path)  # type: ignore[operator]
+            opener(path)  # type: ignore[arg-type]

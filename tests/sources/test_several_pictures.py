@@ -47,18 +47,18 @@ def test_a_sequence_with_a_cover_in_tiles_is_read_as_the_sequence(tmp_path: Path
 
 
 def test_a_burst_is_a_clip(tmp_path: Path) -> None:
-    burst = pillow_heif.HeifFile()
+    burst = pillow_heif.HeifFile()  # type: ignore[no-untyped-call]
     for number in range(5):
         burst.add_from_pillow(_numbered(number))
     burst.save(tmp_path / "burst.heic", quality=90)
     source, frames = _read(tmp_path / "burst.heic")
     assert _numbers(frames) == list(range(5))
-    assert (source.fps, source.expected_frames, source.complete) == (30, 5, True)
+    assert (source.info.fps, source.expected_frames, source.complete) == (30, 5, True)
     assert source.warnings == ("its pictures carry no times; 30 frames a second assumed",)
 
 
 def test_the_primary_picture_counts_not_the_largest(tmp_path: Path) -> None:
-    both = pillow_heif.HeifFile()
+    both = pillow_heif.HeifFile()  # type: ignore[no-untyped-call]
     both.add_from_pillow(_numbered(9, scale=4))
     both.add_from_pillow(_numbered(3))
     both.save(tmp_path / "a.heic", quality=90, primary_index=1)
@@ -76,7 +76,7 @@ def test_animations_keep_their_times(tmp_path: Path, kind: str) -> None:
     assert _numbers(frames) == list(range(6))
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.04, 0.08, 0.12, 0.22, 0.32])
     assert source.duration_s == pytest.approx(0.42)
-    assert (source.fps, source.expected_frames, source.complete, source.warnings) == (25, 6, True, ())
+    assert (source.info.fps, source.expected_frames, source.complete, source.warnings) == (25, 6, True, ())
 
 
 def test_the_picture_for_those_who_know_no_animation_is_no_frame(tmp_path: Path) -> None:

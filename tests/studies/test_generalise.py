@@ -164,15 +164,15 @@ def test_several_images_per_patient_are_resampled_together(role: str) -> None:
                     "boxes": [[moved, 0, 10 + moved, 10]],
                     "scores": [0.9],
                 }
-    entry = cell(role, "only North", "South", poor, good, FEW)  # type: ignore[arg-type]
+    entry = cell(role, "only North", "South", poor, good, FEW)
     assert entry.difference is not None
     assert entry.figure.clusters == 60
     assert entry.difference.value < 0
     assert entry.difference.high < 0
     assert entry.p_value == pytest.approx(2 / (FEW.resamples + 1))  # the least that so many resamples can give
-    same = cell(role, "only North", "South", good, good, FEW)  # type: ignore[arg-type]
+    same = cell(role, "only North", "South", good, good, FEW)
     assert same.p_value == 1
-    own = cell(role, MIXED, "South", good, None, FEW)  # type: ignore[arg-type]
+    own = cell(role, MIXED, "South", good, None, FEW)
     assert own.difference is None
     adjusted = with_holm([entry, same, own])
     assert adjusted[0].p_holm == pytest.approx(2 * entry.p_value)

@@ -110,7 +110,7 @@ def load_centres(
         )
     chosen = {name: part for name, part in named.items() if not only or name in only}
     _refuse_travellers(chosen, by)
-    notes = []
+    notes: list[str] = []
     split = {name: _with_test(part) for name, part in _joined(chosen, min_patients, notes).items()}
     if moved := [name for name, (_, was_moved) in split.items() if was_moved]:
         notes.append(f"The data name no test patients for {', '.join(moved)}: their validation patients test.")
