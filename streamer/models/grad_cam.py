@@ -27,10 +27,19 @@ class HeatMaps:
     """Makes heat maps with a copy of the classifier in torch, float32 on the CPU, whatever backend runs the frames.
 
     The copy is loaded when the first map is asked for. Any thread may ask; one map is made at a time.
+
+    Attributes:
+        explains: whether the maps were not measured to lie inside the nodule by chance only: what does not is no
+            explanation, and is shown only to who asks for it.
     """
 
     def __init__(
-        self, load: Callable[[], nn.Module], preprocessing: Preprocessing, settings: ClassificationSettings
+        self,
+        load: Callable[[], nn.Module],
+        preprocessing: Preprocessing,
+        settings: ClassificationSettings,
+        *,
+        explains: bool = True,
     ) -> None:
         """Explain what `load` gives, which sees crops through `preprocessing`, mirrored or not as `settings` say.
 
@@ -38,6 +47,7 @@ class HeatMaps:
         (n, 1, height, width).
         """
         self._load, self._preprocessing, self._mirrored = load, preprocessing, settings.mirrored
+        self.explains = explains
         self._graph: nn.Module | None = None
         self._lock = threading.Lock()
 
@@ -101,6 +111,7 @@ def classifier_heat_maps(folder: Path, manifest: Manifest, settings: Classificat
         lambda: Evidence(load_network(folder, "classifier", manifest)),
         manifest.models["classifier"].preprocessing,
         settings,
+        explains=manifest.models["classifier"].explains,
     )
 
 

@@ -15,6 +15,9 @@ from streamer.outputs.overlay import BLACK, NOTICE, WHITE, Pen
 from streamer.types import Finding, Frame, Grey, Heat, Image, Nodule
 
 _LEGEND = f"What raised malignancy, least to most, relative; {NOTICE}"
+_UNFOUNDED = f"No explanation: no better than chance at finding the nodule; {NOTICE}"
+NO_EXPLANATION = "those of these weights lie inside the nodule no more than by chance, so they would explain nothing"
+"""Why there is no heat map (see the classifier's card)."""
 _SIDE_PX = 448  # twice the classifier's usual input: its detail, enlarged
 _MIN_TEXT_PX = 8  # below that a legend could not be read
 
@@ -33,9 +36,10 @@ def draw_frame_heatmap(image: Image, findings: Sequence[Finding | Nodule], heat_
     picture = tinted(image, heat)
     height, width = image.shape[:2]
     pen = Pen(width, height)
+    legend = _LEGEND if heat_maps.explains else _UNFOUNDED
     for finding in findings:
         cv2.polylines(picture, [_outline(finding)], True, WHITE, pen.line_px, cv2.LINE_AA)
-    _write_legend(picture, heat, pen)
+    _write_legend(picture, heat, pen, legend)
     return picture
 
 
@@ -51,11 +55,11 @@ def _corners(box_xyxy: Box) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
     return np.array([(x0, y0), (x1 - 1, y0), (x1 - 1, y1 - 1), (x0, y1 - 1)], np.int32)
 
 
-def _write_legend(picture: Image, heat: Heat, pen: Pen) -> None:
+def _write_legend(picture: Image, heat: Heat, pen: Pen, legend: str) -> None:
     """Colour bar and explanation along the bottom, or along the top where the map is in the way."""
     height, width = picture.shape[:2]
     size_px = max(10, round(0.8 * pen.text_px))
-    while _legend_width(pen, size_px) > width:
+    while _legend_width(pen, legend, size_px) > width:
         size_px -= 1
         if size_px < _MIN_TEXT_PX:
             return
@@ -63,14 +67,14 @@ def _write_legend(picture: Image, heat: Heat, pen: Pen) -> None:
     strip = size_px + 2 * pad
     at_top = heat[-strip:].sum() > heat[:strip].sum()
     top = 0 if at_top else height - strip
-    cv2.rectangle(picture, (0, top), (_legend_width(pen, size_px) - 1, top + strip - 1), BLACK, cv2.FILLED)
+    cv2.rectangle(picture, (0, top), (_legend_width(pen, legend, size_px) - 1, top + strip - 1), BLACK, cv2.FILLED)
     bar = picture[top + pad : top + pad + size_px, pad : pad + _bar_width(size_px)]
     bar[:] = COLOURS[np.linspace(0, 255, bar.shape[1]).astype(np.uint8)]
-    pen.write(picture, _LEGEND, (2 * pad + _bar_width(size_px), top + pad), size_px, WHITE, 600)
+    pen.write(picture, legend, (2 * pad + _bar_width(size_px), top + pad), size_px, WHITE, 600)
 
 
-def _legend_width(pen: Pen, size_px: int) -> int:
-    return 3 * (size_px // 3) + _bar_width(size_px) + pen.text_width(_LEGEND, size_px, 600)
+def _legend_width(pen: Pen, legend: str, size_px: int) -> int:
+    return 3 * (size_px // 3) + _bar_width(size_px) + pen.text_width(legend, size_px, 600)
 
 
 def _bar_width(size_px: int) -> int:
@@ -98,9 +102,12 @@ class NoduleHeatmaps:
         """The heat map on what was kept of a nodule, RGB of shape (448, 448, 3).
 
         Returns:
-            None if nothing was kept, or the classifier cannot be loaded: that must not cost the report.
+            None if nothing was kept, if the maps of these weights explain nothing, or if the classifier cannot be
+            loaded: that must not cost the report.
         """
         crop = self._crops.get(track)
+        if crop is not None and not self._heat_maps.explains:
+            self.failure = NO_EXPLANATION
         if crop is None or self.failure is not None:
             return None
         try:

@@ -40,6 +40,14 @@ def test_report_without_heat_maps(tmp_path: Path) -> None:
     assert "heat map" not in page
 
 
+def test_maps_that_are_no_better_than_chance_are_not_shown_as_an_explanation(tmp_path: Path) -> None:
+    heat_maps = quadrant_heat_maps()
+    heat_maps.explains = False
+    page = page_of_a_study(tmp_path, heat_maps)
+    assert "Heat map of nodule 1" not in page
+    assert "There are no heat maps: those of these weights lie inside the nodule no more than by chance" in page
+
+
 def test_lost_classifier_does_not_cost_the_report(tmp_path: Path, weights_folder: Path) -> None:
     lost = classifier_heat_maps(tmp_path / "gone", read_manifest(weights_folder), ClassificationSettings())
     page = page_of_a_study(tmp_path / "out", lost)
