@@ -210,7 +210,7 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
         threshold = decisive_track(report.tracks).threshold or report.threshold
         decimals = decimals_apart(report.patient_malignancy, threshold, least=2)
         probability = (
-            f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {threshold:.{decimals}f} for its frames)"
+            f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {threshold:.{decimals}f})"
         )
     frames = sum(video.frames for video in report.videos)
     partial = "" if report.complete else ", [yellow]incomplete[/]"

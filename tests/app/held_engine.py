@@ -42,9 +42,9 @@ class HeldEngine(FakeEngine):
         self._held_from = NEVER
 
     def hold(self, index: int) -> None:
-        """Let no frame from `index` on through."""
+        """Let no result of a recording from `index` on through: those before it wait for what comes ahead of them."""
         with self._moved:
-            self._held_from = index
+            self._held_from = index and index + self.settings.tracking.look_ahead_frames
 
     def release(self) -> None:
         """Let all through."""
