@@ -209,9 +209,7 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
     if report.patient_malignancy is not None:
         threshold = decisive_track(report.tracks).threshold or report.threshold
         decimals = decimals_apart(report.patient_malignancy, threshold, least=2)
-        probability = (
-            f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {threshold:.{decimals}f})"
-        )
+        probability = f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {threshold:.{decimals}f})"
     frames = sum(video.frames for video in report.videos)
     partial = "" if report.complete else ", [yellow]incomplete[/]"
     console.print(f"patient: [bold]{report.decision}[/]{probability}{partial}; research use only", highlight=False)
