@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from streamer.errors import DataError
 from streamer.scintigraphy.colour_maps import grey_levels
@@ -83,7 +83,8 @@ def _read_picture(content: bytes, place: str, colour_map: str | None) -> PlanarI
                     f"{place}: a picture of 16 bits a pixel, which may be counts or not: export 8 bits, or DICOM NM"
                 )
             rgb = np.asarray(picture.convert("RGB"), np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
+    # ImportError: once ultralytics is imported, its `Image.open` looks for a HEIF library where the picture is none.
+    except (ImportError, OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
         raise DataError(f"cannot read the image {place}: it is neither JPEG, PNG nor DICOM, or damaged") from error
     if isinstance(comment, bytes):
         comment = comment.decode("ascii", "replace")

@@ -46,7 +46,7 @@ def test_an_empty_map_counts_nowhere_but_in_the_area() -> None:
     full = heat(picture((BOX,), group="b"), quadrant_heat_maps(), None, "val")
     assert isnan(empty[0].inside)
     counts = {result.name: result.figure.count for result in heat_results([*empty, *full])}
-    assert counts["Grad-CAM mass inside the nodule"] == 1
+    assert counts["heat map's mass inside the nodule"] == 1
     assert counts["share of the crop that is nodule (that mass by chance)"] == 2
 
 

@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RuntimeSettings]:
         rows = tuple(values[bench.precision] for bench in benches)
         return Evaluation(subject=role, results=(), plots={}, settings={}, notes=(), matrix=Matrix(rows=rows))
 
-    monkeypatch.setattr(module, "Bench", bench)
+    monkeypatch.setattr(module, "EvaluationRun", bench)
     monkeypatch.setattr(module, "compare", compare)
     return asked_for
 

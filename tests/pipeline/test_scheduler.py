@@ -12,7 +12,7 @@ from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
 from streamer.pipeline.scheduler import Scheduler, StreamQueue
 from streamer.sources import Source
 from streamer.types import Frame
-from tests.fakes import FakeEngine, FakeSource
+from tests.fakes import FakeEngine, FakeSource, frame
 from tests.live_fakes import until
 
 
@@ -217,12 +217,14 @@ def test_a_batch_takes_turns_with_the_longest_waiting_queue_first() -> None:
 def test_a_frame_that_spoils_a_batch_fails_alone() -> None:
     class Spoilt(FakeEngine):
         def analyse(self, frames: object) -> list[FrameFindings]:
-            listed = list(cast(list[str], frames))
-            if "bad" in listed:
+            listed = cast(list[Frame], frames)
+            if any(one.index == 1 for one in listed):
                 raise ValueError("bad")
-            return [found(f"found in {frame}") for frame in listed]
+            return [FrameFindings(one, (), {}) for one in listed]
 
     made = Scheduler(cast(FrameAnalyser, Spoilt()), [])
-    results = made._find(cast(list[Frame], ["good", "bad", "fine"]))
-    assert [results[0], results[2]] == [found("found in good"), found("found in fine")]
-    assert isinstance(results[1], ValueError)
+    first, second, third = made._find([frame(0), frame(1), frame(2)])
+    assert isinstance(first, FrameFindings)
+    assert isinstance(third, FrameFindings)
+    assert (first.frame.index, third.frame.index) == (0, 2)
+    assert isinstance(second, ValueError)

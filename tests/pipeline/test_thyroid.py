@@ -76,9 +76,9 @@ def test_colour_counts_only_as_grey(engine: Engine) -> None:
 
 
 def test_no_detection_no_crop(engine: Engine) -> None:
-    blind = Engine(
-        engine.settings.model_copy(update={"detection": Settings().detection.model_copy(update={"confidence": 1.0})})
-    )
+    detection = Settings().detection.model_copy(update={"confidence": 1.0})
+    tracking = Settings().tracking.model_copy(update={"confidence": 1.0, "candidate_confidence": 1.0})
+    blind = Engine(engine.settings.model_copy(update={"detection": detection, "tracking": tracking}))
     (found,) = blind.analyse([frame(0, image=speckle(0))])
     assert found.findings == ()
 
