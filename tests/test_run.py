@@ -240,7 +240,7 @@ def test_a_value_next_to_the_threshold_is_seen_on_its_side(
     report = run([clip], tmp_path, findings=lambda _: (finding(malignancy=malignancy),))
     assert report.threshold == 0.5
     print_summary(Console(width=200), report, tmp_path)
-    assert f"(maximum {said} for its frames)" in capsys.readouterr().out
+    assert f"(maximum {said})" in capsys.readouterr().out
     assert f"maximum of {page}&nbsp;%" in (tmp_path / "report.html").read_text()
 
 
