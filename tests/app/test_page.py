@@ -33,7 +33,7 @@ def test_every_picture_is_the_frame_that_it_claims_to_be(new_page: NewPage, clip
     analyse(page, clip)
     wait_for_position(page, 59)
     seen = {int(position): number for position, number in page.evaluate("window.seen").items()}
-    assert len(seen) > 15  # it moved
+    assert len(seen) > 5  # it moved
     assert all(position == number for position, number in seen.items())
     page.wait_for_selector(ENDED)
     assert page.inner_text("[data-id=patient-value]") == "80 %"
