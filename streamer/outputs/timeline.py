@@ -81,7 +81,7 @@ def _set_up(axes: Axes, video: VideoEntry, threshold: float, *, named: bool) -> 
     axes.spines[["left", "bottom"]].set_color("#b8c2cb")
     axes.axhline(threshold, color=_INK, linewidth=1.2, linestyle=(0, (5, 3)))
     axes.annotate(
-        f"threshold {100 * threshold:.1f} %",
+        f"threshold on a still {100 * threshold:.1f} %",
         (1, threshold),
         (-2, 3),
         xycoords=axes.get_yaxis_transform(),

@@ -10,11 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from streamer.outputs.report_html import render_html
 from streamer.outputs.report_json import frame_line, report
 from streamer.outputs.schema import Report
-from streamer.outputs.timeline import Curve, read_curves, timeline_svg
+from streamer.outputs.timeline import Curve, _set_up, read_curves, timeline_svg
 from streamer.types import StudyReport
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
@@ -97,3 +98,11 @@ def test_long_clip_is_thinned_and_keeps_its_maximum() -> None:
     assert len(curve) == 1500
     assert max(curve, key=lambda point: point[1]) == (12_345 / 25, 0.99)
     assert curve == sorted(curve)
+
+
+def test_the_plot_names_the_threshold_it_draws() -> None:
+    """That on a still: a nodule of many frames has one of its own, which the text above gives."""
+    axes = Figure().subplots()
+    _set_up(axes, content(study_report(track())).videos[0], 0.341, named=False)
+    assert [text.get_text() for text in axes.texts] == ["threshold on a still 34.1 %"]
+    assert list(np.asarray(axes.lines[0].get_ydata())) == [0.341, 0.341]
