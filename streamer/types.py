@@ -80,9 +80,19 @@ class ClipInfo:
 
     def __post_init__(self) -> None:
         """Refuse a spacing that is none."""
-        spacing = self.pixel_spacing_mm
-        if spacing is not None and not all(isfinite(value) and value > 0 for value in spacing):
-            raise ValueError("pixel_spacing_mm must be two finite numbers above 0: x and y")
+        if self.pixel_spacing_mm is not None:
+            check_spacing(self.pixel_spacing_mm)
+
+
+def check_spacing(spacing_mm: tuple[float, float]) -> None:
+    """See that a pixel spacing is two finite numbers above 0, in millimetres, x and y.
+
+    Raises:
+        ValueError: it is not.
+    """
+    values = list(spacing_mm)
+    if len(values) != 2 or not all(isfinite(value) and value > 0 for value in values):
+        raise ValueError(f"pixel_spacing_mm must be two finite numbers above 0, x and y; got {spacing_mm}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

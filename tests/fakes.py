@@ -20,24 +20,10 @@ from streamer.pipeline.thyroid import Engine
 from streamer.settings import ClassificationSettings, Settings
 from streamer.sources import Source
 from streamer.sources.base import Described
+from streamer.testing import fake_finding
 from streamer.types import Finding, Frame, Image, ModelVersion
 
-
-def finding(
-    box_xyxy: tuple[float, float, float, float] = (10, 10, 30, 26), *, confidence: float = 0.9, malignancy: float = 0.5
-) -> Finding:
-    """A finding whose outline is its box."""
-    x0, y0, x1, y1 = (round(value) for value in box_xyxy)
-    contour = np.array([(x0, y0), (x1 - 1, y0), (x1 - 1, y1 - 1), (x0, y1 - 1)], np.int32)
-    return Finding(
-        box_xyxy=box_xyxy,
-        confidence=confidence,
-        malignancy=malignancy,
-        contour_xy=contour,
-        long_axis_px=float(x1 - x0),
-        short_axis_px=float(y1 - y0),
-        area_px=float((x1 - x0) * (y1 - y0)),
-    )
+finding = fake_finding
 
 
 def grey_image(level: int = 60, *, width: int = 64, height: int = 48) -> Image:

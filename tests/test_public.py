@@ -60,10 +60,13 @@ def test_pixel_spacing_reaches_every_nodule_and_the_report(tmp_path: Path) -> No
     assert nodule.size_mm.area_mm2 == pytest.approx(80)
 
 
-@pytest.mark.parametrize("spacing", [(0.0, 0.1), (0.1, float("nan")), (-1.0, 1.0)])
+@pytest.mark.parametrize("spacing", [(0.0, 0.1), (0.1, float("nan")), (-1.0, 1.0), (0.1,), (0.1, 0.1, 0.1)])
 def test_a_spacing_that_is_none_is_refused(spacing: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="pixel_spacing_mm"):
         streamer.ClipInfo(name="a", width=4, height=4, fps=25.0, pixel_spacing_mm=spacing)
+    for source in (fake_clip(), [np.zeros((48, 64), np.uint8)], "clip.mp4"):  # open, in memory, a path: told alike
+        with pytest.raises(ValueError, match="pixel_spacing_mm"):
+            next(streamer.analyse(source, analyser=FakeAnalyser(), pixel_spacing_mm=spacing))
 
 
 def test_results_as_supervision_detections() -> None:

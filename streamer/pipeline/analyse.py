@@ -20,7 +20,7 @@ from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
 from streamer.sources.arrays import ArrayFrames
-from streamer.types import FrameResult, Image
+from streamer.types import FrameResult, Image, check_spacing
 
 _SHORTEST_PAUSE_S = 1.0
 """Silence of a live source that is no pause, however fast it is; dropped frames are far shorter."""
@@ -60,7 +60,7 @@ def analyse(
     Raises:
         InputError: the clip cannot be read, or `source` is nothing that can be.
         WeightsError, DeviceError: the networks cannot be loaded.
-        ValueError: both settings and an analyser are given.
+        ValueError: both settings and an analyser are given, or the spacing is not two finite numbers above 0.
 
     Example:
         >>> for result in analyse("clip.mp4"):  # doctest: +SKIP
@@ -68,6 +68,8 @@ def analyse(
     """
     if analyser is not None and settings is not None:
         raise ValueError("pass `settings` or `analyser`, not both: an analyser has settings of its own")
+    if pixel_spacing_mm is not None:
+        check_spacing(pixel_spacing_mm)  # before the networks are loaded
     analyser = analyser or Engine(settings)
     aggregator = aggregator or PatientAggregator(analyser.settings)
     with ExitStack() as stack:
