@@ -17,10 +17,11 @@ from streamer.outputs.registry import check_clip
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import LONGEST_INTERVAL_S, analyse
 from streamer.pipeline.analyser import FrameAnalyser
+from streamer.pipeline.volume import with_volumes
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
 from streamer.sources.clips import expand_clips
-from streamer.types import ClipSummary, FrameResult, StudyReport
+from streamer.types import ClipSummary, FrameResult, Plane, StudyReport
 
 STOPPED = "stopped before the end of the clip"
 UNRELATED = (
@@ -66,6 +67,7 @@ def run_study(
     should_stop: Callable[[], bool] = lambda: False,
     pixel_spacing_mm: tuple[float, float] | None = None,
     sinks: Sequence[Sink] = (),
+    planes: Sequence[Plane | None] = (),
 ) -> StudyReport:
     """Analyse all clips of one patient and write overlay videos, frames, report and nodule pictures.
 
@@ -79,15 +81,18 @@ def run_study(
         should_stop: asked after each frame; once True, what was done so far is written as a partial result.
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the clips say.
         sinks: outputs of your own, besides those that the settings choose.
+        planes: plane of each clip, in order, in place of what the clips say; none for what they say.
 
     Raises:
-        InputError: a clip cannot be read (all are opened before the first is analysed).
+        InputError: a clip cannot be read (all are opened before the first is analysed), or `planes` are not as many.
         ClipGoneError: one is gone when its turn comes; the results of those before it are written.
         NoFrameError: it was to stop before the first frame; the folder is as it was.
         DeviceError: the device that runs the networks fails, or its memory is full; or no device decodes as set.
         OutputError: the results cannot be written.
     """
     clips, decoder = name_clips(expand_clips(videos)), analyser.settings.runtime.decoder
+    if planes and len(planes) != len(clips):
+        raise InputError(f"{len(planes)} planes are given for {len(clips)} clips: one for each, in order")
     for clip in clips:
         refuse_result(clip.path, output)
         with open_source(clip.path, name=clip.name, decoder=decoder) as source:
@@ -103,7 +108,7 @@ def run_study(
     )
     gone: InputError | None = None
     with run.writer:
-        for clip in clips:
+        for clip, plane in zip(clips, planes or [None] * len(clips), strict=True):
             if should_stop():
                 break
             try:
@@ -112,7 +117,7 @@ def run_study(
                 gone = error
                 break
             with opened as source:
-                run.add(source, should_stop)
+                run.add(source, should_stop, plane)
         if gone is not None and not run.frames:
             raise gone
         report = run.finish(not_analysed=[clip.name for clip in clips[len(run.summaries) :]])
@@ -174,6 +179,7 @@ class _Run:
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.summaries: list[ClipSummary] = []
+        self._planes: dict[str, Plane | None] = {}
         self._analyser, self._aggregator, self._patient, self._progress = analyser, aggregator, patient, progress
         self._clock = StageClock()
         self._started = time.perf_counter()
@@ -186,8 +192,9 @@ class _Run:
             sinks=sinks,
         )
 
-    def add(self, source: Source, should_stop: Callable[[], bool]) -> None:
+    def add(self, source: Source, should_stop: Callable[[], bool], plane: Plane | None = None) -> None:
         """Analyse one source to its end, or until it is to stop."""
+        self._planes[source.info.name] = plane or source.info.plane
         self._progress.start_clip(source)
         self.writer.start_clip(source.info)
         frames, end_s, stopped, live = 0, 0.0, False, LiveClock()
@@ -228,7 +235,7 @@ class _Run:
         report = StudyReport(
             patient=self._patient,
             videos=tuple(self.summaries),
-            tracks=self._aggregator.tracks(self._analyser.info.operating_point),
+            tracks=with_volumes(self._aggregator.tracks(self._analyser.info.operating_point), self._planes),
             patient_malignancy=malignancy,
             threshold=self._analyser.info.threshold,
             decision=self._aggregator.decision(self._analyser.info.operating_point),

@@ -28,6 +28,9 @@ Grey = npt.NDArray[np.uint8]
 Heat = npt.NDArray[np.float32]
 """A map of shape (height, width), 0 to 1, relative to its own highest value; 0 everywhere if nothing is positive."""
 
+Plane = Literal["transverse", "longitudinal"]
+"""How a sweep cuts the gland."""
+
 Decision = Literal["benign", "malignant", "no nodule"]
 
 
@@ -59,6 +62,7 @@ class ClipInfo:
         scan_region_xyxy: the part of the frame that shows tissue, half-open, in pixels; None for all of it.
         attributes: what the source says besides, by the standard's keyword; never logged.
         header: the header of a DICOM file, without pixels, for the DICOM outputs; never logged, None for other clips.
+        plane: plane of the sweep; None where neither the user nor the file says.
 
     Raises:
         ValueError: the pixel spacing is not two finite numbers above 0.
@@ -77,6 +81,7 @@ class ClipInfo:
     scan_region_xyxy: tuple[int, int, int, int] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     header: Dataset | None = field(default=None, repr=False, compare=False)
+    plane: Plane | None = None
 
     def __post_init__(self) -> None:
         """Refuse a spacing that is none."""
@@ -377,6 +382,8 @@ class Track:
         qualifies: True if the track lasted long enough to count for the patient.
         decides: True if it is also supported well enough to be called malignant or benign.
         threshold: operating point for the maximum over as many frames, 0 to 1; None where nobody asked.
+        largest_mm: its size where its area is largest; None where the scale is unknown.
+        volume_ml: of an ellipsoid over two orthogonal sweeps; None where it is not known (`pipeline.volume`).
     """
 
     track_id: int
@@ -392,6 +399,8 @@ class Track:
     qualifies: bool
     decides: bool = True
     threshold: float | None = None
+    largest_mm: SizeMm | None = None
+    volume_ml: float | None = None
 
     @property
     def malignant(self) -> bool:

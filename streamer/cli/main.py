@@ -19,9 +19,11 @@ from streamer.cli.options import (
     DeviceOption,
     Each,
     OutputsOption,
+    PlanesOption,
     SpacingOption,
     a_number,
     numbered,
+    planes_of,
     settings_of,
     spacing_of,
 )
@@ -84,6 +86,7 @@ def run(
         bool, typer.Option("--dicom", help="Also write the results of DICOM clips as DICOM objects of their study.")
     ] = False,
     pixel_spacing_mm: SpacingOption = None,
+    planes: PlanesOption = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -98,6 +101,8 @@ def run(
 
     if not all(video):
         raise typer.BadParameter("a path is empty", param_hint="--video")
+    if each is not None and planes is not None:
+        raise typer.BadParameter("for the clips of one study, not with --each", param_hint="--planes")
     spacing, settings = spacing_of(pixel_spacing_mm), settings_of(config, device, outputs)
     settings = settings.with_output("dicom") if dicom else settings
     if each is None:
@@ -114,7 +119,8 @@ def run(
             folders = [stack.enter_context(new_folder(Path("results") / name)) for name in names]
         else:
             folders = [output] if each is None else [output / name for name in names]
-        studies = [Study(group, folder, patient) for group, folder in zip(groups, folders, strict=True)]
+        sweeps = planes_of(planes)
+        studies = [Study(group, folder, patient, sweeps) for group, folder in zip(groups, folders, strict=True)]
         raise typer.Exit(analyse_studies(studies, settings=settings, pixel_spacing_mm=spacing))
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, get_args
 import typer
 
 from streamer.settings import OutputName, Settings, load_settings, validated
+from streamer.types import Plane
 
 
 class Device(StrEnum):
@@ -57,6 +58,30 @@ SpacingOption = Annotated[
         help="Size of a pixel in millimetres, in place of what the clip says; one number for square pixels.",
     ),
 ]
+
+
+PlanesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--planes",
+        metavar="PLANE[,PLANE..]",
+        help="Plane of each clip, in order: transverse, longitudinal or -; orthogonal sweeps give a nodule's volume.",
+    ),
+]
+
+
+def planes_of(text: str | None) -> list[Plane | None]:
+    """The planes that `PLANE[,PLANE..]` stands for; none for None.
+
+    Raises:
+        BadParameter: one of them is neither transverse, longitudinal nor -.
+    """
+    known: dict[str, Plane | None] = {"transverse": "transverse", "longitudinal": "longitudinal", "-": None}
+    names = [] if text is None else [part.strip() for part in text.split(",")]
+    wrong = next((name for name in names if name not in known), None)
+    if wrong is not None:
+        raise typer.BadParameter(f"must be transverse, longitudinal or -; got {wrong!r}", param_hint="--planes")
+    return [known[name] for name in names]
 
 
 def spacing_of(text: str | None) -> tuple[float, float] | None:

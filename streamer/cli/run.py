@@ -23,7 +23,7 @@ from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
-from streamer.types import ClipSummary, FrameResult, StudyReport
+from streamer.types import ClipSummary, FrameResult, Plane, StudyReport
 
 INTERRUPTED = 130
 _FAILED = 2
@@ -35,6 +35,7 @@ class Study(NamedTuple):
     clips: Sequence[str | Path]
     output: Path
     patient: str
+    planes: Sequence[Plane | None] = ()
 
 
 def analyse_studies(
@@ -91,6 +92,7 @@ def _analyse(
                 progress=progress,
                 should_stop=lambda: bool(stop),
                 pixel_spacing_mm=pixel_spacing_mm,
+                planes=study.planes,
             )
         except ClipGoneError as error:
             raise InputError(f"{error}; {study.output} holds what was analysed before") from error

@@ -215,6 +215,7 @@ def _nodule(track: Track, clip: ClipOutlines) -> NoduleResult:
         area=seen.area_px if size is None else size.area_mm2,
         probability=track.malignancy_max,
         frames=track.supporting_frames,
+        volume_ml=track.volume_ml,
     )
 
 

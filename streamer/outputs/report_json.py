@@ -134,6 +134,7 @@ def _nodule_entry(track: Track, image: str | None) -> NoduleEntry:
         decides=track.decides,
         threshold=_maximum(track.threshold),
         image=image,
+        volume_ml=None if track.volume_ml is None else round(track.volume_ml, 3),
     )
 
 

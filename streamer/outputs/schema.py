@@ -142,6 +142,9 @@ class NoduleEntry(_Model):
     ]
     image: Annotated[str | None, Field(description="picture of the key frame beside the report")]
     reader: Annotated[ReaderEntry | None, Field(description="of a human reader, null while there is none")] = None
+    volume_ml: Annotated[
+        float | None, Field(description="of an ellipsoid over two orthogonal sweeps, null where it is not known")
+    ] = None
 
 
 class ModelEntry(_Model):

@@ -14,7 +14,7 @@ from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.confirmation import ConfirmationRule, Item, TrackConfirmation
 from streamer.pipeline.tracking import NoduleTracker
 from streamer.settings import Settings
-from streamer.types import Decision, Frame, Nodule, Track, TrackedFinding
+from streamer.types import Decision, Frame, Nodule, SizeMm, Track, TrackedFinding
 
 _DECIMALS = 4
 """Binned to 4 decimals, as published, so that the median needs at most 10,001 counters however long the clip."""
@@ -148,6 +148,7 @@ class PatientAggregator:
                 key_time_s=seen.key_time_s,
                 key_nodule=replace(seen.key_nodule, qualifies=self._qualifies(seen)),
                 qualifies=self._qualifies(seen),
+                largest_mm=seen.largest_mm,
                 decides=self._decides(seen),
                 threshold=None if point is None else point.over(seen.malignancies.total()),
             )
@@ -199,6 +200,7 @@ class _Nodule:
         "key_frame",
         "key_nodule",
         "key_time_s",
+        "largest_mm",
         "last_frame",
         "malignancies",
         "video",
@@ -208,10 +210,14 @@ class _Nodule:
         self.video, self.first_frame, self.last_frame = frame.video, frame.index, frame.index
         self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule
         self.malignancies: Counter[float] = Counter()
+        self.largest_mm: SizeMm | None = None
         self.confidence = nodule.track_confidence
 
     def add(self, frame: Frame, nodule: Nodule) -> None:
         self.last_frame, self.confidence = frame.index, nodule.track_confidence
         self.malignancies[round(nodule.malignancy, _DECIMALS)] += 1
+        size = nodule.size_mm
+        if size is not None and (self.largest_mm is None or size.area_mm2 > self.largest_mm.area_mm2):
+            self.largest_mm = size
         if nodule.malignancy > self.key_nodule.malignancy:
             self.key_frame, self.key_time_s, self.key_nodule = frame.index, frame.time_s, nodule

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from streamer.types import ClipInfo, Frame
+from streamer.types import ClipInfo, Frame, Plane
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -94,6 +94,7 @@ class Described:
         scan_region_xyxy: the part of the frame that shows tissue; None for all of it.
         attributes: what the source says besides.
         header: of a DICOM file; None for other sources.
+        plane: plane of the sweep; None where it is not known.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Described:
     scan_region_xyxy: tuple[int, int, int, int] | None = None
     attributes: Mapping[str, str] = MappingProxyType({})
     header: Dataset | None = None
+    plane: Plane | None = None
 
     def describe(self, info: ClipInfo) -> None:
         """Take over what is known of another source."""
@@ -124,6 +126,7 @@ class Described:
             scan_region_xyxy=self.scan_region_xyxy,
             attributes=self.attributes,
             header=self.header,
+            plane=self.plane,
         )
 
 

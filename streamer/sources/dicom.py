@@ -18,6 +18,7 @@ from streamer.sources._dicom_colour import ColourConverter
 from streamer.sources._dicom_fragments import Fragments, Span, group_frames, read_fragments, read_spans
 from streamer.sources._dicom_header import DicomHeader, read_header, syntax_name
 from streamer.sources._dicom_layout import PixelLayout, layout_of
+from streamer.sources._dicom_plane import plane_of
 from streamer.sources._dicom_regions import ScanGeometry, scan_geometry
 from streamer.sources._dicom_times import FrameTimes, frame_times
 from streamer.sources._dicom_video import DicomVideo
@@ -59,6 +60,7 @@ class DicomFile(Recording):
             self._layout = self._checked_layout()
             self.geometry: ScanGeometry = scan_geometry(self.header, self._layout.columns, self._layout.rows)
             self.pixel_spacing_mm, self.scan_region_xyxy = self.geometry.spacing_mm, self.geometry.region
+            self.plane = plane_of(self.header)
             self._warnings.extend(self.geometry.warnings)
             if not self._begin(self._generate_video() if self._opened.syntax in VIDEO else self._generate()):
                 raise InputError(f"{name} has no frame that can be decoded; export it again, or uncompressed")
