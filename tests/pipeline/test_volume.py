@@ -39,7 +39,7 @@ def test_two_nodules_in_a_plane_or_one_unmeasured_give_none() -> None:
     ("meaning", "name", "plane"),
     [
         ("Transverse", "", "transverse"),
-        ("", "Thyroid SAGITTAL right", "longitudinal"),
+        ("", "SAGITTAL right", "longitudinal"),
         ("Transverse", "longitudinal", None),
         ("", "right lobe", None),
     ],
