@@ -1,9 +1,12 @@
 """Shared fixtures: the real data where present, weights of random numbers, and engines on them."""
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,6 +28,26 @@ def data_dir() -> Path:
     if not (folder / "cine" / "frames.csv").is_file():
         pytest.skip(f"no real data at {folder} (set STREAMER_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def launch_chromium() -> Iterator[Callable[[Sequence[str]], Any]]:
+    """Starts a headless Chromium with the given flags; all end with the session.
+
+    One for all rooms: Playwright's synchronous interface can be entered once per thread.
+    """
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("no chromium: install it (Debian: apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright, ExitStack() as stack:
+
+        def launch(flags: Sequence[str]) -> Any:
+            browser = playwright.chromium.launch(executable_path=executable, args=[*flags])
+            stack.callback(browser.close)
+            return browser
+
+        yield launch
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,19 +93,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def browser(tmp_path_factory: pytest.TempPathFactory, launch_chromium: Callable[[Sequence[str]], Any]) -> Any:
     """Headless Chromium whose camera shows numbered frames."""
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    if executable is None:
-        pytest.skip("no chromium: install it (Debian: apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api")
     film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
     film.write_bytes(b"".join(cv2.imencode(".jpg", numbered(n))[1].tobytes() for n in range(CAMERA_FRAMES)))
-    with sync_api.sync_playwright() as playwright:
-        flags = [*_FLAGS, f"--use-file-for-fake-video-capture={film}"]
-        browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        yield browser
-        browser.close()
+    return launch_chromium([*_FLAGS, f"--use-file-for-fake-video-capture={film}"])
 
 
 @pytest.fixture

@@ -124,8 +124,9 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     assert [backend.precision for backend in backends.values()] == ["int8", "fp32"]
 
     int8_files(folder, "joint")[1].write_bytes(b"")
+    monkeypatch.setattr("streamer.backends.openvino.has_int8_instructions", lambda: True)  # "auto" looks
     backend = OpenVinoBackend(1)
-    assert load_joint(folder, manifest, backend, views=2)(pair).shape == (1, 5, 64, 64)
+    assert load_joint(folder, manifest, backend, views=2)(pair).shape == (1, 7, 64, 64)
     assert backend.precision == "fp32"
     assert "is damaged: its sha256 differs" in backend.warnings[0]
 
