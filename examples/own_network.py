@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from streamer.data.pixels import Picture, load_pictures
-from streamer.evaluation.bench import EvaluationRun
 from streamer.evaluation.command import evaluate as measure
+from streamer.evaluation.evaluation_run import EvaluationRun
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.tasks import Evaluator
 from streamer.metrics.estimate import proportion

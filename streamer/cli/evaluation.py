@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from streamer._format import TextTable
-from streamer.evaluation.matrix_tables import cell_text, row_text
+from streamer.evaluation.matrix import cell_text, row_text
 from streamer.evaluation.result import Evaluation, Matrix
 from streamer.evaluation.tables import by_data, number_text, value_text
 

@@ -8,11 +8,16 @@ from pathlib import Path
 
 from streamer.data.samples import Split
 from streamer.errors import DataError, DeviceError
-from streamer.evaluation.bench import EvaluationRun
-from streamer.evaluation.figures_folds import evaluate_out_of_fold, recipe_differences
-from streamer.evaluation.folds import coverage, fold_bench, predict_folds
+from streamer.evaluation.evaluation_run import EvaluationRun
 from streamer.evaluation.int8_cost import note_int8_cost
-from streamer.evaluation.publish import update_manifest
+from streamer.evaluation.manifest_update import update_manifest
+from streamer.evaluation.out_of_fold import (
+    coverage,
+    evaluate_out_of_fold,
+    fold_bench,
+    predict_folds,
+    recipe_differences,
+)
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tasks import compare, evaluate_subject
 from streamer.evaluation.writer import EvaluationFolder

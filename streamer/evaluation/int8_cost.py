@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamer.data.samples import Split
-from streamer.evaluation.bench import EvaluationRun
+from streamer.evaluation.evaluation_run import EvaluationRun
 from streamer.evaluation.tasks import compare
 from streamer.models.weights_manifest import Role, read_manifest, write_entry
 from streamer.settings import Settings

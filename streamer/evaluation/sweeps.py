@@ -1,4 +1,4 @@
-"""From unlabelled sweeps to the operating point of a sweep: how readings vary in a track, and how many are called."""
+"""Unlabelled sweeps: how readings vary within a track, and the operating point of a sweep that follows from it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,80 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
+from streamer.errors import DataError
 from streamer.evaluation.result import Result
-from streamer.evaluation.sweep_spread import Spread, fit_spread
 from streamer.metrics.estimate import Resampling, mean_figure
-from streamer.models.sweep_point import SweepOperatingPoint
+from streamer.models.sweep_point import SweepOperatingPoint, expected_rise
 from streamer.models.weights_manifest import SweepSpread
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.thyroid import Engine
 
+Floats = npt.NDArray[np.float64]
+_LONGEST = 45
+"""Frames a window at most; beyond it too few tracks are left to average over."""
+_LONGEST_CORRELATION = 100.0
+_LEAST_TRACKS = 10
 _LEAST_FRAMES = 5
 CALLED = "nodules of sweeps called malignant, "
 """Begins the names of those figures."""
+
+
+class Spread(NamedTuple):
+    """Standard deviation of a nodule's log-odds within a sweep, and frames after which a reading is a new one."""
+
+    deviation: float
+    correlation_frames: float
+
+
+def fit_spread(tracks: Sequence[Floats]) -> Spread:
+    """The spread under which the expected maximum rises with the number of frames as it does in these tracks.
+
+    For each number of frames the maximum over all windows of as many successive frames is averaged over each track and
+    then over tracks, less the track's mean; `expected_rise` is fitted to that, each number of frames weighing as its
+    count of tracks.
+
+    Args:
+        tracks: calibrated log-odds of each track's frames, in order; those of fewer than five frames do not count.
+
+    Raises:
+        DataError: fewer than ten tracks of five frames or more.
+    """
+    counted = [np.asarray(track, np.float64) for track in tracks if len(track) >= _LEAST_FRAMES]
+    if len(counted) < _LEAST_TRACKS:
+        raise DataError(
+            f"the spread within sweeps needs at least {_LEAST_TRACKS} tracks of {_LEAST_FRAMES} frames or more, "
+            f"there are {len(counted)}"
+        )
+    numbers, rises, weights = _rises(counted)
+
+    def misfit(parameters: Floats) -> Floats:
+        expected = [expected_rise(float(parameters[0]), float(parameters[1]), int(number)) for number in numbers]
+        return np.asarray(weights * (np.array(expected) - rises))
+
+    found = least_squares(misfit, [0.5, 3.0], bounds=([0.0, 1.0], [10.0, _LONGEST_CORRELATION]))
+    return Spread(round(float(found.x[0]), 4), round(float(found.x[1]), 2))
+
+
+def _rises(tracks: Sequence[Floats]) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """Numbers of frames, the mean rise of the maximum over as many, and the weight of each."""
+    numbers, rises, weights = [], [], []
+    for number in range(2, _LONGEST + 1):
+        long_enough = [track for track in tracks if len(track) >= number]
+        if len(long_enough) < _LEAST_TRACKS:
+            break
+        windows = [np.lib.stride_tricks.sliding_window_view(track, number).max(axis=1).mean() for track in long_enough]
+        means = [track.mean() for track in long_enough]
+        numbers.append(number)
+        rises.append(float(np.mean(np.subtract(windows, means))))
+        weights.append(len(long_enough) ** 0.5)
+    return np.array(numbers, np.int64), np.array(rises), np.array(weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

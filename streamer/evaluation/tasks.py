@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from streamer.evaluation.bench import EvaluationRun
-from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
-from streamer.evaluation.figures_detector import choose_confidence, evaluate_detections
-from streamer.evaluation.figures_heat import HEAT_NOTE, heat_results
-from streamer.evaluation.figures_matrix import (
+from streamer.evaluation.classifier import calibration_part, choose, evaluate_probabilities
+from streamer.evaluation.detector import choose_confidence, evaluate_detections
+from streamer.evaluation.evaluation_run import EvaluationRun
+from streamer.evaluation.heat_maps import HEAT_NOTE, heat_results
+from streamer.evaluation.manifest_update import has_out_of_fold
+from streamer.evaluation.matrix import (
     MATRIX_NOTE,
     classifier_cells,
     detector_cells,
@@ -18,13 +19,10 @@ from streamer.evaluation.figures_matrix import (
     matrix_row,
     segmenter_cells,
 )
-from streamer.evaluation.figures_pipeline import evaluate_tracks
-from streamer.evaluation.figures_segmenter import evaluate_outlines
-from streamer.evaluation.measure_segmenter import OutlinedNodule
-from streamer.evaluation.publish import has_out_of_fold
+from streamer.evaluation.pipeline import evaluate_tracks
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
-from streamer.evaluation.sweep_spread import Spread
-from streamer.evaluation.sweeps import calling_results, fitted
+from streamer.evaluation.segmenter import OutlinedNodule, evaluate_outlines
+from streamer.evaluation.sweeps import Spread, calling_results, fitted
 from streamer.metrics.calibration import Scaling
 from streamer.models.registry import load_object, task
 from streamer.models.weights_manifest import Role

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure as Plot
 
 from streamer._files import write_whole
 from streamer.errors import OutputError
-from streamer.evaluation.matrix_tables import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
+from streamer.evaluation.matrix import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
 from streamer.version import __version__

@@ -1,13 +1,12 @@
-"""Figures of a detector: average precision, F1, sensitivity, false positives, nodules found under one track number.
+"""Figures of a detector: average precision, F1, sensitivity, false positives.
 
-All but the nodule-level figure carry a cluster-bootstrap interval over the images' groups. A detection counts at a
+They carry a cluster-bootstrap interval over the images' groups. A detection counts at a
 confidence if its score is at least that. Detections with equal scores enter together, so that no figure depends on the
 order of the images.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
@@ -23,9 +22,8 @@ from streamer.metrics.estimate import (
     Resampling,
     bootstrap,
     mean_figure,
-    proportion,
 )
-from streamer.metrics.matching import Floats, ImageBoxes, Matches, match, taken_truths
+from streamer.metrics.matching import Floats, ImageBoxes, Matches, match
 
 COCO_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """Overlaps 0.50 to 0.95 over which COCO averages AP (Lin et al., ECCV 2014; cocodataset.org, detection evaluation)."""
@@ -171,28 +169,6 @@ def false_positives_on_empty(
     empty = matches.empty
     detected = _per_image(matches, matches.scores >= confidence)
     return mean_figure(detected[empty], matches.groups[empty], resampling)
-
-
-def nodules_found(images: Sequence[ImageBoxes], *, iou: float = 0.5, share: float = 0.5) -> Figure:
-    """Share of nodules found in at least `share` of their frames under one track number, with Wilson's interval.
-
-    A nodule is found in a frame if a detection takes its true box there. Track numbers must be unique within a nodule:
-    where a tracker starts again at 1 in each clip, name the nodule by clip.
-
-    Raises:
-        DataError: an image with a true box does not name its nodules, or one with detections has no track numbers.
-    """
-    frames: Counter[str] = Counter()
-    found: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    for image in images:
-        if len(image.nodules) != len(image.truth_xyxy) or len(image.tracks) != len(image.boxes_xyxy):
-            raise DataError(f"an image of group {image.group!r} lacks a nodule's name or a track number")
-        frames.update(image.nodules)
-        for track, truth in zip(image.tracks, taken_truths(image, iou), strict=True):
-            if truth >= 0:
-                found[image.nodules[truth]][track] += 1
-    longest = {nodule: max(found[nodule].values(), default=0) for nodule in frames}
-    return proportion(sum(longest[nodule] >= share * frames[nodule] for nodule in frames), len(frames))
 
 
 def precision_recall_area(matches: Matches, multiplicity: Multiplicity) -> float:

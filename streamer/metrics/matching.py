@@ -29,8 +29,8 @@ class ImageBoxes:
         boxes_xyxy: detected boxes, shape (d, 4), in the same pixels.
         scores: confidence of each detection, shape (d,).
         ignored_xyxy: regions that are neither right nor wrong, shape (i, 4); a true box in one counts all the same.
-        nodules: nodule of each true box, t entries; only needed for the nodule-level figure.
-        tracks: track number of each detection, d entries; only needed for the nodule-level figure.
+        nodules: name of the nodule of each true box, empty for one without a mark, t entries; only needed for tracking.
+        tracks: track number of each detection, d entries; only needed for tracking.
 
     Raises:
         DataError: shapes do not fit, a number is not finite, or a box is inside out.

@@ -16,9 +16,9 @@ from streamer.data.samples import Sample
 from streamer.errors import DataError, OutputError
 from streamer.evaluation.card import card_path, render_card
 from streamer.evaluation.command import evaluate
-from streamer.evaluation.figures_pipeline import OUTLINE_MEASURES
 from streamer.evaluation.held_out import HeldOut, in_order
-from streamer.evaluation.publish import update_manifest
+from streamer.evaluation.manifest_update import update_manifest
+from streamer.evaluation.pipeline import OUTLINE_MEASURES
 from streamer.evaluation.result import Evaluation, Result
 from streamer.metrics.estimate import Figure
 from streamer.models.weights_manifest import ModelEntry, Role, read_manifest, write_entry

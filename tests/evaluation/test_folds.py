@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from streamer.errors import DataError
+from streamer.evaluation.classifier import ClassifiedView
 from streamer.evaluation.command import evaluate, evaluate_folds, evaluate_matrix
-from streamer.evaluation.figures_folds import Fold, evaluate_out_of_fold, recipe_differences
-from streamer.evaluation.measure_classifier import ClassifiedView
+from streamer.evaluation.out_of_fold import Fold, evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.subsets import View
 from streamer.metrics.classification import youden_threshold

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.data.samples import Sample
-from streamer.evaluation.figures_heat import heat_results
-from streamer.evaluation.measure_heat import MAX_IMAGES, heat, spread
+from streamer.evaluation.heat_maps import MAX_IMAGES, heat, heat_results, spread
 from tests.evaluation.pictures import GROUND, bright_detector, picture
 from tests.fakes import quadrant_heat_maps
 

@@ -2,11 +2,10 @@
 
 import pytest
 
-from streamer.evaluation.figures_matrix import detector_cells, learning_curves, matrix_row, segmenter_cells
-from streamer.evaluation.matrix_tables import cell_text, row_text
-from streamer.evaluation.measure_detector import detect
-from streamer.evaluation.measure_segmenter import outline_true_boxes
+from streamer.evaluation.detector import detect
+from streamer.evaluation.matrix import cell_text, detector_cells, learning_curves, matrix_row, row_text, segmenter_cells
 from streamer.evaluation.result import Matrix, MatrixRow, Result
+from streamer.evaluation.segmenter import outline_true_boxes
 from streamer.metrics.estimate import Figure
 from streamer.models.weights_manifest import ModelEntry, SourceAmount
 from tests.evaluation.pictures import DARK, bright_detector, bright_segmenter, picture

@@ -11,16 +11,18 @@ import numpy.typing as npt
 import pytest
 
 from streamer.data.samples import Sample, Tirads
-from streamer.evaluation.figures_classifier import calibration_part, choose, evaluate_probabilities
-from streamer.evaluation.figures_detector import SECOND_LOOK, choose_confidence, evaluate_detections
-from streamer.evaluation.figures_pipeline import FOUND, evaluate_tracks
-from streamer.evaluation.figures_readings import reading_figures
-from streamer.evaluation.figures_segmenter import evaluate_outlines
-from streamer.evaluation.measure_classifier import ClassifiedView, classify
-from streamer.evaluation.measure_detector import DetectedView, detect
-from streamer.evaluation.measure_pipeline import track
-from streamer.evaluation.measure_segmenter import NoduleScores, segment
+from streamer.evaluation.classifier import (
+    ClassifiedView,
+    calibration_part,
+    choose,
+    classify,
+    evaluate_probabilities,
+    reading_figures,
+)
+from streamer.evaluation.detector import SECOND_LOOK, DetectedView, choose_confidence, detect, evaluate_detections
+from streamer.evaluation.pipeline import FOUND, evaluate_tracks, track
 from streamer.evaluation.result import Evaluation, Result
+from streamer.evaluation.segmenter import NoduleScores, evaluate_outlines, segment
 from streamer.evaluation.subsets import View
 from streamer.metrics.calibration import Scaling
 from streamer.metrics.classification import patient_maximum
@@ -234,6 +236,10 @@ def test_pipeline_figures_of_a_nodule_seen_in_part_of_its_frames(tmp_path: Path)
         return figure(evaluation, name, "here").figure.value
 
     assert value(FOUND) == 1.0
+    # One frame missed and one false positive in six frames with a nodule and one without.
+    assert value("MOTA") == pytest.approx(4 / 6)
+    assert value("IDF1") == pytest.approx(5 / 6)
+    assert value("identity switches per clip") == 0
     assert value("frames a nodule is in view") == 6
     assert value("frames a nodule is found in") == 5
     assert value("track numbers a nodule gets") == 1

@@ -21,7 +21,6 @@ from streamer.metrics.detection import (
     detection_curve,
     detection_point,
     false_positives_on_empty,
-    nodules_found,
     sensitivity_at,
 )
 from streamer.metrics.estimate import Resampling
@@ -40,16 +39,12 @@ def image(
     scores: list[float],
     *,
     group: str = "a",
-    nodules: tuple[str, ...] = (),
-    tracks: tuple[int, ...] = (),
 ) -> ImageBoxes:
     return ImageBoxes(
         group=group,
         truth_xyxy=np.array(truths, np.float64).reshape(-1, 4),
         boxes_xyxy=np.array(boxes, np.float64).reshape(-1, 4),
         scores=np.array(scores, np.float64),
-        nodules=nodules,
-        tracks=tracks,
     )
 
 
@@ -217,20 +212,6 @@ def test_nothing_detected_and_nothing_to_detect() -> None:
     assert false_positives_on_empty(healthy, 0.5, FEW).value == 0.5
 
 
-def test_nodule_counts_as_found_only_under_one_number() -> None:
-    def frame(nodule: str, track: int) -> ImageBoxes:
-        return image([BOX], [BOX, FAR], [0.9, 0.8], nodules=(nodule,), tracks=(track, 9))
-
-    missed = image([BOX], [FAR], [0.9], nodules=("kept",), tracks=(1,))
-    kept = [frame("kept", 1), frame("kept", 1), missed, missed]
-    switched = [frame("switched", track) for track in (1, 2, 3, 3, 4)]
-    figure = nodules_found([*kept, *switched, image([], [], [])])
-    assert (figure.value, figure.count, figure.method) == (0.5, 2, "Wilson")
-    assert nodules_found([*kept, *switched], share=0.4).value == 1.0
-    with pytest.raises(DataError, match="lacks a nodule's name"):
-        nodules_found([image([BOX], [], [])])
-
-
 def test_wrong_input_is_named() -> None:
     with pytest.raises(DataError, match="no image"):
         match([])
@@ -243,6 +224,6 @@ def test_wrong_input_is_named() -> None:
     with pytest.raises(DataError, match="one finite number a detection"):
         image([], [BOX], [])
     with pytest.raises(DataError, match="every true box"):
-        image([BOX], [], [], nodules=("a", "b"))
+        replace(image([BOX], [], []), nodules=("a", "b"))
     with pytest.raises(DataError, match="every detection"):
-        image([], [BOX], [0.5], tracks=(1, 2))
+        replace(image([], [BOX], [0.5]), tracks=(1, 2))

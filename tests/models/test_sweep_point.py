@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from streamer.evaluation.sweep_spread import fit_spread
+from streamer.evaluation.sweeps import fit_spread
 from streamer.models.sweep_point import SweepOperatingPoint, expected_rise, prior_shift
 
 DEVIATION, CORRELATION = 0.5, 0.8

@@ -13,8 +13,8 @@ from streamer.data.dataset import load_dataset
 from streamer.data.near_duplicates import find_near_duplicates, merge_groups_sharing_images, without_near_duplicates
 from streamer.data.samples import Centre, Sample, Split
 from streamer.errors import DataError
-from streamer.evaluation.measure_classifier import is_labelled
-from streamer.evaluation.measure_detector import shows_known_nodules
+from streamer.evaluation.classifier import is_labelled
+from streamer.evaluation.detector import shows_known_nodules
 from streamer.models.weights_manifest import Role
 
 OTHER = "other"

@@ -16,10 +16,10 @@ from streamer.data.pixels import read_pictures
 from streamer.data.pseudo_boxes import load_proposer
 from streamer.data.samples import Sample
 from streamer.errors import DataError
+from streamer.evaluation.classifier import classify
+from streamer.evaluation.detector import curve_settings, detect
 from streamer.evaluation.held_out import in_order
-from streamer.evaluation.measure_classifier import classify
-from streamer.evaluation.measure_detector import curve_settings, detect
-from streamer.evaluation.measure_segmenter import outline_true_boxes
+from streamer.evaluation.segmenter import outline_true_boxes
 from streamer.metrics.calibration import IDENTITY
 from streamer.models.classifier import Classifier
 from streamer.models.loading import load_detector, load_runner, load_segmenter

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from streamer.errors import WeightsError
 from streamer.evaluation.card import write_card
-from streamer.evaluation.figures_folds import OUT_OF_FOLD
-from streamer.evaluation.figures_pipeline import OUTLINE_MEASURES
+from streamer.evaluation.out_of_fold import OUT_OF_FOLD
+from streamer.evaluation.pipeline import OUTLINE_MEASURES
 from streamer.evaluation.result import Chosen, Evaluation, Result
 from streamer.evaluation.sweeps import CALLED
 from streamer.models.weights_manifest import ModelEntry, ReportedFigure, Role, read_manifest, write_entry

@@ -1,21 +1,24 @@
-"""From log-odds to the classifier's figures: AUC, operating point, calibration, at image and patient level."""
+"""The classifier: log-odds of held-out images, then AUC, operating point and calibration by image and patient."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from math import floor
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
+from streamer.data.pixels import Picture
+from streamer.data.pseudo_boxes import propose_boxes
+from streamer.data.samples import TIRADS, Sample, Tirads
 from streamer.errors import DataError
-from streamer.evaluation.figures_readings import reading_figures
-from streamer.evaluation.measure_classifier import ClassifiedView
 from streamer.evaluation.plots import Line, draw_calibration, draw_lines
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, subsets
+from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, View, subsets, view_of
+from streamer.geometry import CropWindow
 from streamer.metrics.calibration import (
     IDENTITY,
     Scaling,
@@ -25,6 +28,7 @@ from streamer.metrics.calibration import (
     reliability_curve,
 )
 from streamer.metrics.classification import (
+    PatientScores,
     auc,
     auc_by_group,
     classification_point,
@@ -34,11 +38,12 @@ from streamer.metrics.classification import (
     youden_threshold,
 )
 from streamer.metrics.estimate import Figure
+from streamer.models.classifier import Classifier
+from streamer.models.detector import Detector
 from streamer.models.sweep_point import prior_shift
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.bool_]
-
 _DECIMALS = 4
 _SCALE = 10.0**_DECIMALS
 _NOTES = (
@@ -51,6 +56,83 @@ _NOTES = (
     "ECE is the expected calibration error of the probability shown, ten bins of equal width.",
     "Where calibration and operating point were chosen on the images of a figure, that figure is optimistic.",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifiedView:
+    """One labelled image.
+
+    Attributes:
+        view: what kind of image it is.
+        malignant: its label.
+        tirads: category that a reader gave it; None if unknown.
+        log_odds: malignant minus benign logit before any calibration; the greatest over its nodules.
+        boxed_by: "truth", "detector" or "whole view": where the crop came from.
+    """
+
+    view: View
+    malignant: bool
+    log_odds: float
+    boxed_by: str
+    tirads: Tirads | None = None
+
+
+def is_labelled(sample: Sample) -> bool:
+    """Whether the sample is known to be benign or malignant."""
+    return sample.label in ("benign", "malignant")
+
+
+def classify(picture: Picture, classifier: Classifier, proposer: Detector | None, split: str) -> ClassifiedView:
+    """Classify a labelled picture: each true box, else the detector's best box, else the whole view.
+
+    Args:
+        picture: labelled benign or malignant.
+        classifier: under evaluation, not calibrated.
+        proposer: finds the nodule where the picture has no box; None where every picture has one.
+        split: name of the split in the results.
+    """
+    boxed_by = "truth" if picture.boxes_xyxy else "whole view"
+    if not picture.boxes_xyxy and proposer is not None:
+        picture = propose_boxes([picture], proposer)[0]
+        boxed_by = "detector" if picture.boxes_xyxy else boxed_by
+    boxes = picture.boxes_xyxy or (picture.nodule_box,)
+    margin, size = classifier.preprocessing.margin, classifier.preprocessing.size_wh[0]
+    crops = np.stack([CropWindow.around(box, margin).crop(picture.grey, size) for box in boxes])
+    return ClassifiedView(
+        view=view_of(picture, boxes, split),
+        malignant=picture.sample.label == "malignant",
+        log_odds=float(logit(max(classifier(crops)))),
+        boxed_by=boxed_by,
+        tirads=picture.sample.tirads,
+    )
+
+
+def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -> dict[str, Figure]:
+    """AUC of the patients of each category from 4 on against those read as 1 to 3, with DeLong's interval, by name.
+
+    Labels do not matter here: what is compared is classifier and reader.
+
+    Args:
+        images: images; a patient's category is the most suspicious of them.
+        patients: greatest score of each of their patients.
+
+    Returns:
+        A figure a category; none where no reading is known, or on one of the two sides of fewer than two patients.
+    """
+    order = {category: number for number, category in enumerate(TIRADS)}
+    highest: dict[str, int] = {}
+    for image in images:
+        if image.tirads is not None:
+            highest[image.view.group] = max(highest.get(image.view.group, 0), order[image.tirads])
+    read = np.array([highest.get(str(patient), -1) for patient in patients.patients], np.int64)
+    benign = (read >= 0) & (read < order["4"])
+    figures = {}
+    for category in TIRADS[order["4"] :]:
+        here = read == order[category]
+        chosen = benign | here
+        if has_both(here[chosen]):
+            figures[f"AUC of TI-RADS {category} against 1 to 3"] = auc(here[chosen], patients.scores[chosen])
+    return figures
 
 
 def choose(seen: Sequence[ClassifiedView], prevalence: float | None = None) -> Chosen:

@@ -1,25 +1,30 @@
-"""From the log-odds of several runs, each on the images it held out, to figures that no image had a hand in twice."""
+"""Out-of-fold evaluation: each image is scored by the run that held it out and calibrated on the other folds."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from streamer.data.dataset import load_dataset
 from streamer.errors import DataError
-from streamer.evaluation.figures_classifier import (
+from streamer.evaluation.classifier import (
+    ClassifiedView,
     arrays,
     calibration_part,
+    is_labelled,
     named,
     point_figures,
     ranking_figures,
     rounded_point,
     rounded_scaling,
 )
-from streamer.evaluation.measure_classifier import ClassifiedView
+from streamer.evaluation.evaluation_run import EvaluationRun
 from streamer.evaluation.plots import Line, draw_calibration, draw_lines
 from streamer.evaluation.result import Chosen, Evaluation, Result
 from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, subsets
@@ -32,10 +37,10 @@ from streamer.metrics.calibration import (
     reliability_curve,
 )
 from streamer.metrics.classification import has_both, patient_maximum, roc, youden_threshold
+from streamer.settings import Settings
 
 OUT_OF_FOLD = "classifier, out of fold"
 Floats = npt.NDArray[np.float64]
-
 _MIN_FOLDS = 2
 _FOLD_SETTINGS = ("seed", "tn3k_val_fold", "split_seed", "leave_out")
 _NOTES = (
@@ -197,3 +202,42 @@ def _curves(parts: Sequence[Subset], shown: _Shown) -> list[Line]:
             curve = roc(labels, log_odds)
             lines.append(Line(f"{part.name}, images", curve.false_positive_rate, curve.sensitivity))
     return lines
+
+
+def fold_bench(data: Path, run: Path, settings: Settings, *, detector_from: Path) -> EvaluationRun:
+    """A run over what it held out: the centre that it left out, else its validation part.
+
+    Raises:
+        WeightsError: the run has no classifier.
+    """
+    left_out = EvaluationRun(data, run, "test", settings, detector_from=detector_from)
+    if left_out.entry("classifier").training.config.get("leave_out"):
+        return left_out
+    return EvaluationRun(data, run, "val", settings, detector_from=detector_from)
+
+
+def predict_folds(benches: Sequence[EvaluationRun]) -> list[Fold]:
+    """Log-odds of every image that a run held out of the sources it was trained on, by that run.
+
+    Raises:
+        DataError: two runs held out the same image, or a run none.
+    """
+    if len({bench.weights.resolve() for bench in benches}) < len(benches):
+        raise DataError("a run is given twice: give each fold once")
+    owner: dict[tuple[Path, int | None], str] = {}
+    for bench in benches:  # before any network runs
+        for sample in bench.labelled(external=False):
+            other = owner.setdefault((sample.image, sample.frame), str(bench.weights))
+            if other != str(bench.weights):
+                raise DataError(f"{other} and {bench.weights} both held out {sample.image.name}: give each fold once")
+    return [Fold(bench.weights.name, tuple(bench.log_odds(external=False))) for bench in benches]
+
+
+def coverage(data: Path, folds: Sequence[Fold]) -> list[str]:
+    """How many labelled images of each source the folds predict, a sentence a source."""
+    predicted = Counter(image.view.source for fold in folds for image in fold.seen)
+    labelled = Counter(sample.source for sample in load_dataset(data).samples if is_labelled(sample))
+    return [
+        f"{count} of {labelled[source]} labelled images of {source} were predicted, {len(folds)} runs."
+        for source, count in predicted.items()
+    ]

@@ -1,9 +1,9 @@
-"""From pictures and a classifier's heat maps to how much of the heat lies inside the nodule."""
+"""Heat maps: how much of their mass lies in the nodule."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, nan
 
@@ -11,16 +11,30 @@ import numpy as np
 
 from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
-from streamer.evaluation.measure_detector import image_boxes
-from streamer.evaluation.measure_segmenter import nodule_mask
-from streamer.evaluation.subsets import View, view_of
+from streamer.evaluation.detector import image_boxes
+from streamer.evaluation.result import Result
+from streamer.evaluation.segmenter import nodule_mask
+from streamer.evaluation.subsets import View, subsets, view_of
 from streamer.geometry import Box
+from streamer.metrics.estimate import mean_figure
 from streamer.metrics.matching import UNMATCHED, taken_truths
 from streamer.models.detector import Detector
 from streamer.models.grad_cam import HeatMaps
+from streamer.models.weights_manifest import HEAT_ABOVE_CHANCE
 
 MAX_IMAGES = 120
 """Images of a source whose maps are made, evenly spread: neighbouring frames tell the same, and a map takes 0.1 s."""
+_MEASURES: dict[str, Callable[[HeatedNodule], float]] = {
+    "heat map's mass inside the nodule": lambda nodule: nodule.inside,
+    "share of the crop that is nodule (that mass by chance)": lambda nodule: nodule.area,
+    HEAT_ABOVE_CHANCE: lambda nodule: nodule.inside - nodule.area,
+    "heat map's maximum inside the nodule (pointing game)": lambda nodule: nodule.hit,
+}
+HEAT_NOTE = (
+    f"Heat map: the map of what raises the malignancy, on at most {MAX_IMAGES} held-out images with masks a source, "
+    "in the crop around the detector's box where it found the nodule, else around the true box. A classifier that "
+    "looks anywhere has the chance level."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +93,24 @@ def _nodule(picture: Picture, number: int, box: Box, heat_maps: HeatMaps, split:
         area=float(nodule.mean()),
         hit=float(nodule.flat[int(np.argmax(warm))]) if mass else nan,
     )
+
+
+def heat_results(nodules: Sequence[HeatedNodule]) -> list[Result]:
+    """Means over the nodules of each source."""
+    return [
+        Result(
+            name=name,
+            figure=mean_figure(
+                [measure(nodules[row]) for row in part.rows],
+                [nodules[row].view.group for row in part.rows],
+                part.resampling,
+            ),
+            data=part.name,
+            split=part.split,
+            count_of="nodules",
+            clusters_of=f"{part.cluster}s",
+        )
+        for part in subsets([nodule.view for nodule in nodules], parts=False)
+        if len({nodules[row].view.source for row in part.rows}) == 1
+        for name, measure in _MEASURES.items()
+    ]

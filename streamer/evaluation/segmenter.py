@@ -1,18 +1,23 @@
-"""From pictures, a segmenter and a detector to the overlap of each nodule's outline with the truth."""
+"""The segmenter: outlines of held-out nodules, then its figures and plots."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure as Plot
 
 from streamer.data.pixels import Picture
-from streamer.evaluation.measure_detector import image_boxes
-from streamer.evaluation.subsets import View, view_of
+from streamer.evaluation.detector import image_boxes
+from streamer.evaluation.plots import draw_boxes, draw_points
+from streamer.evaluation.result import Evaluation, Result
+from streamer.evaluation.subsets import Subset, View, subsets, view_of
 from streamer.geometry import Box, CropWindow
+from streamer.metrics.estimate import mean_figure
 from streamer.metrics.matching import taken_truths
 from streamer.metrics.segmentation import dice, hd95
 from streamer.models.detector import Detector
@@ -20,6 +25,21 @@ from streamer.models.segmenter import Segmenter
 from streamer.types import Grey
 
 Mask = npt.NDArray[np.bool_]
+_MEASURES: dict[str, Callable[[NoduleScores], float]] = {
+    "Dice in the crop of the true box": lambda scores: scores.true_crop.dice,
+    "HD95 (px) in the crop of the true box": lambda scores: scores.true_crop.hd95_px,
+    "Dice in the crop of the detector's box": lambda scores: scores.detector_crop.dice,
+    "HD95 (px) in the crop of the detector's box": lambda scores: scores.detector_crop.hd95_px,
+    "Dice end to end (nodule missed: 0)": lambda scores: scores.end_to_end.dice,
+    "HD95 (px) end to end (nodules found)": lambda scores: scores.end_to_end.hd95_px,
+    "nodules found by the detector": lambda scores: float(scores.found),
+}
+_NOTES = (
+    "Means over true nodules, frame by frame, of the outline as it is reported: the largest region, holes filled.",
+    "In the crop of the detector's box only nodules found count (IoU 0.5 or more), and no truth outside the crop.",
+    "HD95 is in pixels of the source image; nodules without any outline have none and are left out of it (Dice counts "
+    "them as 0).",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +159,56 @@ def filled(contour_xy: npt.NDArray[np.int32], shape: tuple[int, int]) -> Mask:
 def overlap(truth: Mask, predicted: Mask) -> Overlap:
     """Dice and HD95 of two masks of one shape."""
     return Overlap(dice(truth, predicted), hd95(truth, predicted))
+
+
+def evaluate_outlines(nodules: Sequence[NoduleScores], *, confidence: float, cut: float) -> Evaluation:
+    """All figures and plots of a segmenter.
+
+    Args:
+        nodules: scores of each true nodule of each image, at least one.
+        confidence: operating point of the detector that draws the boxes.
+        cut: operating point of the segmenter.
+    """
+    parts = subsets([nodule.view for nodule in nodules])
+    return Evaluation(
+        subject="segmenter",
+        results=tuple(result for part in parts for result in _results(part, [nodules[row] for row in part.rows])),
+        plots={"dice-by-box": _by_box(parts, nodules), "dice-by-size": _by_size(nodules)},
+        settings={"detector's confidence": f"{confidence:.3g}", "cut on the probability map": f"{cut:.3g}"},
+        notes=_NOTES,
+    )
+
+
+def _results(part: Subset, nodules: Sequence[NoduleScores]) -> list[Result]:
+    groups = [nodule.view.group for nodule in nodules]
+    return [
+        Result(
+            name=name,
+            figure=mean_figure([measure(nodule) for nodule in nodules], groups, part.resampling),
+            data=part.name,
+            split=part.split,
+            count_of="nodules",
+            clusters_of=f"{part.cluster}s",
+        )
+        for name, measure in _MEASURES.items()
+    ]
+
+
+def _by_box(parts: Sequence[Subset], nodules: Sequence[NoduleScores]) -> Plot:
+    wanted = [name for name in _MEASURES if name.startswith("Dice")]
+    groups = {
+        f"{part.name}\n{name.removeprefix('Dice ')}": [_MEASURES[name](nodules[row]) for row in part.rows]
+        for part in parts
+        if part.whole
+        for name in wanted
+    }
+    return draw_boxes(groups, x="Dice")
+
+
+def _by_size(nodules: Sequence[NoduleScores]) -> Plot:
+    points: dict[str, list[tuple[float, float]]] = {}
+    for nodule in nodules:
+        share = nodule.view.share
+        assert share is not None, "a nodule has a size"
+        points.setdefault(nodule.view.source, []).append((100 * share, nodule.end_to_end.dice))
+    return draw_points(points, x="box of the nodule, % of the frame", y="Dice end to end")

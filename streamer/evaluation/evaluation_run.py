@@ -16,12 +16,12 @@ from streamer.data.pixels import read_pictures
 from streamer.data.pseudo_boxes import load_proposer
 from streamer.data.samples import Sample, Split
 from streamer.errors import WeightsError
+from streamer.evaluation.classifier import ClassifiedView, classify, is_labelled
+from streamer.evaluation.detector import DetectedView, curve_settings, detect, shows_known_nodules
+from streamer.evaluation.heat_maps import HeatedNodule, heat, spread
 from streamer.evaluation.held_out import HeldOut, in_order
-from streamer.evaluation.measure_classifier import ClassifiedView, classify, is_labelled
-from streamer.evaluation.measure_detector import DetectedView, curve_settings, detect, shows_known_nodules
-from streamer.evaluation.measure_heat import HeatedNodule, heat, spread
-from streamer.evaluation.measure_pipeline import TrackedView, track
-from streamer.evaluation.measure_segmenter import (
+from streamer.evaluation.pipeline import TrackedView, track
+from streamer.evaluation.segmenter import (
     NoduleScores,
     OutlinedNodule,
     outline_true_boxes,

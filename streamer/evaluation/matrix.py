@@ -1,7 +1,9 @@
-"""Train source by test source: the main figures of one set of weights on each source, and the learning curve."""
+"""Train source by test source: the main figures of one set of weights on each source, as CSV, Markdown and plots."""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,13 +12,13 @@ import numpy as np
 from matplotlib.figure import Figure as Plot
 
 from streamer.data.public_sources import unit_of
-from streamer.evaluation.figures_detector import FALSE_POSITIVES_AN_IMAGE
-from streamer.evaluation.measure_classifier import ClassifiedView
-from streamer.evaluation.measure_detector import DetectedView
-from streamer.evaluation.measure_segmenter import OutlinedNodule
+from streamer.evaluation.classifier import ClassifiedView
+from streamer.evaluation.detector import FALSE_POSITIVES_AN_IMAGE, DetectedView
 from streamer.evaluation.plots import Line, draw_lines
 from streamer.evaluation.result import Matrix, MatrixRow, Result
+from streamer.evaluation.segmenter import OutlinedNodule
 from streamer.evaluation.subsets import Subset, View, subsets
+from streamer.evaluation.tables import COLUMNS, as_row, number_text, value_text
 from streamer.metrics.classification import auc, auc_by_group, has_both
 from streamer.metrics.detection import average_precision, sensitivity_at
 from streamer.metrics.estimate import Figure, mean_figure
@@ -29,6 +31,7 @@ MATRIX_NOTE = (
     "a column can so differ in their images."
 )
 _LEAST_OF_A_CURVE = 3
+_ROW_COLUMNS = ("weights", "trained_on", "left_out", "training_images", "training_groups", "external")
 
 
 def detector_cells(seen: Sequence[DetectedView]) -> list[Result]:
@@ -148,3 +151,61 @@ def _cell(part: Subset, name: str, figure: Figure, count_of: str) -> Result:
         count_of=count_of,
         clusters_of=count_of if figure.clusters == figure.count else f"{part.cluster}s",
     )
+
+
+def matrix_rows(matrix: Matrix) -> list[dict[str, str | int | float | bool | None]]:
+    """Plain data, an entry a cell."""
+    return [
+        {
+            "weights": row.weights,
+            "trained_on": " + ".join(row.trained_on),
+            "left_out": row.left_out,
+            "training_images": row.images,
+            "training_groups": row.groups,
+            "external": cell.data in row.external,
+            **as_row(cell),
+        }
+        for row in matrix.rows
+        for cell in row.cells
+    ]
+
+
+def matrix_csv(matrix: Matrix) -> str:
+    """All cells, a line each."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, (*_ROW_COLUMNS, *COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(matrix_rows(matrix))
+    return stream.getvalue()
+
+
+def matrix_markdown(matrix: Matrix) -> str:
+    """One table a measure: a row a set of weights, a column a test source."""
+    return "\n".join(
+        f"### {measure}\n\n"
+        + "| trained on | "
+        + " | ".join(matrix.sources)
+        + " |\n|"
+        + "---|" * (len(matrix.sources) + 1)
+        + "\n"
+        + "".join(
+            f"| {row_text(row)} | " + " | ".join(cell_text(row, measure, source) for source in matrix.sources) + " |\n"
+            for row in matrix.rows
+        )
+        for measure in matrix.measures
+    )
+
+
+def row_text(row: MatrixRow) -> str:
+    """For example "cine + ddti, without gland: 1304 images of 342 groups (runs/detector)"."""
+    left_out = f", without {row.left_out}" if row.left_out else ""
+    trained_on = " + ".join(row.trained_on) or "not recorded"
+    return f"{trained_on}{left_out}: {row.images} images of {row.groups} {row.unit}s ({row.weights})"
+
+
+def cell_text(row: MatrixRow, measure: str, source: str) -> str:
+    """For example "0.690 (0.622 to 0.756), 392 images of 325 cases, external"."""
+    cell = row.cell(measure, source)
+    if cell is None:
+        return "-"
+    return f"{value_text(cell)}, {number_text(cell)}" + (", external" if source in row.external else "")

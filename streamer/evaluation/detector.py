@@ -1,18 +1,19 @@
-"""From detected boxes to the detector's figures and plots."""
+"""The detector: boxes of held-out images, then its figures and plots."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import floor
 
 import numpy as np
 from matplotlib.figure import Figure as Plot
 
-from streamer.evaluation.measure_detector import DetectedView
+from streamer.data.pixels import Picture
+from streamer.data.samples import Sample
 from streamer.evaluation.plots import Line, draw_lines
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.subsets import Subset, subsets
+from streamer.evaluation.subsets import Subset, View, subsets, view_of
 from streamer.metrics.detection import (
     DetectionCurve,
     average_precision,
@@ -26,7 +27,13 @@ from streamer.metrics.detection import (
 )
 from streamer.metrics.estimate import Figure
 from streamer.metrics.matching import ImageBoxes, match
+from streamer.models.detector import Detection, Detector
+from streamer.settings import DetectionSettings
 
+_MIN_CONFIDENCE = 0.01
+"""Low enough for the curves to reach their end: what scores less is nearly always wrong."""
+_MAX_BOXES = 100
+"""As COCO keeps an image."""
 FALSE_POSITIVES_AN_IMAGE = 0.5
 SECOND_LOOK = ", with the second look"
 """Ends the names of figures that count nodules without a mark as right and leave regions to ignore aside."""
@@ -38,6 +45,65 @@ _NOTES = (
     "image without a nodule has no such region either. The second look at cine is not a radiologist's.",
     "Best F1 is chosen on the data it is measured on and therefore optimistic.",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedView:
+    """True and detected boxes of an image, and what kind of image it is.
+
+    Attributes:
+        view: what kind of image it is.
+        boxes: by the marks alone.
+        second_look: with the nodules and the regions to ignore that a second look found, if any; None where the marks
+            are all there is.
+    """
+
+    view: View
+    boxes: ImageBoxes
+    second_look: ImageBoxes | None = None
+
+    @property
+    def best_known(self) -> ImageBoxes:
+        """With the second look, where there is one."""
+        return self.boxes if self.second_look is None else self.second_look
+
+
+def curve_settings(operating_point: float) -> DetectionSettings:
+    """How detections are kept so that whole curves, the operating point included, can be drawn."""
+    return DetectionSettings(confidence=min(_MIN_CONFIDENCE, operating_point), max_nodules=_MAX_BOXES)
+
+
+def shows_known_nodules(sample: Sample) -> bool:
+    """Whether it is known where the sample's nodules are, or that there is none."""
+    return bool(sample.boxes_xyxy) or sample.has_nodule is False
+
+
+def detect(picture: Picture, detector: Detector, split: str) -> DetectedView:
+    """Run the detector on one picture."""
+    found = detector([picture.grey])[0]
+    view = view_of(picture, picture.boxes_xyxy, split)
+    return DetectedView(view, image_boxes(picture, found), second_look_boxes(picture, found))
+
+
+def image_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes:
+    """True and detected boxes of a picture, in its pixels, by the marks alone."""
+    return ImageBoxes(
+        group=picture.sample.group,
+        truth_xyxy=np.asarray(picture.boxes_xyxy, np.float64).reshape(-1, 4),
+        boxes_xyxy=np.asarray([detection.box_xyxy for detection in found], np.float64).reshape(-1, 4),
+        scores=np.asarray([detection.score for detection in found], np.float64),
+    )
+
+
+def second_look_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes | None:
+    """The same with nodules that have no mark and with regions to ignore; None where a picture has neither."""
+    if not picture.unmarked_xyxy and not picture.ignore_xyxy:
+        return None
+    return replace(
+        image_boxes(picture, found),
+        truth_xyxy=np.asarray((*picture.boxes_xyxy, *picture.unmarked_xyxy), np.float64).reshape(-1, 4),
+        ignored_xyxy=np.asarray(picture.ignore_xyxy, np.float64).reshape(-1, 4),
+    )
 
 
 def choose_confidence(seen: Sequence[DetectedView], trained_on: Collection[str]) -> Chosen | None:
