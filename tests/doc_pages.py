@@ -104,7 +104,7 @@ def format_page() -> str:
         ("A nodule", schema.NoduleEntry),
         ("A reader's note", schema.ReaderEntry),
         ("A live source", schema.LiveEntry),
-        ("A network", schema.ModelEntry),
+        ("A network", schema.UsedModel),
         ("Times", schema.TimingEntry),
         ("A stage's times", schema.StageEntry),
     ):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("STREAMER_SOAK_S", "60"))
 WARM_UP = 1 / 3
 """Share of the time in which memory may still grow: caches fill, allocators settle."""
-MOST_MB_A_MINUTE = 1.0
+MAX_MB_PER_MINUTE = 1.0
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_one_live_source(engine: Engine, clip: Path) -> None:
     print(f"\n{len(indices)} frames in {SECONDS:g} s, {figures}, {memory.slope_mb_a_minute():.2f} MB a minute")  # noqa: T201
     assert all(one < other for one, other in pairwise(indices))
     assert figures.dropped_frames == indices[-1] + 1 - len(indices)
-    assert memory.slope_mb_a_minute() < MOST_MB_A_MINUTE
+    assert memory.slope_mb_a_minute() < MAX_MB_PER_MINUTE
     assert until(lambda: threading.active_count() == before)
 
 
@@ -109,5 +109,5 @@ def test_several_live_sources(engine: Engine, clip: Path) -> None:
     for frames, figures in zip(arrived, serving.figures(), strict=True):
         assert figures.frames > 0
         assert figures.frames + figures.dropped_frames >= frames
-    assert memory.slope_mb_a_minute() < MOST_MB_A_MINUTE
+    assert memory.slope_mb_a_minute() < MAX_MB_PER_MINUTE
     assert until(lambda: threading.active_count() == before)

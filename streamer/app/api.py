@@ -26,8 +26,8 @@ from streamer.version import __version__
 
 Answer = dict[str, Any]
 _UPLOAD_FOLDER = re.compile(r"[0-9a-f]{64}")  # Gradio names it after the content's sha256
-_MOST_CLIPS = 50
-_MOST_PICTURES = 4
+_MAX_CLIPS = 50
+_MAX_PICTURES = 4
 _LONGEST_PATIENT = 200
 _WAIT_S = 0.2  # for a frame that is about to come: asking again at once would take time from the analysis
 
@@ -75,8 +75,8 @@ class Answers:
 
     def start(self, session: str, uploads: list[str | dict[str, Any]], patient: str) -> Answer:
         """Analyse uploaded clips; a mapping of "name" and "stills", a list of uploads, is a folder of stills."""
-        if not uploads or len(uploads) > _MOST_CLIPS:
-            raise InputError(f"give one to {_MOST_CLIPS} clips")
+        if not uploads or len(uploads) > _MAX_CLIPS:
+            raise InputError(f"give one to {_MAX_CLIPS} clips")
         clips: list[Path | tuple[str, list[Path]]] = [
             self.uploaded(upload)
             if isinstance(upload, str)
@@ -108,7 +108,7 @@ class Answers:
         answer: Answer = job.status() | {"place": self._jobs.place(job), "pictures": [], "rows": []}
         feed, summary = job.feed, job.summary
         if feed is not None:
-            pictures = (feed.picture(int(position), drawn) for position in wanted[:_MOST_PICTURES])
+            pictures = (feed.picture(int(position), drawn) for position in wanted[:_MAX_PICTURES])
             answer["pictures"] = [
                 [picture.position, _base64(picture.jpeg), None if picture.age_s is None else 1000 * picture.age_s]
                 for picture in pictures

@@ -27,7 +27,7 @@ _SENT_QUALITY = 85
 _SENT_SIDE_PX = 1600  # no screen shows more of a frame beside the panels
 _PORTRAIT_PX = 144
 _PORTRAIT_MARGIN = 0.35  # of the box's longer side, as in the nodule's picture in the report
-_MOST_PORTRAITS = 200  # more than anyone looks at; brief findings have one too
+_MAX_PORTRAITS = 200  # more than anyone looks at; brief findings have one too
 _RECENT_BYTES = 16 * 2**20  # frames in memory: one that is about to be shown need not be decoded again
 ROWS_A_READ = 600
 
@@ -107,7 +107,7 @@ class Feed:
             if nodule.malignancy > self._best.get(nodule.track_id, -1.0):
                 self._best[nodule.track_id] = nodule.malignancy
                 self._portraits[nodule.track_id] = _portrait(result.frame.image, nodule)
-                if len(self._portraits) > _MOST_PORTRAITS:
+                if len(self._portraits) > _MAX_PORTRAITS:
                     del self._portraits[min(self._portraits, key=self._best.__getitem__)]
 
     def wait_for(self, position: int, timeout_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Do two contenders find the same boxes in the same frames?"""
+"""Do two implementations find the same boxes in the same frames?"""
 
 from __future__ import annotations
 

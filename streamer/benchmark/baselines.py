@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamer.benchmark.passes import Facts, Pass, Watch
+from streamer.benchmark.passes import Environment, Pass, PassRecorder
 from streamer.benchmark.peer_networks import Bgr, NetworkKind, PeerNetworks
 from streamer.errors import OutputError, SettingsError
 from streamer.geometry import Box
@@ -50,16 +50,16 @@ class Baseline:
         self._peer.networks.choose_threads(self._peer.first_call)
 
     def analyse(self, clip: Path, folder: Path, should_stop: Callable[[], bool]) -> Pass:
-        """See `Contender`."""
+        """See `Implementation`."""
         return self._loop(self._peer, clip, folder / OVERLAY, should_stop)
 
     def networks_ms(self) -> dict[str, float]:
         """Nothing: the floor is that of our networks."""
         return {}
 
-    def facts(self) -> Facts:
-        """See `Contender`."""
-        return self._peer.networks.facts()
+    def environment(self) -> Environment:
+        """See `Implementation`."""
+        return self._peer.networks.environment()
 
 
 class _Peer:
@@ -93,7 +93,7 @@ class _Peer:
 
 def _naive(peer: _Peer, clip: Path, target: Path, should_stop: Callable[[], bool]) -> Pass:
     """OpenCV reads a frame, ultralytics predicts, torch reads each crop, OpenCV draws and writes."""
-    watch = Watch()
+    watch = PassRecorder()
     capture = cv2.VideoCapture(str(clip))
     writer = _writer(clip, target)
     while not should_stop():
@@ -120,7 +120,7 @@ def _naive(peer: _Peer, clip: Path, target: Path, should_stop: Callable[[], bool
 
 def _ultralytics(peer: _Peer, clip: Path, target: Path, should_stop: Callable[[], bool]) -> Pass:
     """ultralytics reads, predicts and tracks in one stream, and plots; torch reads each crop; OpenCV writes."""
-    watch = Watch()
+    watch = PassRecorder()
     writer = _writer(clip, target)
     watch.begin_frame()
     stream = peer.model.track(str(clip), stream=True, tracker="bytetrack.yaml", **peer.networks.predict_options)
@@ -147,7 +147,7 @@ def _supervision(peer: _Peer, clip: Path, target: Path, should_stop: Callable[[]
     import supervision as sv
     from trackers import ByteTrackTracker
 
-    watch = Watch()
+    watch = PassRecorder()
     tracker = ByteTrackTracker()
     box_annotator, mask_annotator, label_annotator = sv.BoxAnnotator(), sv.MaskAnnotator(), sv.LabelAnnotator()
 

@@ -1,4 +1,4 @@
-"""The contender that is measured: streamer's analysis as `streamer run` has it, up to the report."""
+"""The implementation that is measured: streamer's analysis as `streamer run` has it, up to the report."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import torch
 
 from streamer.backends import Runner
 from streamer.benchmark.machine import peak_device_memory_mb, peak_host_memory_mb
-from streamer.benchmark.passes import Facts, Pass, stop_after
-from streamer.benchmark.streams import Watch, watch_streams
+from streamer.benchmark.passes import Environment, Pass, stop_after
+from streamer.benchmark.streams import StreamsObservation, observe_streams
 from streamer.geometry import Box
 from streamer.outputs import StudyWriter
 from streamer.pipeline.aggregation import PatientAggregator
@@ -44,7 +44,7 @@ class OwnAnalysis:
         self._engine = Engine(settings)
 
     def analyse(self, clip: Path, folder: Path, should_stop: Callable[[], bool]) -> Pass:
-        """See `Contender`."""
+        """See `Implementation`."""
         stages = _Stages()
         boxes: list[tuple[Box, ...]] = []
         last_index = -1
@@ -79,9 +79,9 @@ class OwnAnalysis:
             dropped_frames=last_index + 1 - len(boxes),
         )
 
-    def watch_streams(self, clip: Path, count: int, seconds: float) -> Watch:
+    def observe_streams(self, clip: Path, count: int, seconds: float) -> StreamsObservation:
         """Analyse `count` live copies of a clip at once; see `streams`."""
-        return watch_streams(self._engine, clip, count, seconds)
+        return observe_streams(self._engine, clip, count, seconds)
 
     def networks_ms(self) -> dict[str, float]:
         """Milliseconds of each network alone a frame (detector) or nodule, all of the backend's workers calling it."""
@@ -96,10 +96,10 @@ class OwnAnalysis:
         images = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
         return views * _time_an_image(runner, images, engine.backend.workers)
 
-    def facts(self) -> Facts:
-        """See `Contender`."""
+    def environment(self) -> Environment:
+        """See `Implementation`."""
         backend = self._engine.backend
-        return Facts(
+        return Environment(
             device=backend.device,
             precision=backend.precision,
             threads=torch.get_num_threads(),

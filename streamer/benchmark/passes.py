@@ -1,4 +1,4 @@
-"""One pass of a contender over a clip: what it did, when, and for how long it may go on."""
+"""One pass of an implementation over a clip: what it did, when, and for how long it may go on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Pass:
         frames: number of frames done.
         elapsed_s: from before the clip was opened until the video was closed, waiting included.
         stages_ms: stage -> time of each frame in it; stages that run side by side add up to more than `elapsed_s`.
-        latency_ms: of each frame, from the start of its decoding until it was encoded; empty where the contender does
-            not let that be seen.
+        latency_ms: of each frame, from the start of its decoding until it was encoded; empty where the implementation
+            does not let that be seen.
         boxes: detected boxes of each frame, in source pixels.
         dropped_frames: frames that were read and not done.
     """
@@ -39,8 +39,8 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a contender runs on; memory is the most it has had so far, in MiB, on the device None where it has none."""
+class Environment:
+    """What an implementation runs on; memory is its peak so far in MiB, that of the device None where it has none."""
 
     device: str
     precision: str
@@ -49,7 +49,7 @@ class Facts:
     device_memory_mb: float | None
 
 
-class Contender(Protocol):
+class Implementation(Protocol):
     """A way to analyse clips: ours, or a baseline. Loaded when it is made."""
 
     def analyse(self, clip: Path, folder: Path, should_stop: Callable[[], bool]) -> Pass:
@@ -60,12 +60,12 @@ class Contender(Protocol):
         """Each network's own time for one of its inputs where nothing else runs; empty if nobody asks for it."""
         ...
 
-    def facts(self) -> Facts:
+    def environment(self) -> Environment:
         """What it runs on."""
         ...
 
 
-class Watch:
+class PassRecorder:
     """Collects the times of a pass whose frames are done one after the other."""
 
     def __init__(self) -> None:

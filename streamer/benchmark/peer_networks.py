@@ -23,7 +23,7 @@ from streamer.backends.openvino import OpenVinoBackend
 from streamer.backends.select import available_cores
 from streamer.backends.torch_cuda import CudaBackend
 from streamer.benchmark.machine import peak_device_memory_mb, peak_host_memory_mb
-from streamer.benchmark.passes import Facts
+from streamer.benchmark.passes import Environment
 from streamer.models.architectures import GreyInput
 from streamer.models.classifier import Classifier
 from streamer.models.crop_analyser import (
@@ -145,10 +145,10 @@ class PeerNetworks:
         rounded = self._torch_device.type == "cuda" and torch.backends.cudnn.allow_tf32
         return "fp32, convolutions tf32" if rounded else "fp32"
 
-    def facts(self) -> Facts:
+    def environment(self) -> Environment:
         """What they run on."""
         torch_kind = self._kind is not NetworkKind.compiled
-        return Facts(
+        return Environment(
             device=f"torch {torch.__version__} on {self._torch_device.type}" if torch_kind else self._backend.device,
             precision=self._torch_precision if torch_kind else self._backend.precision,
             threads=torch.get_num_threads(),

@@ -14,7 +14,7 @@ class _Part(BaseModel):
 
 
 class PeakMemory(_Part):
-    """The most memory of a contender's process in MiB; `device` is None where no CUDA device was used."""
+    """The most memory of an implementation's process in MiB; `device` is None where no CUDA device was used."""
 
     host: float
     device: float | None
@@ -79,7 +79,7 @@ class BenchmarkResult(_Part):
         frames_per_second_of_rounds: that of each round.
         real_time_factor: `frames_per_second` over the clip's own.
         speedup_over_baseline: baseline -> how many times its frames per second ours are: the median of the rounds, in
-            each of which all contenders have their turn.
+            each of which all implementations have their turn.
         latency_ms: from the start of a frame's decoding until it was encoded, over all rounds.
         stages: stage -> its time a frame, over all rounds. They run side by side, so they add up to more than
             1000 / `frames_per_second`; and a stage waits for a core like any other thread.

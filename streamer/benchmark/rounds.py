@@ -15,8 +15,8 @@ from streamer.benchmark.machine import describe_machine, describe_versions
 from streamer.benchmark.peer_networks import NetworkKind
 from streamer.benchmark.result import BenchmarkClip, BenchmarkResult, Machine, StreamsFigures
 from streamer.benchmark.streams import StreamsTrial, judge, largest_held, shares
-from streamer.benchmark.summary import Record, most_held, result_of
-from streamer.benchmark.worker import Entrant, Worker
+from streamer.benchmark.summary import Measurements, max_held, result_of
+from streamer.benchmark.worker import Candidate, Worker
 from streamer.errors import SettingsError, StreamerError
 from streamer.settings import Settings
 from streamer.sources import open_source
@@ -26,9 +26,9 @@ PACKAGES = (
     "opencv-python", "numpy",
 )  # fmt: skip
 _WARM_UP_SHARE = 0.4
-_LEAST_FRAMES = 10  # looped, however slow a candidate is
-_MOST_FRAMES = 20_000  # of the clip: two minutes to write; a pass may then end before its time
-_MOST_PROCESSES = 16  # each with networks and a device context of its own
+_MIN_FRAMES = 10  # looped, however slow a candidate is
+_MAX_FRAMES = 20_000  # of the clip: two minutes to write; a pass may then end before its time
+_MAX_PROCESSES = 16  # each with networks and a device context of its own
 _BUSY_LOAD = 0.2
 """Load average per core from which a machine counts as busy: the benchmark itself has not begun then."""
 
@@ -62,11 +62,14 @@ class Plan:
     streams: int | Literal["auto"] | None = None
     processes: int = 0
 
-    def entrants(self) -> list[Entrant]:
+    def candidates(self) -> list[Candidate]:
         """The candidates, streamer first."""
         weights = self.settings.weights
         settings = self.settings if weights is None else self.settings.model_copy(update={"weights": weights.resolve()})
-        return [Entrant(settings), *(Entrant(settings, name, kind) for kind in self.kinds for name in self.baselines)]
+        return [
+            Candidate(settings),
+            *(Candidate(settings, name, kind) for kind in self.kinds for name in self.baselines),
+        ]
 
     def on(self, recording: Path) -> Plan:
         """The same plan for another recording."""
@@ -87,7 +90,7 @@ class BenchmarkRun:
     on_progress: OnProgress
     left_out: list[str] = field(default_factory=list)
     interrupted: bool = False
-    _records: dict[str, Record] = field(default_factory=dict)
+    _records: dict[str, Measurements] = field(default_factory=dict)
     _trials: list[StreamsTrial] = field(default_factory=list)
     _clip: BenchmarkClip | None = None
     _machine: Machine | None = None
@@ -102,13 +105,13 @@ class BenchmarkRun:
         with ExitStack() as stack:
             workers: list[Worker] = []
             try:
-                for entrant in self.plan.entrants():
-                    self._load(entrant, stack, workers)
+                for candidate in self.plan.candidates():
+                    self._load(candidate, stack, workers)
                 clip = self._prepare_clip(workers)
                 for number in range(self.plan.rounds):
                     self._round(workers, clip, f"round {number + 1} of {self.plan.rounds}")
                 for worker in workers:
-                    self._records[worker.entrant.name].facts = worker.facts()
+                    self._records[worker.candidate.name].environment = worker.environment()
                 if self.plan.streams is not None:
                     self._try_live(workers[0], stack, clip, self.plan.streams)
             except KeyboardInterrupt:
@@ -116,11 +119,11 @@ class BenchmarkRun:
 
     def result(self) -> BenchmarkResult | None:
         """Figures of what was measured; None where streamer has not done a frame."""
-        own, *others = (self._records.get(entrant.name, Record()) for entrant in self.plan.entrants())
+        own, *others = (self._records.get(candidate.name, Measurements()) for candidate in self.plan.candidates())
         own.passes = [done for done in own.passes if done.frames]
         if not own.passes or self._clip is None or self._machine is None:
             return None
-        names = [entrant.name for entrant in self.plan.entrants()[1:]]
+        names = [candidate.name for candidate in self.plan.candidates()[1:]]
         result = result_of(
             own,
             dict(zip(names, others, strict=True)),
@@ -131,25 +134,25 @@ class BenchmarkRun:
             complete=not self.interrupted,
         )
         if self._trials:
-            streams = StreamsFigures(held=most_held(self._trials), trials=tuple(self._trials))
+            streams = StreamsFigures(held=max_held(self._trials), trials=tuple(self._trials))
             result = result.model_copy(update={"streams": streams})
         return result
 
-    def _load(self, entrant: Entrant, stack: ExitStack, workers: list[Worker]) -> None:
-        self.on_progress(f"loading {entrant.name}", 0)
-        worker = Worker(entrant, self.folder)
+    def _load(self, candidate: Candidate, stack: ExitStack, workers: list[Worker]) -> None:
+        self.on_progress(f"loading {candidate.name}", 0)
+        worker = Worker(candidate, self.folder)
         with ExitStack() as attempt:
             attempt.enter_context(worker)
             try:
                 worker.wait_until_loaded()
             except SettingsError as error:
-                if self.plan.needed or entrant.baseline is None:
+                if self.plan.needed or candidate.baseline is None:
                     raise
                 self.left_out.append(str(error))
                 return
             stack.enter_context(attempt.pop_all())
         workers.append(worker)
-        self._records[entrant.name] = Record()
+        self._records[candidate.name] = Measurements()
 
     def _prepare_clip(self, workers: Sequence[Worker]) -> Path:
         """Warm up on the recording itself, then make the clip.
@@ -163,13 +166,13 @@ class BenchmarkRun:
         frames = write_looped(self.plan.recording, original, seconds=self.plan.seconds, repeat=False)
         rates = []
         for worker in workers:
-            self.on_progress(f"warming up {worker.entrant.name}", 0)
+            self.on_progress(f"warming up {worker.candidate.name}", 0)
             done = worker.analyse(original, _WARM_UP_SHARE * self.plan.seconds)
             rates.append(done.frames_per_second)
-        frames = min(frames, max(_LEAST_FRAMES, int(min(rates) * self.plan.seconds)))
+        frames = min(frames, max(_MIN_FRAMES, int(min(rates) * self.plan.seconds)))
         clip = self.folder / "clip.mp4"
         self.on_progress("writing the clip", 0)
-        length_s = min(self.plan.seconds * max(1.0, 1.2 * max(rates) / rate), _MOST_FRAMES / rate)
+        length_s = min(self.plan.seconds * max(1.0, 1.2 * max(rates) / rate), _MAX_FRAMES / rate)
         write_looped(original, clip, seconds=length_s, at_most=frames)  # long enough for the fastest
         self._clip = BenchmarkClip(
             name=name, width=size_wh[0], height=size_wh[1], frames_per_second=rate, frames_looped=frames
@@ -178,25 +181,25 @@ class BenchmarkRun:
 
     def _round(self, workers: list[Worker], clip: Path, title: str) -> None:
         for worker in tuple(workers):
-            name = worker.entrant.name
+            name = worker.candidate.name
             done_s = self.plan.seconds * sum(len(record.passes) for record in self._records.values())
             self.on_progress(f"{title}: {name}", done_s)
             try:
                 done = worker.analyse(clip, self.plan.seconds)
             except KeyboardInterrupt:
-                done_so_far = worker.break_off()
+                done_so_far = worker.cancel()
                 if done_so_far is not None:
                     self._records[name].passes.append(done_so_far)
-                    self._records[name].facts = worker.facts()
+                    self._records[name].environment = worker.environment()
                 raise
             except StreamerError as error:
-                if worker.entrant.baseline is None:
+                if worker.candidate.baseline is None:
                     raise
                 self.left_out.append(f"{name} from {title} on: {error}")
                 workers.remove(worker)
                 continue
             self._records[name].passes.append(done)
-            if worker.entrant.baseline is None:
+            if worker.candidate.baseline is None:
                 self._records[name].networks_ms.append(worker.networks_ms())
 
     def _try_live(self, own: Worker, stack: ExitStack, clip: Path, streams: int | Literal["auto"]) -> None:
@@ -208,16 +211,16 @@ class BenchmarkRun:
 
     def _more_of(self, own: Worker, stack: ExitStack) -> list[Worker]:
         """As many processes with streamer's networks as are to share the live streams, loaded side by side."""
-        facts, machine = self._records[own.entrant.name].facts, self._machine
+        environment, machine = self._records[own.candidate.name].environment, self._machine
         # Where networks cost nothing, two processes of four streams keep pace on two cores, one of eight does not.
-        on_gpu = facts is not None and facts.device_memory_mb is not None
-        suited = min(machine.cores, _MOST_PROCESSES) if on_gpu and machine is not None else 1
+        on_gpu = environment is not None and environment.device_memory_mb is not None
+        suited = min(machine.cores, _MAX_PROCESSES) if on_gpu and machine is not None else 1
         wanted = self.plan.processes or suited
         if isinstance(self.plan.streams, int):
             wanted = min(wanted, self.plan.streams)
         if wanted > 1:
             self.on_progress(f"loading {wanted - 1} more processes", self.plan.measured_s)
-        more = [stack.enter_context(Worker(own.entrant, self.folder)) for _ in range(wanted - 1)]
+        more = [stack.enter_context(Worker(own.candidate, self.folder)) for _ in range(wanted - 1)]
         for worker in more:
             worker.wait_until_loaded()
         return [own, *more]
@@ -228,7 +231,7 @@ class BenchmarkRun:
             busy = list(zip(workers, shares(count, len(workers)), strict=False))
             for worker, share in busy:
                 worker.start_streams(clip, share, self.plan.seconds)
-            trial = judge([worker.watched() for worker, _ in busy])
+            trial = judge([worker.observed() for worker, _ in busy])
             self._trials.append(trial)
             return trial.held
 

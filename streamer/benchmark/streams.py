@@ -23,9 +23,9 @@ from streamer.sources import open_live
 from streamer.types import FrameResult
 
 _WARM_UP_S = 1.0
-_LEAST_PACE = 0.98
+_MIN_PACE = 0.98
 """A stream that gives fewer of its frames than this was read too slowly; the rest is the rounding at both ends."""
-MOST_STREAMS = 1024
+MAX_STREAMS = 1024
 
 
 class StreamsTrial(BaseModel):
@@ -53,7 +53,7 @@ class StreamsTrial(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class StreamsObservation:
     """What was seen of some streams in one process.
 
     Attributes:
@@ -71,7 +71,7 @@ class Watch:
     latencies_ms: tuple[float, ...]
 
 
-def watch_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Watch:
+def observe_streams(engine: Engine, clip: Path, count: int, seconds: float) -> StreamsObservation:
     """Analyse `count` live copies of `clip` at once for `seconds`, after a warm-up of a second.
 
     Raises:
@@ -102,7 +102,7 @@ def watch_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Wat
     if failures:
         raise InputError(f"a stream failed: {failures[0]}")
     pairs = list(zip(before, after, strict=True))
-    return Watch(
+    return StreamsObservation(
         frames=tuple(last.frames - first.frames for first, last in pairs),
         dropped_frames=sum(last.dropped_frames - first.dropped_frames for first, last in pairs),
         elapsed_s=elapsed_s,
@@ -111,12 +111,12 @@ def watch_streams(engine: Engine, clip: Path, count: int, seconds: float) -> Wat
     )
 
 
-def judge(watches: Sequence[Watch]) -> StreamsTrial:
+def judge(watches: Sequence[StreamsObservation]) -> StreamsTrial:
     """What came of the streams that were watched at the same time, in one process or several."""
     paces = [(done / watch.elapsed_s, watch) for watch in watches for done in watch.frames]
     dropped = sum(watch.dropped_frames for watch in watches)
     latencies = [value for watch in watches for value in watch.latencies_ms]
-    kept = all(rate + 1 / watch.elapsed_s >= _LEAST_PACE * watch.pace for rate, watch in paces)
+    kept = all(rate + 1 / watch.elapsed_s >= _MIN_PACE * watch.pace for rate, watch in paces)
     return StreamsTrial(
         streams=len(paces),
         processes=len(watches),
@@ -134,7 +134,7 @@ def shares(streams: int, processes: int) -> list[int]:
     return [(streams + number) // processes for number in range(processes)]
 
 
-def largest_held(holds: Callable[[int], bool], most: int = MOST_STREAMS) -> int:
+def largest_held(holds: Callable[[int], bool], most: int = MAX_STREAMS) -> int:
     """The largest number for which `holds`, up to `most`: by doubling, then by halving the gap; 0 if not even 1.
 
     `holds` is taken to be true up to some number and false from there on.

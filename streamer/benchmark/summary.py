@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from streamer.benchmark.agreement import agreement
-from streamer.benchmark.passes import Facts, Pass
+from streamer.benchmark.passes import Environment, Pass
 from streamer.benchmark.result import BaselineFigures, BenchmarkClip, BenchmarkResult, Machine, PeakMemory
 from streamer.benchmark.streams import StreamsTrial
 from streamer.benchmark.times import Times, times_of
@@ -17,12 +17,12 @@ PER_FRAME_NETWORK = "detector"
 
 
 @dataclass(slots=True)
-class Record:
-    """What a contender has done so far: a pass a round, and its facts once it is over."""
+class Measurements:
+    """What an implementation has done so far: a pass a round, and its environment once it is over."""
 
     passes: list[Pass] = field(default_factory=list)
     networks_ms: list[Mapping[str, float]] = field(default_factory=list)
-    facts: Facts | None = None
+    environment: Environment | None = None
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -38,14 +38,14 @@ class Record:
     @property
     def memory(self) -> PeakMemory:
         """Peak memory; zero where it is not known."""
-        if self.facts is None:
+        if self.environment is None:
             return PeakMemory(host=0.0, device=None)
-        return PeakMemory(host=self.facts.host_memory_mb, device=self.facts.device_memory_mb)
+        return PeakMemory(host=self.environment.host_memory_mb, device=self.environment.device_memory_mb)
 
 
 def result_of(
-    own: Record,
-    baselines: Mapping[str, Record],
+    own: Measurements,
+    baselines: Mapping[str, Measurements],
     *,
     clip: BenchmarkClip,
     machine: Machine,
@@ -70,8 +70,8 @@ def result_of(
         nodules_per_frame=own.nodules_per_frame,
         dropped_frames=sum(done.dropped_frames for done in own.passes),
         peak_memory_mb=own.memory,
-        device=own.facts.device if own.facts else "unknown",
-        precision=own.facts.precision if own.facts else "unknown",
+        device=own.environment.device if own.environment else "unknown",
+        precision=own.environment.precision if own.environment else "unknown",
         versions=dict(versions),
         baselines={name: _baseline(record, own, clip) for name, record in counted.items()},
         machine=machine,
@@ -96,19 +96,19 @@ def stages_of(passes: Sequence[Pass]) -> dict[str, Times]:
     return {stage: times_of(times_ms) for stage, times_ms in values.items() if times_ms}
 
 
-def own_time(own: Record) -> dict[str, float]:
+def own_time(own: Measurements) -> dict[str, float]:
     """Each network's own time a frame: the median of the rounds an image, times its images a frame."""
     roles = own.networks_ms[0] if own.networks_ms else {}
     images = {role: 1.0 if role == PER_FRAME_NETWORK else own.nodules_per_frame for role in roles}
     return {role: images[role] * median(round_ms[role] for round_ms in own.networks_ms) for role in roles}
 
 
-def most_held(trials: Sequence[StreamsTrial]) -> int:
+def max_held(trials: Sequence[StreamsTrial]) -> int:
     """The largest number of streams that was held."""
     return max((trial.streams for trial in trials if trial.held), default=0)
 
 
-def _baseline(record: Record, own: Record, clip: BenchmarkClip) -> BaselineFigures:
+def _baseline(record: Measurements, own: Measurements, clip: BenchmarkClip) -> BaselineFigures:
     rate = median(record.rates)
     latencies = [value for done in record.passes for value in done.latency_ms]
     longest = max(record.passes, key=lambda done: done.frames)
@@ -121,9 +121,9 @@ def _baseline(record: Record, own: Record, clip: BenchmarkClip) -> BaselineFigur
         stages=stages_of(record.passes),
         dropped_frames=sum(done.dropped_frames for done in record.passes),
         peak_memory_mb=record.memory,
-        device=record.facts.device if record.facts else "unknown",
-        precision=record.facts.precision if record.facts else "unknown",
-        threads=record.facts.threads if record.facts else 0,
+        device=record.environment.device if record.environment else "unknown",
+        precision=record.environment.precision if record.environment else "unknown",
+        threads=record.environment.threads if record.environment else 0,
         nodules_per_frame=record.nodules_per_frame,
         agreement=agreement(ours.boxes, longest.boxes),
     )

@@ -26,9 +26,9 @@ from pydantic import TypeAdapter
 from streamer import errors
 from streamer.benchmark.baselines import Baseline, BaselineName
 from streamer.benchmark.own import OwnAnalysis
-from streamer.benchmark.passes import Contender, Facts, Pass, stop_after
+from streamer.benchmark.passes import Environment, Implementation, Pass, stop_after
 from streamer.benchmark.peer_networks import NetworkKind
-from streamer.benchmark.streams import Watch
+from streamer.benchmark.streams import StreamsObservation
 from streamer.errors import DeviceError, StreamerError
 from streamer.settings import Settings
 
@@ -40,7 +40,7 @@ _PATIENCE_S = 20.0  # for the frame that a worker is at when it is told to stop
 
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
+class Candidate:
     """Who takes part: streamer itself where `baseline` is None."""
 
     settings: Settings
@@ -58,14 +58,14 @@ class Entrant:
 class Worker:
     """A candidate's process. Use as a context manager."""
 
-    def __init__(self, entrant: Entrant, folder: Path) -> None:
+    def __init__(self, candidate: Candidate, folder: Path) -> None:
         """Start loading; `wait_until_loaded` waits for the end of it.
 
         Args:
-            entrant: who takes part.
+            candidate: who takes part.
             folder: what the worker writes goes below it; its owner deletes it.
         """
-        self.entrant = entrant
+        self.candidate = candidate
         self._process = subprocess.Popen(
             [sys.executable, "-m", "streamer.benchmark.worker"],
             stdin=subprocess.PIPE,
@@ -76,7 +76,9 @@ class Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,  # Ctrl-C is for the parent, which tells its workers
         )
-        self._send(settings=entrant.settings.model_dump(mode="json"), baseline=entrant.baseline, kind=entrant.kind)
+        self._send(
+            settings=candidate.settings.model_dump(mode="json"), baseline=candidate.baseline, kind=candidate.kind
+        )
 
     def __enter__(self) -> Worker:
         return self
@@ -108,7 +110,7 @@ class Worker:
         self._send(do="analyse", clip=str(clip), seconds=seconds)
         return self._receive(Pass)
 
-    def break_off(self) -> Pass | None:
+    def cancel(self) -> Pass | None:
         """End the pass that runs, and give what it did; None where the worker does not answer in time."""
         self._process.send_signal(signal.SIGINT)
         patience = threading.Timer(_PATIENCE_S, self._process.kill)
@@ -121,26 +123,26 @@ class Worker:
             patience.cancel()
 
     def start_streams(self, clip: Path, count: int, seconds: float) -> None:
-        """Begin to watch live streams on streamer's own worker; `watched` gives what was seen."""
+        """Begin to watch live streams on streamer's own worker; `observed` gives what was seen."""
         self._send(do="streams", clip=str(clip), count=count, seconds=seconds)
 
-    def watched(self) -> Watch:
+    def observed(self) -> StreamsObservation:
         """Wait for the end of what `start_streams` began.
 
         Raises:
             StreamerError: what went wrong in the worker.
         """
-        return self._receive(Watch)
+        return self._receive(StreamsObservation)
 
     def networks_ms(self) -> dict[str, float]:
-        """See `Contender`."""
+        """See `Implementation`."""
         self._send(do="networks_ms")
         return self._receive(dict[str, float])
 
-    def facts(self) -> Facts:
-        """See `Contender`."""
-        self._send(do="facts")
-        return self._receive(Facts)
+    def environment(self) -> Environment:
+        """See `Implementation`."""
+        self._send(do="environment")
+        return self._receive(Environment)
 
     def _send(self, **request: object) -> None:
         with suppress(OSError):  # it has ended: `_receive` says so
@@ -152,7 +154,7 @@ class Worker:
         line = _pipe(self._process.stdout).readline()
         if not line:
             raise DeviceError(
-                f"the process of '{self.entrant.name}' has ended (exit code {self._process.wait()}): "
+                f"the process of '{self.candidate.name}' has ended (exit code {self._process.wait()}): "
                 "is there enough memory?"
             )
         answer = json.loads(line)
@@ -174,16 +176,16 @@ def main(requests: TextIO, answers: TextIO) -> None:
     signal.signal(signal.SIGINT, lambda *_: stopped.set())
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    contender: Contender | None = None
+    implementation: Implementation | None = None
     name = ""
     for line in requests:
         request = json.loads(line)
         try:
-            if contender is None:
-                name, contender = _load(request)
+            if implementation is None:
+                name, implementation = _load(request)
                 answer: dict[str, object] = {"done": "loaded"}
             else:
-                answer = {"done": _do(contender, request, stopped)}
+                answer = {"done": _do(implementation, request, stopped)}
         except StreamerError as error:
             answer = {"error": [type(error).__name__, str(error)]}
         except Exception as error:
@@ -193,7 +195,7 @@ def main(requests: TextIO, answers: TextIO) -> None:
         answers.flush()
 
 
-def _load(request: dict[str, Any]) -> tuple[str, Contender]:
+def _load(request: dict[str, Any]) -> tuple[str, Implementation]:
     baseline, kind = request["baseline"], NetworkKind(request["kind"])
     settings = Settings.model_validate(request["settings"])
     if baseline is None:
@@ -201,19 +203,21 @@ def _load(request: dict[str, Any]) -> tuple[str, Contender]:
     return baseline, Baseline(BaselineName(baseline), kind, settings)
 
 
-def _do(contender: Contender, request: dict[str, Any], stopped: threading.Event) -> object:
+def _do(implementation: Implementation, request: dict[str, Any], stopped: threading.Event) -> object:
     match request:
         case {"do": "analyse", "clip": clip, "seconds": seconds}:
             with tempfile.TemporaryDirectory(dir=Path.cwd()) as results:
-                done = contender.analyse(Path(clip), Path(results), stop_after(seconds, stopped.is_set))
+                done = implementation.analyse(Path(clip), Path(results), stop_after(seconds, stopped.is_set))
             stopped.clear()
             return asdict(done)
         case {"do": "networks_ms"}:
-            return contender.networks_ms()
-        case {"do": "facts"}:
-            return asdict(contender.facts())
-        case {"do": "streams", "clip": clip, "count": count, "seconds": seconds} if isinstance(contender, OwnAnalysis):
-            return asdict(contender.watch_streams(Path(clip), count, seconds))
+            return implementation.networks_ms()
+        case {"do": "environment"}:
+            return asdict(implementation.environment())
+        case {"do": "streams", "clip": clip, "count": count, "seconds": seconds} if isinstance(
+            implementation, OwnAnalysis
+        ):
+            return asdict(implementation.observe_streams(Path(clip), count, seconds))
     raise DeviceError(f"a worker was asked for what it cannot do: {request['do']}")
 
 

@@ -146,7 +146,7 @@ def _streams(text: str, processes: int) -> int | Literal["auto"] | None:
     Raises:
         SettingsError: neither a number above 0 nor "auto", or processes that have no streams to share.
     """
-    from streamer.benchmark.streams import MOST_STREAMS
+    from streamer.benchmark.streams import MAX_STREAMS
     from streamer.errors import SettingsError
 
     if not text:
@@ -155,6 +155,6 @@ def _streams(text: str, processes: int) -> int | Literal["auto"] | None:
         return None
     if text == "auto":
         return "auto"
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_STREAMS:
-        raise SettingsError(f"--streams takes a number from 1 to {MOST_STREAMS}, or auto (got {text!r})")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_STREAMS:
+        raise SettingsError(f"--streams takes a number from 1 to {MAX_STREAMS}, or auto (got {text!r})")
     return int(text)

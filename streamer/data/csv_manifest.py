@@ -26,7 +26,7 @@ _OLDEST_YEARS = 130
 _TELLING = 4  # letters: fewer may begin many words
 
 
-def read_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
+def read_csv_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
     """Read samples from a CSV manifest; sources that name no split are split 7:2:1 by patient.
 
     Args:

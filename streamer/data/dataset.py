@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamer.data.csv_manifest import read_manifest
+from streamer.data.csv_manifest import read_csv_manifest
 from streamer.data.public_sources import load_public
 from streamer.data.samples import Dataset
 from streamer.data.splits import leave_out
@@ -24,7 +24,7 @@ def load_dataset(data: Path, *, tn3k_val_fold: int = 0, split_seed: int = 0, lef
         DataError: nothing is there, or what is there is inconsistent.
     """
     if data.is_file():
-        dataset = read_manifest(data, split_seed=split_seed)
+        dataset = read_csv_manifest(data, split_seed=split_seed)
     elif data.is_dir():
         samples = load_public(data, tn3k_val_fold=tn3k_val_fold)
         dataset = Dataset(samples, {sample.source: "as published" for sample in samples})

@@ -1,11 +1,11 @@
 """Near-duplicate images across splits: the same picture saved again, cropped a little differently, or with calipers.
 
-Images that only look alike are no twins: views from one scanner share layout, skin line and brightness. So thumbnails
-are compared without their low frequencies, first at 32 px, where one matrix product compares all with all, then the
-few candidates at 96 px and at all shifts up to 8 px, where the same picture still shows the same texture (a crop may
-take off 2 % of the sides; turned or mirrored copies are not found).
+Images that only look alike are no duplicates: views from one scanner share layout, skin line and brightness. So
+thumbnails are compared without their low frequencies, first at 32 px, where one matrix product compares all with all,
+then the few candidates at 96 px and at all shifts up to 8 px, where the same picture still shows the same texture (a
+crop may take off 2 % of the sides; turned or mirrored copies are not found).
 
-Measured on the public sets, over all pairs of different patients: the least alike true twin (two TN3K stills of
+Measured on the public sets, over all pairs of different patients: the least alike true duplicate (two TN3K stills of
 neighbouring numbers) correlates with 0.64 at 96 px; the most alike other pair with 0.49 (DDTI), 0.37 (cine sweeps of
 one neck) and 0.26 (two sets).
 """
@@ -30,8 +30,8 @@ from streamer.data.samples import Sample
 from streamer.errors import DataError
 from streamer.types import Grey
 
-_LEAST_COARSE = 0.6
-_LEAST_FINE = 0.6
+_MIN_COARSE = 0.6
+_MIN_FINE = 0.6
 _COARSE_PX, _FINE_PX, _SHIFT_PX = 32, 96, 8
 _BLUR_PX = 2.0
 """Standard deviation of the Gaussian that is taken off, at both sizes."""
@@ -57,7 +57,7 @@ class NearDuplicate:
 
 
 def find_near_duplicates(*ranks: Sequence[Sample]) -> list[NearDuplicate]:
-    """The images of each rank that nearly equal one of an earlier rank, each with its likeliest twin.
+    """The images of each rank that nearly equal one of an earlier rank, each with its likeliest duplicate.
 
     Args:
         ranks: for example training, validation and test images.
@@ -72,14 +72,14 @@ def find_near_duplicates(*ranks: Sequence[Sample]) -> list[NearDuplicate]:
         samples += _thinned(rank)
     thumbnails = _thumbnails(samples)
     vectors = _unit_vectors(thumbnails)
-    twins = []
+    duplicates = []
     for start, end in pairwise([*starts[1:], len(samples)]):
         for first in range(start, end, _ROWS):
             likeness = vectors[first : min(first + _ROWS, end)] @ vectors[:start].T
-            twins += [
+            duplicates += [
                 NearDuplicate(samples[held], samples[seen]) for held, seen in _confirmed(likeness, first, thumbnails)
             ]
-    return twins
+    return duplicates
 
 
 def merge_groups_sharing_images(samples: Sequence[Sample]) -> tuple[list[Sample], list[NearDuplicate]]:
@@ -98,34 +98,34 @@ def merge_groups_sharing_images(samples: Sequence[Sample]) -> tuple[list[Sample]
     vectors = _unit_vectors(thumbnails)
     groups = np.array([sample.group for sample in compared])
     name = {sample.group: sample.group for sample in samples}
-    twins = []
+    duplicates = []
     for first in range(0, len(compared), _ROWS):
         rows = slice(first, min(first + _ROWS, len(compared)))
         likeness = vectors[rows] @ vectors[: rows.stop].T
         likeness[groups[rows, None] == groups[None, : rows.stop]] = -1
         likeness[np.arange(rows.start, rows.stop)[:, None] <= np.arange(rows.stop)[None]] = -1  # each pair once
         for later, earlier in _confirmed(likeness, first, thumbnails):
-            twins.append(NearDuplicate(compared[later], compared[earlier]))
+            duplicates.append(NearDuplicate(compared[later], compared[earlier]))
             old, new = name[compared[later].group], name[compared[earlier].group]
             name = {group: new if called == old else called for group, called in name.items()}
-    return [replace(sample, group=name[sample.group]) for sample in samples], twins
+    return [replace(sample, group=name[sample.group]) for sample in samples], duplicates
 
 
-def without_near_duplicates(samples: Iterable[Sample], twins: Iterable[NearDuplicate]) -> list[Sample]:
-    """Leave out the held-out images that have a twin; of a clip, every frame that is held out with it."""
-    gone = {(twin.held.image, twin.held.split) for twin in twins}
+def without_near_duplicates(samples: Iterable[Sample], duplicates: Iterable[NearDuplicate]) -> list[Sample]:
+    """Leave out the held-out images that have a duplicate; of a clip, every frame that is held out with it."""
+    gone = {(duplicate.held.image, duplicate.held.split) for duplicate in duplicates}
     return [sample for sample in samples if (sample.image, sample.split) not in gone]
 
 
-def raise_on_near_duplicates(twins: Sequence[NearDuplicate], remedy: str) -> None:
+def raise_on_near_duplicates(duplicates: Sequence[NearDuplicate], remedy: str) -> None:
     """Refuse data with near-duplicates across splits.
 
     Raises:
         DataError: there are some; names the first pair, its splits, and the remedy.
     """
-    if twins:
-        more = f" ({len(twins) - 1} more such pairs)" if len(twins) > 1 else ""
-        raise DataError(f"{twins[0]}{more}: {remedy}")
+    if duplicates:
+        more = f" ({len(duplicates) - 1} more such pairs)" if len(duplicates) > 1 else ""
+        raise DataError(f"{duplicates[0]}{more}: {remedy}")
 
 
 def _thinned(samples: Iterable[Sample]) -> Iterator[Sample]:
@@ -174,11 +174,11 @@ def _unit_vectors(thumbnails: Sequence[Grey]) -> npt.NDArray[np.float32]:
 
 
 def _confirmed(likeness: npt.NDArray[np.float32], first: int, thumbnails: Sequence[Grey]) -> Iterator[tuple[int, int]]:
-    """Of a block of rows (held out, numbered from `first`) against columns (seen): the pairs that are twins."""
-    for row in np.flatnonzero((likeness >= _LEAST_COARSE).any(axis=1)).tolist():
+    """Of a block of rows (held out, numbered from `first`) against columns (seen): the pairs that are duplicates."""
+    for row in np.flatnonzero((likeness >= _MIN_COARSE).any(axis=1)).tolist():
         tried = np.argsort(-likeness[row], kind="stable")[:_TRIES]
-        for column in tried[likeness[row, tried] >= _LEAST_COARSE].tolist():
-            if _fine_likeness(thumbnails[first + row], thumbnails[column]) >= _LEAST_FINE:
+        for column in tried[likeness[row, tried] >= _MIN_COARSE].tolist():
+            if _fine_likeness(thumbnails[first + row], thumbnails[column]) >= _MIN_FINE:
                 yield first + row, column
                 break
 

@@ -17,7 +17,7 @@ from streamer.data.samples import TIRADS, Sample, Tirads
 from streamer.errors import DataError
 from streamer.evaluation.plots import Line, draw_calibration, draw_lines
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.subsets import BLOCKED_SOURCES, Subset, View, subsets, view_of
+from streamer.evaluation.subsets import BLOCKED_SOURCES, ImageTraits, Subset, subsets, traits_of
 from streamer.geometry import CropWindow
 from streamer.metrics.calibration import (
     IDENTITY,
@@ -59,18 +59,18 @@ _NOTES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassifiedView:
+class ClassifiedImage:
     """One labelled image.
 
     Attributes:
-        view: what kind of image it is.
+        traits: what kind of image it is.
         malignant: its label.
         tirads: category that a reader gave it; None if unknown.
         log_odds: malignant minus benign logit before any calibration; the greatest over its nodules.
         boxed_by: "truth", "detector" or "whole view": where the crop came from.
     """
 
-    view: View
+    traits: ImageTraits
     malignant: bool
     log_odds: float
     boxed_by: str
@@ -82,7 +82,7 @@ def is_labelled(sample: Sample) -> bool:
     return sample.label in ("benign", "malignant")
 
 
-def classify(picture: Picture, classifier: Classifier, proposer: Detector | None, split: str) -> ClassifiedView:
+def classify(picture: Picture, classifier: Classifier, proposer: Detector | None, split: str) -> ClassifiedImage:
     """Classify a labelled picture: each true box, else the detector's best box, else the whole view.
 
     Args:
@@ -98,8 +98,8 @@ def classify(picture: Picture, classifier: Classifier, proposer: Detector | None
     boxes = picture.boxes_xyxy or (picture.nodule_box,)
     margin, size = classifier.preprocessing.margin, classifier.preprocessing.size_wh[0]
     crops = np.stack([CropWindow.around(box, margin).crop(picture.grey, size) for box in boxes])
-    return ClassifiedView(
-        view=view_of(picture, boxes, split),
+    return ClassifiedImage(
+        traits=traits_of(picture, boxes, split),
         malignant=picture.sample.label == "malignant",
         log_odds=float(logit(max(classifier(crops)))),
         boxed_by=boxed_by,
@@ -107,7 +107,7 @@ def classify(picture: Picture, classifier: Classifier, proposer: Detector | None
     )
 
 
-def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -> dict[str, Figure]:
+def reading_figures(images: Sequence[ClassifiedImage], patients: PatientScores) -> dict[str, Figure]:
     """AUC of the patients of each category from 4 on against those read as 1 to 3, with DeLong's interval, by name.
 
     Labels do not matter here: what is compared is classifier and reader.
@@ -123,7 +123,7 @@ def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -
     highest: dict[str, int] = {}
     for image in images:
         if image.tirads is not None:
-            highest[image.view.group] = max(highest.get(image.view.group, 0), order[image.tirads])
+            highest[image.traits.group] = max(highest.get(image.traits.group, 0), order[image.tirads])
     read = np.array([highest.get(str(patient), -1) for patient in patients.patients], np.int64)
     benign = (read >= 0) & (read < order["4"])
     figures = {}
@@ -135,7 +135,7 @@ def reading_figures(images: Sequence[ClassifiedView], patients: PatientScores) -
     return figures
 
 
-def choose(seen: Sequence[ClassifiedView], prevalence: float | None = None) -> Chosen:
+def choose(seen: Sequence[ClassifiedImage], prevalence: float | None = None) -> Chosen:
     """Calibration and Youden operating point from held-out images.
 
     Args:
@@ -149,7 +149,7 @@ def choose(seen: Sequence[ClassifiedView], prevalence: float | None = None) -> C
     labels, log_odds = arrays(seen)
     scaling = rounded_scaling(fit_scaling(labels, log_odds))
     threshold = youden_threshold(labels, apply_scaling(log_odds, scaling))
-    part = subsets([image.view for image in seen], parts=False)[0]
+    part = subsets([image.traits for image in seen], parts=False)[0]
     own = float(labels.mean())
     shift = 0.0 if prevalence is None else prior_shift(own, prevalence)
     mix = "" if prevalence is None else f", both shifted from {own:.0%} to {prevalence:.0%} malignant, the source's mix"
@@ -172,7 +172,7 @@ def rounded_scaling(scaling: Scaling) -> Scaling:
     return Scaling(round(scaling.temperature, _DECIMALS), round(scaling.offset, _DECIMALS))
 
 
-def calibration_part(seen: Sequence[ClassifiedView], trained_on: Collection[str]) -> list[ClassifiedView]:
+def calibration_part(seen: Sequence[ClassifiedImage], trained_on: Collection[str]) -> list[ClassifiedImage]:
     """The images to choose calibration and operating point on: the largest source that the training drew on.
 
     Its held-out part resembles the training data and mixes no kinds of label; external sources stay untouched.
@@ -180,15 +180,15 @@ def calibration_part(seen: Sequence[ClassifiedView], trained_on: Collection[str]
     Raises:
         DataError: no such source is there.
     """
-    counts = Counter(image.view.source for image in seen if image.view.source in trained_on)
+    counts = Counter(image.traits.source for image in seen if image.traits.source in trained_on)
     if not counts:
         raise DataError("no held-out image of a source that the classifier was trained on: nothing to calibrate with")
     source = counts.most_common(1)[0][0]
-    return [image for image in seen if image.view.source == source]
+    return [image for image in seen if image.traits.source == source]
 
 
 def evaluate_probabilities(
-    seen: Sequence[ClassifiedView], *, scaling: Scaling, threshold: float, chosen: Chosen | None
+    seen: Sequence[ClassifiedImage], *, scaling: Scaling, threshold: float, chosen: Chosen | None
 ) -> Evaluation:
     """All figures and plots of a classifier.
 
@@ -198,20 +198,20 @@ def evaluate_probabilities(
         threshold: operating point on the probability after that.
         chosen: what was chosen on the way, to be handed on.
     """
-    parts = subsets([image.view for image in seen], parts=False)
-    parts = [part for part in parts if len({seen[row].view.source for row in part.rows}) == 1]
+    parts = subsets([image.traits for image in seen], parts=False)
+    parts = [part for part in parts if len({seen[row].traits.source for row in part.rows}) == 1]
     results: list[Result] = []
     curves: list[Line] = []
     for part in parts:
         images = [seen[row] for row in part.rows]
         labels, log_odds = arrays(images)
         shown = apply_scaling(log_odds, scaling)
-        groups = np.array([image.view.group for image in images])
+        groups = np.array([image.traits.group for image in images])
         figures = ranking_figures(labels, shown, groups, part) | point_figures(labels, shown, threshold)
         results += named(part, "image level", "images", figures)
         results += named(part, "image level", "images", _calibration(labels, log_odds, groups, part, scaling))
         curves += _curve(f"{part.name}, images", labels, shown)
-        if images[0].view.source not in BLOCKED_SOURCES:
+        if images[0].traits.source not in BLOCKED_SOURCES:
             whole = patient_maximum(groups, labels, shown)
             figures = ranking_figures(whole.labels, whole.scores, whole.patients, part)
             figures |= point_figures(whole.labels, whole.scores, threshold)
@@ -243,7 +243,7 @@ def evaluate_probabilities(
     )
 
 
-def arrays(images: Sequence[ClassifiedView]) -> tuple[Labels, Floats]:
+def arrays(images: Sequence[ClassifiedImage]) -> tuple[Labels, Floats]:
     """Labels and log-odds of images, shapes (n,)."""
     labels = np.array([image.malignant for image in images], np.bool_)
     return labels, np.array([image.log_odds for image in images], np.float64)

@@ -13,7 +13,7 @@ from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
 from streamer.evaluation.plots import Line, draw_lines
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.subsets import Subset, View, subsets, view_of
+from streamer.evaluation.subsets import ImageTraits, Subset, subsets, traits_of
 from streamer.metrics.detection import (
     DetectionCurve,
     average_precision,
@@ -48,17 +48,17 @@ _NOTES = (
 
 
 @dataclass(frozen=True, slots=True)
-class DetectedView:
+class DetectedImage:
     """True and detected boxes of an image, and what kind of image it is.
 
     Attributes:
-        view: what kind of image it is.
+        traits: what kind of image it is.
         boxes: by the marks alone.
         second_look: with the nodules and the regions to ignore that a second look found, if any; None where the marks
             are all there is.
     """
 
-    view: View
+    traits: ImageTraits
     boxes: ImageBoxes
     second_look: ImageBoxes | None = None
 
@@ -78,11 +78,11 @@ def shows_known_nodules(sample: Sample) -> bool:
     return bool(sample.boxes_xyxy) or sample.has_nodule is False
 
 
-def detect(picture: Picture, detector: Detector, split: str) -> DetectedView:
+def detect(picture: Picture, detector: Detector, split: str) -> DetectedImage:
     """Run the detector on one picture."""
     found = detector([picture.grey])[0]
-    view = view_of(picture, picture.boxes_xyxy, split)
-    return DetectedView(view, image_boxes(picture, found), second_look_boxes(picture, found))
+    view = traits_of(picture, picture.boxes_xyxy, split)
+    return DetectedImage(view, image_boxes(picture, found), second_look_boxes(picture, found))
 
 
 def image_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes:
@@ -106,7 +106,7 @@ def second_look_boxes(picture: Picture, found: list[Detection]) -> ImageBoxes | 
     )
 
 
-def choose_confidence(seen: Sequence[DetectedView], trained_on: Collection[str]) -> Chosen | None:
+def choose_confidence(seen: Sequence[DetectedImage], trained_on: Collection[str]) -> Chosen | None:
     """The operating point: the confidence with the best F1 on held-out images, every source weighing the same.
 
     Where there is a second look, it counts.
@@ -118,7 +118,7 @@ def choose_confidence(seen: Sequence[DetectedView], trained_on: Collection[str])
     Returns:
         What was chosen; None if no held-out image of such a source shows a nodule, or nothing is detected in any.
     """
-    views = [image.view for image in seen]
+    views = [image.traits for image in seen]
     parts = [part for part in subsets(views, parts=False) if {views[row].source for row in part.rows} == {part.name}]
     chosen = {
         part.name: part
@@ -137,7 +137,7 @@ def choose_confidence(seen: Sequence[DetectedView], trained_on: Collection[str])
     )
 
 
-def evaluate_detections(seen: Sequence[DetectedView], confidence: float, chosen: Chosen | None = None) -> Evaluation:
+def evaluate_detections(seen: Sequence[DetectedImage], confidence: float, chosen: Chosen | None = None) -> Evaluation:
     """All figures and plots of a detector.
 
     Args:
@@ -145,7 +145,7 @@ def evaluate_detections(seen: Sequence[DetectedView], confidence: float, chosen:
         confidence: its operating point.
         chosen: what was chosen on the way, to be handed on.
     """
-    parts = subsets([image.view for image in seen])
+    parts = subsets([image.traits for image in seen])
     results: list[Result] = []
     for part in parts:
         images = [seen[row].boxes for row in part.rows]

@@ -16,11 +16,11 @@ from streamer.data.pixels import read_pictures
 from streamer.data.pseudo_boxes import load_proposer
 from streamer.data.samples import Sample, Split
 from streamer.errors import WeightsError
-from streamer.evaluation.classifier import ClassifiedView, classify, is_labelled
-from streamer.evaluation.detector import DetectedView, curve_settings, detect, shows_known_nodules
+from streamer.evaluation.classifier import ClassifiedImage, classify, is_labelled
+from streamer.evaluation.detector import DetectedImage, curve_settings, detect, shows_known_nodules
 from streamer.evaluation.heat_maps import HeatedNodule, heat, spread
 from streamer.evaluation.held_out import HeldOut, in_order
-from streamer.evaluation.pipeline import TrackedView, track
+from streamer.evaluation.pipeline import TrackedFrame, track
 from streamer.evaluation.segmenter import (
     NoduleScores,
     OutlinedNodule,
@@ -97,7 +97,7 @@ class EvaluationRun:
             self._held[roles] = HeldOut(self._data, [self.entry(role) for role in roles], self._split)
         return self._held[roles]
 
-    def detections(self) -> list[DetectedView]:
+    def detections(self) -> list[DetectedImage]:
         """What the detector finds at any confidence."""
         held, backend = self.held_out("detector"), self._backend()
         samples = held.select(shows_known_nodules, "image with known boxes, or known to be free of nodules,")
@@ -145,7 +145,7 @@ class EvaluationRun:
             )
         return self._labelled[external]
 
-    def log_odds(self, *, external: bool = True) -> list[ClassifiedView]:
+    def log_odds(self, *, external: bool = True) -> list[ClassifiedImage]:
         """The classifier's log-odds of each of them."""
         held, samples, backend = self.held_out("classifier"), self.labelled(external=external), self._backend()
         runner = load_runner(self.weights, "classifier", self.manifest, backend)
@@ -189,7 +189,7 @@ class EvaluationRun:
                 for nodule in heat(picture, heat_maps, detector, splits[picture.sample.source])
             ]
 
-    def tracks(self) -> list[TrackedView]:
+    def tracks(self) -> list[TrackedFrame]:
         """What the whole pipeline says of each frame of the clips."""
         held = self.held_out(*_OF_THE_PIPELINE)
         samples = held.select(

@@ -14,7 +14,7 @@ from streamer.data.samples import Sample
 from streamer.evaluation.detector import image_boxes
 from streamer.evaluation.result import Result
 from streamer.evaluation.segmenter import nodule_mask
-from streamer.evaluation.subsets import View, subsets, view_of
+from streamer.evaluation.subsets import ImageTraits, subsets, traits_of
 from streamer.geometry import Box
 from streamer.metrics.estimate import mean_figure
 from streamer.metrics.matching import UNMATCHED, taken_truths
@@ -42,13 +42,13 @@ class HeatedNodule:
     """The heat map of one nodule.
 
     Attributes:
-        view: what kind of nodule it is.
+        traits: what kind of nodule it is.
         inside: share of the map's mass inside the nodule's mask, 0 to 1; NaN for a map that is 0 everywhere.
         area: share of the crop that is nodule, 0 to 1: what `inside` would be by chance.
         hit: 1 if the map is greatest inside the nodule, else 0; NaN for a map that is 0 everywhere.
     """
 
-    view: View
+    traits: ImageTraits
     inside: float
     area: float
     hit: float
@@ -88,7 +88,7 @@ def _nodule(picture: Picture, number: int, box: Box, heat_maps: HeatMaps, split:
     warm = heat_maps.of_crop(heat_maps.crop(picture.grey, box))
     mass = float(warm.sum())
     return HeatedNodule(
-        view=view_of(picture, [truth], split),
+        traits=traits_of(picture, [truth], split),
         inside=float(warm[nodule].sum()) / mass if mass else nan,
         area=float(nodule.mean()),
         hit=float(nodule.flat[int(np.argmax(warm))]) if mass else nan,
@@ -102,7 +102,7 @@ def heat_results(nodules: Sequence[HeatedNodule]) -> list[Result]:
             name=name,
             figure=mean_figure(
                 [measure(nodules[row]) for row in part.rows],
-                [nodules[row].view.group for row in part.rows],
+                [nodules[row].traits.group for row in part.rows],
                 part.resampling,
             ),
             data=part.name,
@@ -110,7 +110,7 @@ def heat_results(nodules: Sequence[HeatedNodule]) -> list[Result]:
             count_of="nodules",
             clusters_of=f"{part.cluster}s",
         )
-        for part in subsets([nodule.view for nodule in nodules], parts=False)
-        if len({nodules[row].view.source for row in part.rows}) == 1
+        for part in subsets([nodule.traits for nodule in nodules], parts=False)
+        if len({nodules[row].traits.source for row in part.rows}) == 1
         for name, measure in _MEASURES.items()
     ]

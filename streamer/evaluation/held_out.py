@@ -75,10 +75,12 @@ class HeldOut:
     def unknown(self, wanted: Callable[[Sample], bool]) -> list[Sample]:
         """As `select`, with every patient as the data name them; may be empty."""
         chosen = [sample for sample in self.samples if wanted(sample)]
-        twins = find_near_duplicates(self._seen, chosen)
-        if twins:
-            _LOG.info("%d images nearly equal one seen in training and are left out; %s", len(twins), twins[0])
-        return without_near_duplicates(chosen, twins)
+        duplicates = find_near_duplicates(self._seen, chosen)
+        if duplicates:
+            _LOG.info(
+                "%d images nearly equal one seen in training and are left out; %s", len(duplicates), duplicates[0]
+            )
+        return without_near_duplicates(chosen, duplicates)
 
     def select(self, wanted: Callable[[Sample], bool], what: str) -> list[Sample]:
         """The samples that are wanted, without those that nearly equal an image seen in training.
@@ -92,11 +94,11 @@ class HeldOut:
         chosen = self.unknown(wanted)
         if not chosen:
             raise DataError(f"{self._data} holds no {what} in the split {self._split!r}")
-        joined, twins = merge_groups_sharing_images(chosen)
-        if twins:
+        joined, duplicates = merge_groups_sharing_images(chosen)
+        if duplicates:
             fewer = len({sample.group for sample in chosen}) - len({sample.group for sample in joined})
             _LOG.info(
-                "%d groups share nearly the same image with another and count as one with it; %s", fewer, twins[0]
+                "%d groups share nearly the same image with another and count as one with it; %s", fewer, duplicates[0]
             )
         return joined
 

@@ -12,12 +12,12 @@ import numpy as np
 from matplotlib.figure import Figure as Plot
 
 from streamer.data.public_sources import unit_of
-from streamer.evaluation.classifier import ClassifiedView
-from streamer.evaluation.detector import FALSE_POSITIVES_AN_IMAGE, DetectedView
+from streamer.evaluation.classifier import ClassifiedImage
+from streamer.evaluation.detector import FALSE_POSITIVES_AN_IMAGE, DetectedImage
 from streamer.evaluation.plots import Line, draw_lines
 from streamer.evaluation.result import Matrix, MatrixRow, Result
 from streamer.evaluation.segmenter import OutlinedNodule
-from streamer.evaluation.subsets import Subset, View, subsets
+from streamer.evaluation.subsets import ImageTraits, Subset, subsets
 from streamer.evaluation.tables import COLUMNS, as_row, number_text, value_text
 from streamer.metrics.classification import auc, auc_by_group, has_both
 from streamer.metrics.detection import average_precision, sensitivity_at
@@ -30,14 +30,14 @@ MATRIX_NOTE = (
     "have never seen counts whole and is marked external (networks that they were built on may have seen it); cells of "
     "a column can so differ in their images."
 )
-_LEAST_OF_A_CURVE = 3
+_MIN_CURVE_POINTS = 3
 _ROW_COLUMNS = ("weights", "trained_on", "left_out", "training_images", "training_groups", "external")
 
 
-def detector_cells(seen: Sequence[DetectedView]) -> list[Result]:
+def detector_cells(seen: Sequence[DetectedImage]) -> list[Result]:
     """AP50 and sensitivity of each source that shows nodules."""
     cells = []
-    for part in _sources([image.view for image in seen]):
+    for part in _sources([image.traits for image in seen]):
         matches = match([seen[row].boxes for row in part.rows])
         if matches.truths.any():
             figures = {
@@ -57,22 +57,22 @@ def segmenter_cells(seen: Sequence[OutlinedNodule]) -> list[Result]:
             part,
             "Dice in the crop of the true box",
             mean_figure(
-                [seen[row].dice for row in part.rows], [seen[row].view.group for row in part.rows], part.resampling
+                [seen[row].dice for row in part.rows], [seen[row].traits.group for row in part.rows], part.resampling
             ),
             "nodules",
         )
-        for part in _sources([nodule.view for nodule in seen])
+        for part in _sources([nodule.traits for nodule in seen])
     ]
 
 
-def classifier_cells(seen: Sequence[ClassifiedView]) -> list[Result]:
+def classifier_cells(seen: Sequence[ClassifiedImage]) -> list[Result]:
     """Image-level AUC of each source with both classes; the interval is clustered where images share a cluster."""
     cells = []
-    for part in _sources([image.view for image in seen]):
+    for part in _sources([image.traits for image in seen]):
         images = [seen[row] for row in part.rows]
         labels = np.array([image.malignant for image in images], np.bool_)
         scores = [image.log_odds for image in images]
-        groups = [image.view.group for image in images]
+        groups = [image.traits.group for image in images]
         if has_both(labels):
             alone = len(set(groups)) == len(groups)
             figure = auc(labels, scores) if alone else auc_by_group(labels, scores, groups, part.resampling)
@@ -112,7 +112,7 @@ def learning_curves(matrix: Matrix, configs: Sequence[Mapping[str, Any]]) -> dic
         configs: their training configurations, in the order of the rows.
     """
     alike = all(_recipe(config) == _recipe(configs[0]) for config in configs)
-    if len(configs) < _LEAST_OF_A_CURVE or not alike or len({row.groups for row in matrix.rows}) < len(configs):
+    if len(configs) < _MIN_CURVE_POINTS or not alike or len({row.groups for row in matrix.rows}) < len(configs):
         return {}
     rows = sorted(matrix.rows, key=lambda row: row.groups)
     plots = {}
@@ -134,7 +134,7 @@ def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "sources": sorted(config.get("sources", ()))}
 
 
-def _sources(views: Sequence[View]) -> list[Subset]:
+def _sources(views: Sequence[ImageTraits]) -> list[Subset]:
     return [
         part
         for part in subsets(views, parts=False)

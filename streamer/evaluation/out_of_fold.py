@@ -14,7 +14,7 @@ import numpy.typing as npt
 from streamer.data.dataset import load_dataset
 from streamer.errors import DataError
 from streamer.evaluation.classifier import (
-    ClassifiedView,
+    ClassifiedImage,
     arrays,
     calibration_part,
     is_labelled,
@@ -58,14 +58,14 @@ class Fold:
     """One run: name of its folder, and its log-odds of the images it held out."""
 
     name: str
-    seen: tuple[ClassifiedView, ...]
+    seen: tuple[ClassifiedImage, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
     """Out-of-fold predictions: images, and for each the probability and operating point fitted on the other folds."""
 
-    images: list[ClassifiedView]
+    images: list[ClassifiedImage]
     probability: Floats
     threshold: Floats
 
@@ -105,8 +105,8 @@ def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Ev
     split = f"out of fold, {len(folds)} folds"
     parts = [
         replace(part, split=split)
-        for part in subsets([image.view for image in shown.images], parts=False)
-        if len({shown.images[row].view.source for row in part.rows}) == 1
+        for part in subsets([image.traits for image in shown.images], parts=False)
+        if len({shown.images[row].traits.source for row in part.rows}) == 1
     ]
     results = [result for part in parts for result in _results(part, shown)]
     results += [result for fold in folds for result in _fold_results(fold)]
@@ -130,19 +130,19 @@ def evaluate_out_of_fold(folds: Sequence[Fold], notes: Sequence[str] = ()) -> Ev
     )
 
 
-def _choose(seen: Sequence[ClassifiedView], folds: int) -> Chosen:
-    part = calibration_part(seen, {image.view.source for image in seen})
+def _choose(seen: Sequence[ClassifiedImage], folds: int) -> Chosen:
+    part = calibration_part(seen, {image.traits.source for image in seen})
     scaling, threshold = _fit(part)
     return Chosen(
         scaling=scaling,
         operating_point=rounded_point(threshold),
         prevalence=round(float(arrays(part)[0].mean()), 4),
         source=f"greatest Youden index, after calibration, from {folds}-fold out-of-fold predictions of the "
-        f"same recipe on {part[0].view.source}, {len(part)} images",
+        f"same recipe on {part[0].traits.source}, {len(part)} images",
     )
 
 
-def _fit(seen: Sequence[ClassifiedView]) -> tuple[Scaling, float]:
+def _fit(seen: Sequence[ClassifiedImage]) -> tuple[Scaling, float]:
     """Calibration and Youden operating point."""
     labels, log_odds = arrays(seen)
     scaling = rounded_scaling(fit_scaling(labels, log_odds))
@@ -150,11 +150,11 @@ def _fit(seen: Sequence[ClassifiedView]) -> tuple[Scaling, float]:
 
 
 def _cross_fitted(folds: Sequence[Fold]) -> _Shown:
-    images: list[ClassifiedView] = []
+    images: list[ClassifiedImage] = []
     probabilities, thresholds = [], []
     for fold in folds:
         others = [image for other in folds if other is not fold for image in other.seen]
-        scaling, threshold = _fit(calibration_part(others, {image.view.source for image in fold.seen}))
+        scaling, threshold = _fit(calibration_part(others, {image.traits.source for image in fold.seen}))
         images += fold.seen
         probabilities.append(apply_scaling(arrays(fold.seen)[1], scaling))
         thresholds.append(np.full(len(fold.seen), threshold))
@@ -166,13 +166,13 @@ def _results(part: Subset, shown: _Shown) -> list[Result]:
     labels, log_odds = arrays(images)
     probability = shown.probability[part.rows]
     above = probability - shown.threshold[part.rows]  # a case is called malignant from 0 on
-    groups = np.array([image.view.group for image in images])
+    groups = np.array([image.traits.group for image in images])
     # Ranked by what the networks say: calibrated apart, a fold with few malignant cases would outrank one with many.
     figures = ranking_figures(labels, log_odds, groups, part) | point_figures(labels, above, 0.0)
     for when, values in (("before", apply_scaling(log_odds, IDENTITY)), ("after", probability)):
         figures[f"ECE {when} calibration"] = calibration_error(labels, values, groups, part.resampling)
     results = named(part, "image level", "images", figures)
-    if images[0].view.source not in BLOCKED_SOURCES:
+    if images[0].traits.source not in BLOCKED_SOURCES:
         whole, called = patient_maximum(groups, labels, log_odds), patient_maximum(groups, labels, above)
         figures = ranking_figures(whole.labels, whole.scores, whole.patients, part)
         results += named(
@@ -184,11 +184,11 @@ def _results(part: Subset, shown: _Shown) -> list[Result]:
 def _fold_results(fold: Fold) -> list[Result]:
     """AUC of each fold on its own: how much folds differ."""
     results = []
-    for part in subsets([image.view for image in fold.seen], parts=False):
+    for part in subsets([image.traits for image in fold.seen], parts=False):
         images = [fold.seen[row] for row in part.rows]
-        if len({image.view.source for image in images}) == 1:
+        if len({image.traits.source for image in images}) == 1:
             labels, log_odds = arrays(images)
-            groups = np.array([image.view.group for image in images])
+            groups = np.array([image.traits.group for image in images])
             own = replace(part, split=f"{part.split} ({fold.name})")
             results += named(own, "image level", "images", ranking_figures(labels, log_odds, groups, own))
     return results
@@ -235,7 +235,7 @@ def predict_folds(benches: Sequence[EvaluationRun]) -> list[Fold]:
 
 def coverage(data: Path, folds: Sequence[Fold]) -> list[str]:
     """How many labelled images of each source the folds predict, a sentence a source."""
-    predicted = Counter(image.view.source for fold in folds for image in fold.seen)
+    predicted = Counter(image.traits.source for fold in folds for image in fold.seen)
     labelled = Counter(sample.source for sample in load_dataset(data).samples if is_labelled(sample))
     return [
         f"{count} of {labelled[source]} labelled images of {source} were predicted, {len(folds)} runs."

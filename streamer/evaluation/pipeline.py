@@ -16,7 +16,7 @@ from streamer.evaluation.detector import SECOND_LOOK, image_boxes, operating_res
 from streamer.evaluation.plots import draw_bars
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.segmenter import NO_OVERLAP, Overlap, filled, nodule_mask, overlap
-from streamer.evaluation.subsets import Subset, View, subsets, view_of
+from streamer.evaluation.subsets import ImageTraits, Subset, subsets, traits_of
 from streamer.metrics.estimate import Figure, mean_figure
 from streamer.metrics.matching import UNMATCHED, ImageBoxes, taken_truths
 from streamer.metrics.tracking import nodule_tracks, nodules_found, tracking_figures
@@ -39,11 +39,11 @@ _NOTES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrackedView:
+class TrackedFrame:
     """One frame of a clip.
 
     Attributes:
-        view: what kind of frame it is.
+        traits: what kind of frame it is.
         clip: name of its clip.
         boxes: true and tracked boxes, with the nodules' names and the track numbers.
         second_look: the same boxes with the nodules and the regions to ignore that a second look found; None where the
@@ -51,14 +51,14 @@ class TrackedView:
         overlaps: of each true nodule's outline in the whole frame; Dice 0 and no HD95 if missed, NaN without a mask.
     """
 
-    view: View
+    traits: ImageTraits
     clip: str
     boxes: ImageBoxes
     overlaps: tuple[Overlap, ...]
     second_look: ImageBoxes | None = None
 
 
-def track(samples: Sequence[Sample], engine: Engine, split: str) -> list[TrackedView]:
+def track(samples: Sequence[Sample], engine: Engine, split: str) -> list[TrackedFrame]:
     """Analyse one clip as `streamer run` does, and set the result beside the truth of its labelled frames.
 
     Args:
@@ -82,7 +82,7 @@ def track(samples: Sequence[Sample], engine: Engine, split: str) -> list[Tracked
     return views
 
 
-def _frame(picture: Picture, nodules: Sequence[Nodule], split: str) -> TrackedView:
+def _frame(picture: Picture, nodules: Sequence[Nodule], split: str) -> TrackedFrame:
     found = [Detection(nodule.box_xyxy, nodule.track_confidence) for nodule in nodules]
     boxes = image_boxes(picture, found)
     boxes = replace(
@@ -94,8 +94,8 @@ def _frame(picture: Picture, nodules: Sequence[Nodule], split: str) -> TrackedVi
     owners.pop(UNMATCHED, None)
     overlaps = tuple(_overlap(picture, number, owners.get(number)) for number in range(len(picture.boxes_xyxy)))
     again = second_look_boxes(picture, found)
-    return TrackedView(
-        view=view_of(picture, picture.boxes_xyxy, split),
+    return TrackedFrame(
+        traits=traits_of(picture, picture.boxes_xyxy, split),
         clip=str(picture.sample.image),
         boxes=boxes,
         overlaps=overlaps,
@@ -115,14 +115,14 @@ def _overlap(picture: Picture, number: int, nodule: Nodule | None) -> Overlap:
     return overlap(truth, filled(nodule.contour_xy, (height, width)))
 
 
-def evaluate_tracks(frames: Sequence[TrackedView], confidence: float) -> Evaluation:
+def evaluate_tracks(frames: Sequence[TrackedFrame], confidence: float) -> Evaluation:
     """All figures and the plot of the pipeline.
 
     Args:
         frames: analysed frames of all clips, at least one with a nodule.
         confidence: operating point of the detector.
     """
-    parts = subsets([frame.view for frame in frames])
+    parts = subsets([frame.traits for frame in frames])
     results = [result for part in parts for result in _results(part, [frames[row] for row in part.rows])]
     nodules = nodule_tracks([frame.boxes for frame in frames])
     return Evaluation(
@@ -140,7 +140,7 @@ def evaluate_tracks(frames: Sequence[TrackedView], confidence: float) -> Evaluat
     )
 
 
-def _results(part: Subset, frames: Sequence[TrackedView]) -> list[Result]:
+def _results(part: Subset, frames: Sequence[TrackedFrame]) -> list[Result]:
     images = [frame.boxes for frame in frames]
     results = operating_results(part, images, 0.0)  # the pipeline reports nothing below its operating point
     if part.whole and any(frame.second_look is not None for frame in frames):
@@ -151,7 +151,7 @@ def _results(part: Subset, frames: Sequence[TrackedView]) -> list[Result]:
         results += _tracking_results(part, frames)
     nodules = list(nodule_tracks(images).values())
     groups, resampling = [nodule.group for nodule in nodules], part.resampling
-    overlaps = [(overlap, frame.view.group) for frame in frames for overlap in frame.overlaps]
+    overlaps = [(overlap, frame.traits.group) for frame in frames for overlap in frame.overlaps]
     of_frame = [group for _, group in overlaps]
     of_nodules: dict[str, Figure] = {}
     if part.kind != "size":  # a nodule changes its size over a clip: subsets by size cut lives short
@@ -185,7 +185,7 @@ def _results(part: Subset, frames: Sequence[TrackedView]) -> list[Result]:
     return results
 
 
-def _tracking_results(part: Subset, frames: Sequence[TrackedView]) -> list[Result]:
+def _tracking_results(part: Subset, frames: Sequence[TrackedFrame]) -> list[Result]:
     """The field's tracking metrics over whole clips, by the marks alone and with the second look."""
     clips = [list(clip) for _, clip in groupby(frames, key=lambda frame: frame.clip)]
     figures = tracking_figures([[frame.boxes for frame in clip] for clip in clips], part.resampling)

@@ -15,7 +15,7 @@ from streamer.data.pixels import Picture
 from streamer.evaluation.detector import image_boxes
 from streamer.evaluation.plots import draw_boxes, draw_points
 from streamer.evaluation.result import Evaluation, Result
-from streamer.evaluation.subsets import Subset, View, subsets, view_of
+from streamer.evaluation.subsets import ImageTraits, Subset, subsets, traits_of
 from streamer.geometry import Box, CropWindow
 from streamer.metrics.estimate import mean_figure
 from streamer.metrics.matching import taken_truths
@@ -58,14 +58,14 @@ class NoduleScores:
     """One true nodule of one image.
 
     Attributes:
-        view: what kind of nodule it is.
+        traits: what kind of nodule it is.
         found: whether a detection took its box (IoU 0.5 or more).
         true_crop: in the crop around the true box.
         detector_crop: in the crop around the detector's box, the truth cut to that crop; NaN for a nodule missed.
         end_to_end: in the whole image, from the detector's box; Dice 0 and no HD95 for a nodule missed.
     """
 
-    view: View
+    traits: ImageTraits
     found: bool
     true_crop: Overlap
     detector_crop: Overlap
@@ -76,7 +76,7 @@ class NoduleScores:
 class OutlinedNodule:
     """Dice of one true nodule's outline in the crop of its true box."""
 
-    view: View
+    traits: ImageTraits
     dice: float
 
 
@@ -101,7 +101,7 @@ def outline_true_boxes(picture: Picture, segmenter: Segmenter, split: str) -> li
     """Outline every true nodule of a picture that has a mask, from its true box."""
     return [
         OutlinedNodule(
-            view_of(picture, [box], split),
+            traits_of(picture, [box], split),
             dice(nodule_mask(picture, box), _outlined(picture.grey, box, segmenter)[0]),
         )
         for box in picture.boxes_xyxy
@@ -110,19 +110,19 @@ def outline_true_boxes(picture: Picture, segmenter: Segmenter, split: str) -> li
 
 def _nodule(picture: Picture, box: Box, detected: Box | None, segmenter: Segmenter, split: str) -> NoduleScores:
     truth = nodule_mask(picture, box)
-    view = view_of(picture, [box], split)
+    traits = traits_of(picture, [box], split)
     predicted, _ = _outlined(picture.grey, box, segmenter)
     true_crop = overlap(truth, predicted)
     if detected is None:
         return NoduleScores(
-            view=view, found=False, true_crop=true_crop, detector_crop=NO_OVERLAP, end_to_end=Overlap(0.0, nan)
+            traits=traits, found=False, true_crop=true_crop, detector_crop=NO_OVERLAP, end_to_end=Overlap(0.0, nan)
         )
     predicted, window = _outlined(picture.grey, detected, segmenter)
     visible = np.zeros_like(truth)
     rows, columns = slice(max(window.top, 0), window.bottom), slice(max(window.left, 0), window.right)
     visible[rows, columns] = truth[rows, columns]
     return NoduleScores(
-        view=view,
+        traits=traits,
         found=True,
         true_crop=true_crop,
         detector_crop=overlap(visible, predicted),
@@ -169,7 +169,7 @@ def evaluate_outlines(nodules: Sequence[NoduleScores], *, confidence: float, cut
         confidence: operating point of the detector that draws the boxes.
         cut: operating point of the segmenter.
     """
-    parts = subsets([nodule.view for nodule in nodules])
+    parts = subsets([nodule.traits for nodule in nodules])
     return Evaluation(
         subject="segmenter",
         results=tuple(result for part in parts for result in _results(part, [nodules[row] for row in part.rows])),
@@ -180,7 +180,7 @@ def evaluate_outlines(nodules: Sequence[NoduleScores], *, confidence: float, cut
 
 
 def _results(part: Subset, nodules: Sequence[NoduleScores]) -> list[Result]:
-    groups = [nodule.view.group for nodule in nodules]
+    groups = [nodule.traits.group for nodule in nodules]
     return [
         Result(
             name=name,
@@ -208,7 +208,7 @@ def _by_box(parts: Sequence[Subset], nodules: Sequence[NoduleScores]) -> Plot:
 def _by_size(nodules: Sequence[NoduleScores]) -> Plot:
     points: dict[str, list[tuple[float, float]]] = {}
     for nodule in nodules:
-        share = nodule.view.share
+        share = nodule.traits.share
         assert share is not None, "a nodule has a size"
-        points.setdefault(nodule.view.source, []).append((100 * share, nodule.end_to_end.dice))
+        points.setdefault(nodule.traits.source, []).append((100 * share, nodule.end_to_end.dice))
     return draw_points(points, x="box of the nodule, % of the frame", y="Dice end to end")

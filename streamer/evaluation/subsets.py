@@ -28,7 +28,7 @@ BLOCKED_SOURCES = tuple(source.name for source in PUBLIC_SOURCES.values() if sou
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class ImageTraits:
     """What tells which subsets an image, or a nodule in it, belongs to.
 
     Attributes:
@@ -75,11 +75,11 @@ class Subset:
         return Resampling(unit=self.cluster)
 
 
-def view_of(picture: Picture, boxes: Sequence[Box], split: str) -> View:
+def traits_of(picture: Picture, boxes: Sequence[Box], split: str) -> ImageTraits:
     """The view of a picture, or of one nodule of it if `boxes` holds only that."""
     height, width = picture.grey.shape
     areas = [(x1 - x0) * (y1 - y0) / (width * height) for x0, y0, x1, y1 in boxes]
-    return View(
+    return ImageTraits(
         source=picture.sample.source,
         group=picture.sample.group,
         split=split,
@@ -88,7 +88,7 @@ def view_of(picture: Picture, boxes: Sequence[Box], split: str) -> View:
     )
 
 
-def subsets(views: Sequence[View], *, parts: bool = True) -> list[Subset]:
+def subsets(views: Sequence[ImageTraits], *, parts: bool = True) -> list[Subset]:
     """All views (if there are several sources), then each source followed, if `parts`, by its layouts and sizes."""
     sources = list(dict.fromkeys(view.source for view in views))
     found = []
@@ -102,7 +102,7 @@ def subsets(views: Sequence[View], *, parts: bool = True) -> list[Subset]:
     return found
 
 
-def _parts(source: str, views: Sequence[View], rows: npt.NDArray[np.int64]) -> list[Subset]:
+def _parts(source: str, views: Sequence[ImageTraits], rows: npt.NDArray[np.int64]) -> list[Subset]:
     layouts = np.array([views[row].layout for row in rows])
     sizes = np.array([_size(views[row].share) for row in rows])
     layout_names = sorted(set(layouts) - {""})
@@ -120,7 +120,10 @@ def _size(share: float | None) -> str:
 
 
 def _subset(
-    name: str, views: Sequence[View], rows: npt.NDArray[np.int64], kind: Literal["whole", "layout", "size"] = "whole"
+    name: str,
+    views: Sequence[ImageTraits],
+    rows: npt.NDArray[np.int64],
+    kind: Literal["whole", "layout", "size"] = "whole",
 ) -> Subset:
     chosen = [views[row] for row in rows]
     clusters = {unit_of(view.source) for view in chosen}

@@ -26,8 +26,8 @@ Floats = npt.NDArray[np.float64]
 _LONGEST = 45
 """Frames a window at most; beyond it too few tracks are left to average over."""
 _LONGEST_CORRELATION = 100.0
-_LEAST_TRACKS = 10
-_LEAST_FRAMES = 5
+_MIN_TRACKS = 10
+_MIN_FRAMES = 5
 CALLED = "nodules of sweeps called malignant, "
 """Begins the names of those figures."""
 
@@ -52,10 +52,10 @@ def fit_spread(tracks: Sequence[Floats]) -> Spread:
     Raises:
         DataError: fewer than ten tracks of five frames or more.
     """
-    counted = [np.asarray(track, np.float64) for track in tracks if len(track) >= _LEAST_FRAMES]
-    if len(counted) < _LEAST_TRACKS:
+    counted = [np.asarray(track, np.float64) for track in tracks if len(track) >= _MIN_FRAMES]
+    if len(counted) < _MIN_TRACKS:
         raise DataError(
-            f"the spread within sweeps needs at least {_LEAST_TRACKS} tracks of {_LEAST_FRAMES} frames or more, "
+            f"the spread within sweeps needs at least {_MIN_TRACKS} tracks of {_MIN_FRAMES} frames or more, "
             f"there are {len(counted)}"
         )
     numbers, rises, weights = _rises(counted)
@@ -73,7 +73,7 @@ def _rises(tracks: Sequence[Floats]) -> tuple[npt.NDArray[np.int64], Floats, Flo
     numbers, rises, weights = [], [], []
     for number in range(2, _LONGEST + 1):
         long_enough = [track for track in tracks if len(track) >= number]
-        if len(long_enough) < _LEAST_TRACKS:
+        if len(long_enough) < _MIN_TRACKS:
             break
         windows = [np.lib.stride_tricks.sliding_window_view(track, number).max(axis=1).mean() for track in long_enough]
         means = [track.mean() for track in long_enough]
@@ -109,9 +109,7 @@ def sweep_tracks(clips: Iterable[tuple[Path, str]], engine: Engine) -> list[Swee
                 for nodule in result.nodules:
                     seen[nodule.track_id].append(float(logit(np.clip(nodule.malignancy, 1e-6, 1 - 1e-6))))
         tracks += [
-            SweepTrack(group=group, log_odds=np.array(values))
-            for values in seen.values()
-            if len(values) >= _LEAST_FRAMES
+            SweepTrack(group=group, log_odds=np.array(values)) for values in seen.values() if len(values) >= _MIN_FRAMES
         ]
     return tracks
 

@@ -91,7 +91,7 @@ def _detector(bench: EvaluationRun, choosing: bool) -> Evaluation:
 def _segmenter(bench: EvaluationRun, _choosing: bool) -> Evaluation:
     seen = bench.outlines()
     confidence, cut = bench.confidence, bench.entry("segmenter").operating_point
-    cells = segmenter_cells([OutlinedNodule(nodule.view, nodule.true_crop.dice) for nodule in seen])
+    cells = segmenter_cells([OutlinedNodule(nodule.traits, nodule.true_crop.dice) for nodule in seen])
     return _with_row(bench, "segmenter", evaluate_outlines(seen, confidence=confidence, cut=cut), cells)
 
 
@@ -109,7 +109,7 @@ def _classifier(bench: EvaluationRun, choosing: bool) -> Evaluation:
     scaling, threshold, chosen = Scaling(entry.temperature, entry.offset), entry.operating_point, None
     if choosing and not has_out_of_fold(entry):  # what was chosen out of fold is better than what would be chosen here
         part = calibration_part(seen, bench.held_out("classifier").sources_trained_on)
-        chosen = choose(part, bench.prevalence(part[0].view.source))
+        chosen = choose(part, bench.prevalence(part[0].traits.source))
         scaling, threshold = chosen.scaling or scaling, chosen.operating_point
     evaluation = evaluate_probabilities(seen, scaling=scaling, threshold=threshold, chosen=chosen)
     if heated := bench.heated():

@@ -14,12 +14,12 @@ from streamer.outputs.schema import (
     SCHEMA_VERSION,
     FrameLine,
     LiveEntry,
-    ModelEntry,
     NoduleEntry,
     NoduleLine,
     Report,
     StageEntry,
     TimingEntry,
+    UsedModel,
     VideoEntry,
 )
 from streamer.types import ClipSummary, FrameResult, Nodule, StudyReport, Track
@@ -85,7 +85,7 @@ def report(
         threshold=_probability(study.threshold),
         videos=[_video_entry(video, overlays.get(video.name), warnings.get(video.name, ())) for video in study.videos],
         nodules=[_nodule_entry(track, images.get(track.track_id)) for track in study.tracks],
-        models=[ModelEntry(**asdict(model)) for model in study.models],
+        models=[UsedModel(**asdict(model)) for model in study.models],
         device=study.device,
         precision=study.precision,
         warnings=list(study.warnings),

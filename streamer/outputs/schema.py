@@ -147,7 +147,7 @@ class NoduleEntry(_Model):
     ] = None
 
 
-class ModelEntry(_Model):
+class UsedModel(_Model):
     """Weights that ran."""
 
     role: str
@@ -176,7 +176,7 @@ class Report(_Model):
     threshold: Annotated[Probability, Field(description="operating point of the classifier on a still")]
     videos: list[VideoEntry]
     nodules: Annotated[list[NoduleEntry], Field(description="every nodule seen, qualifying or not")]
-    models: list[ModelEntry]
+    models: list[UsedModel]
     device: str
     precision: str
     warnings: Annotated[list[str], Field(description="how the networks ran, and clips that were not analysed")] = []

@@ -23,14 +23,14 @@ from streamer.types import Grey
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class CalibrationImages:
     """Network inputs, shape (n, height, width), and how many come from each source."""
 
     images: Grey
     counts: dict[str, int]
 
 
-def calibration(role: Role, entry: ModelEntry, data: Path, count: int, proposer: Detector) -> Calibration:
+def calibration(role: Role, entry: ModelEntry, data: Path, count: int, proposer: Detector) -> CalibrationImages:
     """Inputs of a network, spread evenly over the training split of the sources that it was trained on.
 
     Whole frames go through the letterbox used at run time; crops are cut around true boxes, jittered as in training, or
@@ -55,7 +55,7 @@ def calibration(role: Role, entry: ModelEntry, data: Path, count: int, proposer:
     chosen = [samples[position] for position in positions]
     rng = np.random.default_rng(config.seed)
     images = [_input(picture, entry.preprocessing, config, proposer, rng) for picture in read_pictures(chosen)]
-    return Calibration(np.stack(images), dict(Counter(sample.source for sample in chosen)))
+    return CalibrationImages(np.stack(images), dict(Counter(sample.source for sample in chosen)))
 
 
 def _training_samples(config: TrainingConfig, data: Path) -> list[Sample]:

@@ -30,7 +30,7 @@ _MATPLOTLIB_MAPS = ("jet", "hot", "inferno")
 COLOUR_MAPS = ("grey", "inverse-grey", *_DICOM_PALETTES, *_MATPLOTLIB_MAPS)
 """Maps that can be undone, by the name that a CSV may give in its column `colour_map`."""
 
-_MOST_CHROMA = 16
+_MAX_CHROMA = 16
 """Difference of a grey pixel's channels that JPEG and rounding leave."""
 _FEW = 0.02
 """Share of coloured pixels (a caliper, a label) that a grey picture may have."""
@@ -86,7 +86,7 @@ def colour_table(name: str) -> Rgb:
 
 def _recognised(rgb: Rgb, place: str) -> str:
     colours = rgb.reshape(-1, 3).astype(np.int16)
-    coloured = np.ptp(colours, axis=1) > _MOST_CHROMA
+    coloured = np.ptp(colours, axis=1) > _MAX_CHROMA
     if coloured.mean() <= _FEW:
         rim = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
         # Little lies at the rim of the field, so a bright rim is paper white.

@@ -17,7 +17,7 @@ from streamer.scintigraphy.read import read_image
 from streamer.scintigraphy.samples import ScintigraphySample
 
 _SIDE_PX, _BLUR_PX, _RIM_PX = 96, 1.5, 8
-_LEAST_ALIKE = 0.5
+_MIN_ALIKE = 0.5
 """Correlation of two pictures' fine detail, the noise of their counts, from which they are the same picture. Measured:
 0.26 at most between two of 220 phantoms and 0.15 between two of the nine real views; 0.72 and more for a picture that
 was resized and saved as JPEG of quality 40 to 85."""
@@ -92,9 +92,7 @@ def near_duplicates(held: npt.NDArray[np.uint8], learned: npt.NDArray[np.uint8])
     for first in range(0, len(ours), _ROWS):
         likeness = ours[first : first + _ROWS] @ theirs.T
         best = likeness.argmax(axis=1)
-        pairs += [
-            (first + row, int(column)) for row, column in enumerate(best) if likeness[row, column] >= _LEAST_ALIKE
-        ]
+        pairs += [(first + row, int(column)) for row, column in enumerate(best) if likeness[row, column] >= _MIN_ALIKE]
     return pairs
 
 

@@ -23,7 +23,7 @@ _SMOOTHING_PX = 1.2
 _OUTLINE = 0.4
 """Share of the contrast between gland and neck at which the outline runs; 40 to 50 % of the maximum is usual for
 regions in nuclear medicine."""
-_LEAST_RATIO = 1.35
+_MIN_RATIO = 1.35
 """Peak of the gland over the neck below which it is not told from the neck; of the nine real views, the three of
 thyroiditis have 1.4 to 1.6 within their outlines, all others 3.5 and more."""
 _AREA_SHARE = (0.002, 0.2)
@@ -137,7 +137,7 @@ def _gland(smooth: Floats) -> Mask:
     for row, column in zip(rows[inner].tolist(), columns[inner].tolist(), strict=True):
         neck = _neck_level(smooth, row, column)
         top = float(smooth[row, column])
-        if neck > 0 and top / neck >= _LEAST_RATIO:
+        if neck > 0 and top / neck >= _MIN_RATIO:
             candidates.append((top / neck, row, column, neck))
     if not candidates:
         return nothing

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from streamer.geometry import Box, CropWindow
 from streamer.types import Grey
 
-_LEAST_VISIBLE = 0.4
+_MIN_VISIBLE = 0.4
 """Share of a box that must remain in view for it to stay one."""
 
 
@@ -140,7 +140,7 @@ def place(
     for cell, layer in zip(cells, scaled, strict=True):
         cell[rows, columns] = layer[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
     clipped, share = _clip_boxes(boxes + np.array([left, top, left, top], np.float32), cell_w, cell_h)
-    whole = (share > _LEAST_VISIBLE) & (np.arange(len(share)) < known)
+    whole = (share > _MIN_VISIBLE) & (np.arange(len(share)) < known)
     return cells, clipped[whole], clipped[~whole & (share > 0)]
 
 

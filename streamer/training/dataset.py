@@ -24,7 +24,7 @@ from streamer.errors import DataError
 from streamer.training.config import TrainingConfig
 
 _FIRST_PHANTOM_SEED = 1000
-_MOST_CONFIRMED = 3
+_MAX_CONFIRMED = 3
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,17 +56,21 @@ def select_samples(config: TrainingConfig, data: Path, *, drop_duplicates: bool 
     for source, rule in splits.items():
         if rule != "as published":
             _LOG.info("splits of %s: %s", source, rule)
-    twins = find_near_duplicates(*(_of(samples, split) for split in ("train", "val", "test")))
+    duplicates = find_near_duplicates(*(_of(samples, split) for split in ("train", "val", "test")))
     if not drop_duplicates and not data.is_dir():
         remedy = "keep both in one split, or leave the held-out images out with --drop-duplicates"
-        raise_on_near_duplicates(twins, remedy)
-    if twins:
-        samples = without_near_duplicates(samples, twins)
-        _LOG.info("%d held-out images nearly equal one of an earlier split and are left out; %s", len(twins), twins[0])
+        raise_on_near_duplicates(duplicates, remedy)
+    if duplicates:
+        samples = without_near_duplicates(samples, duplicates)
+        _LOG.info(
+            "%d held-out images nearly equal one of an earlier split and are left out; %s",
+            len(duplicates),
+            duplicates[0],
+        )
     train = []
-    for source, ingredient in config.sources.items():
+    for source, sampling in config.sources.items():
         part = [sample for sample in _of(samples, "train") if sample.source == source]
-        train += thin(_some_groups(part, ingredient.patients), ingredient.stride)[: ingredient.limit]
+        train += thin(_some_groups(part, sampling.patients), sampling.stride)[: sampling.limit]
     val = thin(_of(samples, "val"), config.val_stride)
     _LOG.info("%s", balance_table([*train, *val, *_of(samples, "test")], "class balance").text())
     for warning in balance_warnings(samples):
@@ -94,7 +98,7 @@ def load_training_data(
     if config.task.target == "boxes":
         val = [picture for picture in val if truth_known(picture)]
         if config.self_training is not None:
-            train = confirmed_boxes(train, load_proposer(weights, most=_MOST_CONFIRMED), config.self_training)
+            train = confirmed_boxes(train, load_proposer(weights, most=_MAX_CONFIRMED), config.self_training)
             _LOG.info("%d of %d training images have a true or a confirmed box", len(train), len(chosen.train))
         else:
             train = [picture for picture in train if truth_known(picture)]

@@ -34,7 +34,7 @@ _LICENCE = "AGPL-3.0-or-later; trained on public research data (see the model ca
 def export(
     run: Run,
     config: TrainingConfig,
-    ingredients: TrainingData,
+    training_data: TrainingData,
     built_on: Mapping[str, str],
     encoder_from: str | None = None,
 ) -> None:
@@ -43,7 +43,7 @@ def export(
     Args:
         run: the run.
         config: its configuration.
-        ingredients: what it learned from.
+        training_data: what it learned from.
         built_on: SHA-256 of the networks it builds on, by role.
         encoder_from: SHA-256 of the classifier whose encoder the weights hold, unchanged.
 
@@ -63,8 +63,8 @@ def export(
         operating_point_source=config.task.operating_point.source,
         training=Training(
             config=config.model_dump(mode="json"),
-            data=_amounts(ingredients.train, config),
-            data_sha256=data_digest(ingredients.train),
+            data=_amounts(training_data.train, config),
+            data_sha256=data_digest(training_data.train),
             hours=round(run.state.seconds / 3600, 2),
             epochs=run.state.epoch,
             hardware=f"{platform.machine()} CPU" if on_cpu else torch.cuda.get_device_name(),
@@ -72,7 +72,7 @@ def export(
             versions={
                 name: version(name) for name in ("torch", "ultralytics", "segmentation-models-pytorch", "torchvision")
             },
-            splits=ingredients.splits,
+            splits=training_data.splits,
             built_on=dict(built_on),
         ),
         licence=_LICENCE,

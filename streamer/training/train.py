@@ -65,14 +65,14 @@ def train(
     check_same_preprocessing(config, weights)
     for role in parents_trained_on_left_out_site(config, weights):
         _LOG.warning("the %s it builds on did not leave out %s", role, config.leave_out)
-    ingredients = select_samples(config, data, drop_duplicates=drop_duplicates)
-    train_pictures, val_pictures = load_training_data(ingredients, config, weights)
+    training_data = select_samples(config, data, drop_duplicates=drop_duplicates)
+    train_pictures, val_pictures = load_training_data(training_data, config, weights)
     torch.manual_seed(config.seed)
     task: Task = load_object(config.task.trainer)(config, train_pictures, val_pictures)
     _LOG.info("%d tensors taken over", initialise(task.network, config, data, weights))
     if task.steps() == 0:
         raise DataError(f"{data} has fewer usable training images than a batch of {config.batch}")
-    origin = {"data": data_digest(ingredients.train), **foundation}
+    origin = {"data": data_digest(training_data.train), **foundation}
     run = Run(task, config, folder, device, observer, origin=origin)
     try:
         run.fit(resume=resume)
@@ -84,5 +84,5 @@ def train(
         if run.state.best_epoch >= 0 and (run.progressed or not is_exported(folder, config.role)):
             draw_curves(folder / "history.csv", folder)
             encoder_from = verify_frozen_encoder(load_file(run.best_weights), config, weights)
-            export(run, config, ingredients, foundation, encoder_from)
+            export(run, config, training_data, foundation, encoder_from)
     return folder

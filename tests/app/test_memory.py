@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux to tell the memory in use"),
 ]
 _WARM_UP, _ANALYSES = 5, 50
-_MOST_GROWTH_BYTES = 50e6
+_MAX_GROWTH_BYTES = 50e6
 
 
 @pytest.fixture
@@ -57,4 +57,4 @@ def test_fifty_analyses_leave_nothing_behind(jobs: Jobs, clip: Path) -> None:
     while threading.active_count() > threads and time.monotonic() < end:
         time.sleep(0.05)
     assert threading.active_count() <= threads
-    assert resident_bytes() - before < _MOST_GROWTH_BYTES
+    assert resident_bytes() - before < _MAX_GROWTH_BYTES

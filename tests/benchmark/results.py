@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamer.benchmark.passes import Facts, Pass
+from streamer.benchmark.passes import Environment, Pass
 from streamer.benchmark.result import BenchmarkClip, BenchmarkResult, Machine
-from streamer.benchmark.summary import Record, result_of
+from streamer.benchmark.summary import Measurements, result_of
 from streamer.geometry import Box
 
 BOX: Box = (10, 10, 30, 30)
-FACTS = Facts(device="a device", precision="int8", threads=2, host_memory_mb=1000.0, device_memory_mb=None)
+FACTS = Environment(device="a device", precision="int8", threads=2, host_memory_mb=1000.0, device_memory_mb=None)
 CLIP = BenchmarkClip(name="clip.mp4", width=64, height=48, frames_per_second=20, frames_looped=4)
 MACHINE = Machine(cpu="a processor", cores=2, system="Linux", gpu=None, load_average_before=0.1, busy=False)
 
@@ -26,9 +26,9 @@ def done_pass(frames: int, seconds: float, boxes: Sequence[tuple[Box, ...]] | No
     )
 
 
-def record(*passes: Pass, networks_ms: Sequence[dict[str, float]] = ()) -> Record:
-    """What a contender did."""
-    return Record(passes=list(passes), networks_ms=list(networks_ms), facts=FACTS)
+def record(*passes: Pass, networks_ms: Sequence[dict[str, float]] = ()) -> Measurements:
+    """What an implementation did."""
+    return Measurements(passes=list(passes), networks_ms=list(networks_ms), environment=FACTS)
 
 
 def example() -> BenchmarkResult:
@@ -42,7 +42,7 @@ def example() -> BenchmarkResult:
     slow = record(done_pass(10, 1.0), done_pass(5, 1.0), done_pass(6, 1.0))
     return result_of(
         own,
-        {"naive": slow, "absent": Record()},
+        {"naive": slow, "absent": Measurements()},
         clip=CLIP,
         machine=MACHINE,
         versions={"python": "3.11"},

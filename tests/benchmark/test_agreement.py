@@ -1,4 +1,4 @@
-"""Boxes of two contenders, alike or not."""
+"""Boxes of two implementations, alike or not."""
 
 from __future__ import annotations
 

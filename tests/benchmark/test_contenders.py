@@ -130,7 +130,7 @@ def test_paper_networks_work_at_the_size_of_its_code(
     readings = networks.read(frame, np.array([(10, 10, 40, 30)], np.float32), lambda _: None)
     assert len(readings) == 1
     assert shapes == [(1, 512, 512)] * 2
-    assert networks.facts().precision == "fp32"
+    assert networks.environment().precision == "fp32"
 
 
 def test_ultralytics_without_its_solver_is_told_with_the_line_that_installs_it(

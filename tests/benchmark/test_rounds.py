@@ -1,4 +1,4 @@
-"""The course of a benchmark, with contenders that do as they are told."""
+"""The course of a benchmark, with implementations that do as they are told."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 import streamer.benchmark.rounds as rounds
 from streamer.benchmark.baselines import BaselineName
-from streamer.benchmark.passes import Facts, Pass
+from streamer.benchmark.passes import Environment, Pass
 from streamer.benchmark.peer_networks import NetworkKind
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.rounds import BenchmarkRun, Plan
-from streamer.benchmark.streams import Watch
-from streamer.benchmark.worker import Entrant
+from streamer.benchmark.streams import StreamsObservation
+from streamer.benchmark.worker import Candidate
 from streamer.errors import DeviceError, SettingsError
 from streamer.settings import Settings
 from streamer.sources import open_source
@@ -42,47 +42,49 @@ class ActingWorker:
 
     stage: Stage
 
-    def __init__(self, entrant: Entrant, folder: Path) -> None:
-        self.entrant = entrant
+    def __init__(self, candidate: Candidate, folder: Path) -> None:
+        self.candidate = candidate
 
     def __enter__(self) -> ActingWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stage.calls.append(f"end {self.entrant.name}")
+        self.stage.calls.append(f"end {self.candidate.name}")
 
     def wait_until_loaded(self) -> None:
-        if self.entrant.name in self.stage.unusable:
-            raise SettingsError(f"{self.entrant.name} needs something")
+        if self.candidate.name in self.stage.unusable:
+            raise SettingsError(f"{self.candidate.name} needs something")
 
     def analyse(self, clip: Path, seconds: float) -> Pass:
-        self.stage.calls.append(f"{self.entrant.name} {clip.stem}")
+        self.stage.calls.append(f"{self.candidate.name} {clip.stem}")
         with open_source(clip) as source:
             self.stage.clip_frames.append(sum(1 for _ in source.frames()))
         if len(self.stage.calls) == self.stage.interrupt_at:
             raise KeyboardInterrupt
         if len(self.stage.calls) == self.stage.fails_at:
             raise DeviceError("the device's memory is full")
-        return done_pass(100 if self.entrant.baseline is None else 20, 1.0)
+        return done_pass(100 if self.candidate.baseline is None else 20, 1.0)
 
-    def break_off(self) -> Pass | None:
+    def cancel(self) -> Pass | None:
         return done_pass(7, 0.1)
 
     def networks_ms(self) -> dict[str, float]:
         return {"detector": 2.0}
 
-    def facts(self) -> Facts:
+    def environment(self) -> Environment:
         return FACTS
 
     def start_streams(self, clip: Path, count: int, seconds: float) -> None:
         self.count = count
 
-    def watched(self) -> Watch:
+    def observed(self) -> StreamsObservation:
         self.stage.shares.append(self.count)
         if self.count > self.stage.breaks_above:
             raise DeviceError("the device's memory is full")
         dropped = 0 if self.count <= self.stage.carries else 3
-        return Watch(frames=self.count * (25,), dropped_frames=dropped, elapsed_s=1, pace=25, latencies_ms=())
+        return StreamsObservation(
+            frames=self.count * (25,), dropped_frames=dropped, elapsed_s=1, pace=25, latencies_ms=()
+        )
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def test_kinds_of_networks_are_told_apart() -> None:
     plan = Plan(
         settings=Settings(), recording=Path(), seconds=1, baselines=[BaselineName.naive], kinds=list(NetworkKind)
     )
-    assert [entrant.name for entrant in plan.entrants()] == ["streamer", "naive", "naive-compiled", "naive-paper"]
+    assert [candidate.name for candidate in plan.candidates()] == ["streamer", "naive", "naive-compiled", "naive-paper"]
     assert plan.measured_s == 12
 
 
@@ -180,7 +182,7 @@ def test_beside_a_gpu_a_process_a_core_shares_live_streams(
 ) -> None:
     machine = {"cpu": "a processor", "cores": 8, "system": "a system"}
     monkeypatch.setattr(rounds, "describe_machine", lambda: machine)
-    monkeypatch.setattr(ActingWorker, "facts", lambda _: replace(FACTS, device_memory_mb=device_memory_mb))
+    monkeypatch.setattr(ActingWorker, "environment", lambda _: replace(FACTS, device_memory_mb=device_memory_mb))
     result = measured(course(tmp_path, streams=64, baselines=[]))
     assert result.streams is not None
     assert result.streams.trials[0].processes == processes

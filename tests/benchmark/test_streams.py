@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.benchmark.streams import Watch, judge, largest_held, shares, watch_streams
+from streamer.benchmark.streams import StreamsObservation, judge, largest_held, observe_streams, shares
 from streamer.errors import InputError
 from streamer.types import Finding
 from tests.cli.command_line import clip_in
@@ -26,8 +26,10 @@ def test_the_largest_number_is_found_with_few_trials(limit: int) -> None:
     assert max(asked) <= 64
 
 
-def watch(*frames: int, dropped: int = 0, latencies_ms: tuple[float, ...] = ()) -> Watch:
-    return Watch(frames=frames, dropped_frames=dropped, elapsed_s=2.0, pace=30.0, latencies_ms=latencies_ms)
+def watch(*frames: int, dropped: int = 0, latencies_ms: tuple[float, ...] = ()) -> StreamsObservation:
+    return StreamsObservation(
+        frames=frames, dropped_frames=dropped, elapsed_s=2.0, pace=30.0, latencies_ms=latencies_ms
+    )
 
 
 def test_streams_that_keep_their_pace_without_a_drop_are_held() -> None:
@@ -46,7 +48,7 @@ def test_streams_in_several_processes_are_judged_together() -> None:
 
 
 @pytest.mark.parametrize("late", [watch(60, dropped=1), watch(50)])
-def test_a_drop_or_a_slow_stream_is_not_held(late: Watch) -> None:
+def test_a_drop_or_a_slow_stream_is_not_held(late: StreamsObservation) -> None:
     assert not judge([watch(60, 60), late]).held
 
 
@@ -58,7 +60,7 @@ def test_processes_share_streams_evenly(streams: int, processes: int, expected: 
 
 
 def test_live_copies_of_a_clip_on_one_engine(tmp_path: Path) -> None:
-    seen = watch_streams(FakeEngine().as_engine(), clip_in(tmp_path, frames=20), 2, 1.0)
+    seen = observe_streams(FakeEngine().as_engine(), clip_in(tmp_path, frames=20), 2, 1.0)
     assert (len(seen.frames), seen.pace) == (2, 25)
     assert sum(seen.frames) + seen.dropped_frames > 0
 
@@ -68,4 +70,4 @@ def test_a_stream_that_fails_ends_the_trial(tmp_path: Path) -> None:
         raise InputError("no more")
 
     with pytest.raises(InputError, match="a stream failed: no more"):
-        watch_streams(FakeEngine(fail).as_engine(), clip_in(tmp_path, frames=20), 2, 0.2)
+        observe_streams(FakeEngine(fail).as_engine(), clip_in(tmp_path, frames=20), 2, 0.2)

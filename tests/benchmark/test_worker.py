@@ -14,7 +14,7 @@ import pytest
 
 from streamer.benchmark.baselines import BaselineName
 from streamer.benchmark.result import BenchmarkResult
-from streamer.benchmark.worker import Entrant, Worker
+from streamer.benchmark.worker import Candidate, Worker
 from streamer.errors import WeightsError
 from streamer.settings import Settings
 from tests.cli.command_line import clip_in
@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 
 def test_an_error_in_a_worker_is_raised_here(tmp_path: Path) -> None:
     with (
-        Worker(Entrant(Settings(weights=tmp_path).with_runtime(device="cpu")), tmp_path) as worker,
+        Worker(Candidate(Settings(weights=tmp_path).with_runtime(device="cpu")), tmp_path) as worker,
         pytest.raises(WeightsError, match="no weights"),
     ):
         worker.wait_until_loaded()
@@ -34,18 +34,18 @@ def test_an_error_in_a_worker_is_raised_here(tmp_path: Path) -> None:
 def test_a_pass_is_broken_off_and_the_worker_lives_on(random_engine_settings: Settings, tmp_path: Path) -> None:
     clip = clip_in(tmp_path, frames=5000)
 
-    entrant = Entrant(random_engine_settings.with_runtime(device="cpu", threads=1), BaselineName.naive)
-    with Worker(entrant, tmp_path) as worker:
+    candidate = Candidate(random_engine_settings.with_runtime(device="cpu", threads=1), BaselineName.naive)
+    with Worker(candidate, tmp_path) as worker:
         worker.wait_until_loaded()
         alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, 1.0)
         with pytest.raises(KeyboardInterrupt):
             worker.analyse(clip, 600)
         signal.signal(signal.SIGALRM, alarm)
-        done = worker.break_off()
+        done = worker.cancel()
         assert done is not None
         assert 0 < done.frames < 5000
-        assert worker.facts().host_memory_mb > 0
+        assert worker.environment().host_memory_mb > 0
         assert worker.analyse(clip, 0).frames <= 1
 
 

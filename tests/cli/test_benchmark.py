@@ -31,7 +31,7 @@ def test_table_json_and_page(plans: list[Plan], cli: Cli, tmp_path: Path, capsys
     assert (plan.recording, plan.seconds, plan.rounds, plan.needed, plan.streams) == (
         Path("clip.mp4"), 2, 1, False, "auto",
     )  # fmt: skip
-    assert [entrant.name for entrant in plan.entrants()] == [
+    assert [candidate.name for candidate in plan.candidates()] == [
         "streamer", "naive", "ultralytics", "supervision", "naive-compiled", "ultralytics-compiled",
         "supervision-compiled",
     ]  # fmt: skip
@@ -45,7 +45,7 @@ def test_without_a_clip_one_is_simulated(plans: list[Plan], cli: Cli, monkeypatc
     monkeypatch.setattr(terminal, "write_nodules", lambda path: path.touch())
     assert cli("benchmark", "--baseline", "naive", "--baseline", "supervision") == 0
     assert plans[0].recording.name == "phantom.mp4"
-    assert [entrant.name for entrant in plans[0].entrants()] == ["streamer", "naive", "supervision"]
+    assert [candidate.name for candidate in plans[0].candidates()] == ["streamer", "naive", "supervision"]
     assert plans[0].needed
 
 

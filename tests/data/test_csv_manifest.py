@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.data.csv_manifest import COLUMNS, read_manifest
+from streamer.data.csv_manifest import COLUMNS, read_csv_manifest
 from streamer.data.regions import MIN_REGION_PX
 from streamer.data.samples import Sample
 from streamer.errors import DataError
@@ -23,7 +23,7 @@ HEADER = "image,source,patient,split,frame,mask,boxes_xyxy,has_nodule,label,age,
 def read(folder: Path, text: str) -> list[Sample]:
     path = folder / "data.csv"
     path.write_text(text, encoding="utf-8")
-    return read_manifest(path).samples
+    return read_csv_manifest(path).samples
 
 
 def write_mask(path: Path, *boxes: tuple[int, int, int, int]) -> None:
@@ -54,7 +54,7 @@ def test_samples_come_back(tmp_path: Path) -> None:
     ]
     samples[2:] = [replace(item, has_nodule=True) for item in samples[2:]]
     write_manifest(samples, tmp_path / "data.csv")
-    assert read_manifest(tmp_path / "data.csv").samples == samples
+    assert read_csv_manifest(tmp_path / "data.csv").samples == samples
     assert "Bilder, neu/ä.png" in (tmp_path / "data.csv").read_text(encoding="utf-8")  # relative: the folder may move
 
 
@@ -65,13 +65,13 @@ def test_the_least_that_is_needed(tmp_path: Path) -> None:
 
 def test_a_table_from_a_spreadsheet(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_bytes(b"\xef\xbb\xbfimage,source,patient,split\r\na.png,s,p,test\r\n")
-    assert read_manifest(tmp_path / "data.csv").samples[0].split == "test"
+    assert read_csv_manifest(tmp_path / "data.csv").samples[0].split == "test"
 
 
 def test_the_documented_example_is_read(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_bytes((DOCS / "manifest-example.csv").read_bytes())
     write_mask(tmp_path / "masks" / "0002.png", (20, 30, 90, 80))
-    dataset = read_manifest(tmp_path / "data.csv")
+    dataset = read_csv_manifest(tmp_path / "data.csv")
     first, second, empty, frame, healthy = dataset.samples
     assert list(first.boxes_xyxy) == [(20, 30, 90, 80), (120, 40, 160, 70)]
     known = [first.tirads, first.hospital, first.vendor, first.region, first.age, first.sex]
@@ -131,7 +131,7 @@ def test_a_source_without_splits_is_split_by_patient(tmp_path: Path) -> None:
     given = [f"u{number},u,u{number},test" for number in range(3)]
     text = "\n".join(["image,source,patient,split", *[f"{row}," for row in rows], *given])
     (tmp_path / "data.csv").write_text(text)
-    dataset = read_manifest(tmp_path / "data.csv", split_seed=4)
+    dataset = read_csv_manifest(tmp_path / "data.csv", split_seed=4)
     assert dataset.splits == {**dict.fromkeys("st", "7:2:1 by patient, seed 4"), "u": "as given"}
     for source in "st":
         splits = [item.split for item in dataset.samples if item.source == source]
@@ -143,7 +143,7 @@ def test_a_patient_of_two_sources_is_in_one_split(tmp_path: Path) -> None:
     rows = [f"{source}{number},{source},p{number}," for source in "st" for number in range(20)]
     given = [f"u{number},u,p{number},test" for number in range(3)]
     (tmp_path / "data.csv").write_text("\n".join(["image,source,patient,split", *rows, *given]))
-    samples = read_manifest(tmp_path / "data.csv").samples  # which refuses a patient in two
+    samples = read_csv_manifest(tmp_path / "data.csv").samples  # which refuses a patient in two
     assert {item.split for item in samples if item.group in ("p0", "p1", "p2")} == {"test"}
     assert {item.split for item in samples} == {"train", "val", "test"}
 
@@ -193,6 +193,6 @@ def test_a_wrong_table(tmp_path: Path, text: str, message: str) -> None:
 def test_a_file_that_is_no_table(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "data.csv").write_bytes(content)
     with pytest.raises(DataError):
-        read_manifest(tmp_path / "data.csv")
+        read_csv_manifest(tmp_path / "data.csv")
     with pytest.raises(DataError, match="cannot read the data manifest"):
-        read_manifest(tmp_path)
+        read_csv_manifest(tmp_path)

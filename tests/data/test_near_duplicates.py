@@ -58,13 +58,13 @@ def with_calipers(image: Grey) -> Grey:
 )
 def test_the_same_picture_is_found_among_others(tmp_path: Path, name: str, change: Callable[[Grey], Grey]) -> None:
     seen = [saved(tmp_path, f"seen-{seed}.png", view(seed)) for seed in range(5)]
-    twin, other = saved(tmp_path, name, change(view(2))), saved(tmp_path, "other.png", view(7))
-    (found,) = find_near_duplicates(seen, [twin, other])
-    assert (found.held, found.seen) == (twin, seen[2])
-    assert without_near_duplicates([*seen, twin, other], [found]) == [*seen, other]
+    duplicate, other = saved(tmp_path, name, change(view(2))), saved(tmp_path, "other.png", view(7))
+    (found,) = find_near_duplicates(seen, [duplicate, other])
+    assert (found.held, found.seen) == (duplicate, seen[2])
+    assert without_near_duplicates([*seen, duplicate, other], [found]) == [*seen, other]
 
 
-def test_even_images_are_not_twins(tmp_path: Path) -> None:
+def test_even_images_are_no_near_duplicates(tmp_path: Path) -> None:
     black = [saved(tmp_path, f"{number}.png", np.full((60, 80), number, np.uint8)) for number in range(2)]
     assert find_near_duplicates(black[:1], black[1:]) == []
 
@@ -72,7 +72,7 @@ def test_even_images_are_not_twins(tmp_path: Path) -> None:
 def test_each_rank_is_compared_with_all_before_it_and_not_with_itself(tmp_path: Path) -> None:
     images = [saved(tmp_path, f"{number}.png", view(seed)) for number, seed in enumerate((1, 1, 2, 2, 1))]
     found = find_near_duplicates(images[:2], images[2:4], images[4:])
-    assert [(twin.held.group, twin.seen.group) for twin in found] == [("4.png", "0.png")]
+    assert [(duplicate.held.group, duplicate.seen.group) for duplicate in found] == [("4.png", "0.png")]
     assert find_near_duplicates([], []) == find_near_duplicates(images) == []
 
 
@@ -83,9 +83,9 @@ def test_a_copied_clip_goes_whole(tmp_path: Path) -> None:
         write_clip(tmp_path / name, frames)
     seen = [sample(image=tmp_path / "a.mp4", frame=number) for number in range(20)]
     held = [sample(image=tmp_path / "b.mp4", frame=number, split="val", group="q") for number in range(5, 20)]
-    twins = find_near_duplicates(seen, held)
-    assert {twin.held.frame for twin in twins} == {5, 13}  # every eighth of those listed
-    assert without_near_duplicates([*seen, *held], twins) == seen
+    duplicates = find_near_duplicates(seen, held)
+    assert {duplicate.held.frame for duplicate in duplicates} == {5, 13}  # every eighth of those listed
+    assert without_near_duplicates([*seen, *held], duplicates) == seen
     with pytest.raises(DataError, match="has 20 frames; the data name frame 20"):
         find_near_duplicates([sample(image=tmp_path / "a.mp4", frame=20)], held)
 
@@ -93,29 +93,31 @@ def test_a_copied_clip_goes_whole(tmp_path: Path) -> None:
 def test_the_refusal_names_both_images_and_their_splits(tmp_path: Path) -> None:
     seen = [sample(image=tmp_path / "one.png")]
     cv2.imwrite(str(seen[0].image), view(1))
-    twins = find_near_duplicates(seen, [saved(tmp_path, f"{number}.png", view(1)) for number in range(2)])
+    duplicates = find_near_duplicates(seen, [saved(tmp_path, f"{number}.png", view(1)) for number in range(2)])
     with pytest.raises(DataError) as caught:
-        raise_on_near_duplicates(twins, "do this")
+        raise_on_near_duplicates(duplicates, "do this")
     pair = f"{tmp_path}/0.png (s, val) is nearly the same image as {tmp_path}/one.png (s, train)"
     assert str(caught.value) == f"{pair} (1 more such pairs): do this"
     raise_on_near_duplicates([], "do this")
 
 
-def test_real_twins_and_real_look_alikes(data_dir: Path) -> None:
+def test_real_near_duplicates_and_real_look_alikes(data_dir: Path) -> None:
     """DDTI holds the same cases under two numbers; TN3K 1103 and 1764 are one view; sweeps of one neck look alike."""
     samples = {item.image.name: item for item in load_public(data_dir) if not item.frame}
     seen = ["ddti-326_1.jpg", "ddti-294_1.jpg", "tn3k-1103.jpg", "ddti-347_2.jpg", "cine-064.mp4"]
     held = ["ddti-233_2.jpg", "ddti-551_1.jpg", "tn3k-1764.jpg", "ddti-583_2.jpg", "cine-065.mp4"]
     found = find_near_duplicates([samples[name] for name in seen], [samples[name] for name in held])
-    assert [(twin.held.image.name, twin.seen.image.name) for twin in found] == list(zip(held, seen, strict=True))[:3]
+    assert [(duplicate.held.image.name, duplicate.seen.image.name) for duplicate in found] == list(
+        zip(held, seen, strict=True)
+    )[:3]
 
 
 def test_patients_who_share_a_picture_are_one(tmp_path: Path) -> None:
     """Also over a third patient, and with all their other pictures."""
     images = [saved(tmp_path, f"{number}.png", view(seed)) for number, seed in enumerate((1, 2, 3, 2, 4, 4))]
     patients = ["a", "b", "c", "a", "d", "d"]
-    found, twins = merge_groups_sharing_images(
+    found, duplicates = merge_groups_sharing_images(
         [replace(one, group=who) for one, who in zip(images, patients, strict=True)]
     )
     assert [one.group for one in found] == ["b", "b", "c", "b", "d", "d"]
-    assert [(twin.held.image.name, twin.seen.image.name) for twin in twins] == [("3.png", "1.png")]
+    assert [(duplicate.held.image.name, duplicate.seen.image.name) for duplicate in duplicates] == [("3.png", "1.png")]

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from streamer.errors import DataError
-from streamer.evaluation.classifier import ClassifiedView
+from streamer.evaluation.classifier import ClassifiedImage
 from streamer.evaluation.command import evaluate, evaluate_folds, evaluate_matrix
 from streamer.evaluation.out_of_fold import Fold, evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.result import Evaluation
-from streamer.evaluation.subsets import View
+from streamer.evaluation.subsets import ImageTraits
 from streamer.metrics.classification import youden_threshold
 from streamer.models.weights_manifest import SourceAmount, read_manifest, write_entry
 from streamer.settings import Settings
@@ -28,8 +28,8 @@ def fold(name: str, malignant: list[float], benign: list[float]) -> Fold:
     return Fold(
         name,
         tuple(
-            ClassifiedView(
-                view=View(source="here", group=f"{name}-{number}", split="val", layout="", share=0.1),
+            ClassifiedImage(
+                traits=ImageTraits(source="here", group=f"{name}-{number}", split="val", layout="", share=0.1),
                 malignant=label,
                 log_odds=value,
                 boxed_by="truth",

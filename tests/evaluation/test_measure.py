@@ -12,18 +12,18 @@ import pytest
 
 from streamer.data.samples import Sample, Tirads
 from streamer.evaluation.classifier import (
-    ClassifiedView,
+    ClassifiedImage,
     calibration_part,
     choose,
     classify,
     evaluate_probabilities,
     reading_figures,
 )
-from streamer.evaluation.detector import SECOND_LOOK, DetectedView, choose_confidence, detect, evaluate_detections
+from streamer.evaluation.detector import SECOND_LOOK, DetectedImage, choose_confidence, detect, evaluate_detections
 from streamer.evaluation.pipeline import FOUND, evaluate_tracks, track
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.segmenter import NoduleScores, evaluate_outlines, segment
-from streamer.evaluation.subsets import View
+from streamer.evaluation.subsets import ImageTraits
 from streamer.metrics.calibration import Scaling
 from streamer.metrics.classification import patient_maximum
 from streamer.models.classifier import Classifier
@@ -77,7 +77,7 @@ def test_figures_by_the_marks_alone_and_with_the_second_look() -> None:
 
 
 def test_the_detectors_operating_point_is_chosen_on_what_it_was_trained_on() -> None:
-    def seen(source: str, score: float, *, level: int = 220) -> DetectedView:
+    def seen(source: str, score: float, *, level: int = 220) -> DetectedImage:
         return detect(picture((BOX,), level=level, source=source), bright_detector(score), "val")
 
     views = [seen("here", 0.81239), seen("here", 0.3), seen("there", 0.7), seen("external", 0.2)]
@@ -118,7 +118,7 @@ def test_a_nodule_missed_counts_as_dice_zero_end_to_end_only() -> None:
 def test_each_nodule_is_held_against_its_own_part_of_the_mask() -> None:
     small = (60.0, 10.0, 90.0, 40.0)
     scores = segment(picture((BOX, small), level=DARK), bright_segmenter(), bright_detector(), "val")
-    assert [one.view.share for one in scores] == pytest.approx([32 * 32 / 6144, 30 * 30 / 6144])
+    assert [one.traits.share for one in scores] == pytest.approx([32 * 32 / 6144, 30 * 30 / 6144])
 
 
 def test_segmenter_figures_average_found_and_missed() -> None:
@@ -153,10 +153,10 @@ def test_without_a_box_the_detector_points_or_the_whole_view_is_taken() -> None:
     assert classify(unboxed, brightness_classifier(), bright_detector(), "val").boxed_by == "whole view"
 
 
-def classified(source: str, labels: list[bool], log_odds: list[float], patients: str) -> list[ClassifiedView]:
+def classified(source: str, labels: list[bool], log_odds: list[float], patients: str) -> list[ClassifiedImage]:
     return [
-        ClassifiedView(
-            view=View(source=source, group=group, split="val", layout="", share=0.1),
+        ClassifiedImage(
+            traits=ImageTraits(source=source, group=group, split="val", layout="", share=0.1),
             malignant=label,
             log_odds=odds,
             boxed_by="truth",

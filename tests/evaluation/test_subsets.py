@@ -1,11 +1,11 @@
 """Subsets by source, scanner layout and size of nodule."""
 
-from streamer.evaluation.subsets import View, subsets, view_of
+from streamer.evaluation.subsets import ImageTraits, subsets, traits_of
 from tests.evaluation.pictures import picture
 
 
-def view(source: str, share: float | None = None, layout: str = "") -> View:
-    return View(source=source, group="a", split="val", layout=layout, share=share)
+def view(source: str, share: float | None = None, layout: str = "") -> ImageTraits:
+    return ImageTraits(source=source, group="a", split="val", layout=layout, share=share)
 
 
 def test_parts_of_each_source_follow_it() -> None:
@@ -35,6 +35,8 @@ def test_the_bounds_of_a_size_belong_to_the_larger_one() -> None:
 
 def test_a_view_tells_layout_only_of_clips_and_the_largest_share() -> None:
     boxes = ((0.0, 0.0, 96.0, 32.0), (0.0, 0.0, 9.6, 6.4))
-    assert view_of(picture(boxes), boxes, "val") == View(source="here", group="a", split="val", layout="", share=0.5)
-    assert view_of(picture((), frame=3), (), "val").layout == "96x64 px"
-    assert view_of(picture(()), (), "val").share is None
+    assert traits_of(picture(boxes), boxes, "val") == ImageTraits(
+        source="here", group="a", split="val", layout="", share=0.5
+    )
+    assert traits_of(picture((), frame=3), (), "val").layout == "96x64 px"
+    assert traits_of(picture(()), (), "val").share is None

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from streamer.data.csv_manifest import read_manifest
+from streamer.data.csv_manifest import read_csv_manifest
 from streamer.data.samples import Sample
 from streamer.errors import DataError
 from streamer.metrics.classification import delong_test
@@ -74,7 +74,7 @@ def test_small_centres_are_left_out_or_taken_together_and_said_so(manifest: Path
 
 def test_without_test_patients_the_validation_patients_test(tmp_path: Path) -> None:
     data = write_hospitals(tmp_path, tests=False)
-    given = {s.patient for s in read_manifest(data).samples if s.split == "val" and s.hospital == "South"}
+    given = {s.patient for s in read_csv_manifest(data).samples if s.split == "val" and s.hospital == "South"}
     centres, notes = load_centres(data, "hospital", "segmenter", only=("South", "East"))
     assert "their validation patients test" in notes[0]
     south = centres[0]
@@ -124,9 +124,9 @@ def test_centres_that_make_no_study_are_refused(manifest: Path, tmp_path: Path) 
 
 
 def test_a_training_manifest_reads_back_as_it_was(manifest: Path, tmp_path: Path) -> None:
-    samples = read_manifest(manifest).samples
+    samples = read_csv_manifest(manifest).samples
     write_samples(samples, tmp_path / "own.csv")
-    again = read_manifest(tmp_path / "own.csv").samples
+    again = read_csv_manifest(tmp_path / "own.csv").samples
     assert [(s.image.resolve(), s.patient, s.split, s.boxes_xyxy, s.age, s.sex, s.label) for s in again] == [
         (s.image.resolve(), s.patient, s.split, s.boxes_xyxy, s.age, s.sex, s.label) for s in samples
     ]
@@ -207,7 +207,7 @@ class Rehearsal:
         (folder / "history.csv").write_text("epoch,seconds\n0,60\n1,120\n")
 
     def measure(self, folder: Path, role: str, samples: list[Sample], *_: Any) -> list[list[Row]]:
-        learned = {s.hospital for s in read_manifest(folder / "data.csv").samples}
+        learned = {s.hospital for s in read_csv_manifest(folder / "data.csv").samples}
         rng = np.random.default_rng(len(folder.name))
         return [
             [

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-import streamer.training.dataset as ingredients
-from streamer.data.csv_manifest import read_manifest
+import streamer.training.dataset as training_data
+from streamer.data.csv_manifest import read_csv_manifest
 from streamer.data.grey import read_grey
 from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
@@ -63,7 +63,7 @@ def test_splits_that_are_made_are_told(data: Path, caplog: pytest.LogCaptureFixt
 
 
 def test_a_centre_left_out_neither_trains_nor_validates(data: Path, caplog: pytest.LogCaptureFixture) -> None:
-    samples = read_manifest(data).samples
+    samples = read_csv_manifest(data).samples
     rewrite(data, [replace(item, hospital="AB"[number % 2]) for number, item in enumerate(samples)])
     chosen = select_samples(config("detector", leave_out="hospital=A"), data)
     assert {item.hospital for item in [*chosen.train, *chosen.val]} == {"B"}
@@ -76,7 +76,7 @@ def test_a_centre_left_out_neither_trains_nor_validates(data: Path, caplog: pyte
 @pytest.fixture
 def leaking(data: Path) -> Path:
     """The first validation image is the first training image, with a caliper."""
-    samples = read_manifest(data).samples
+    samples = read_csv_manifest(data).samples
     image = read_grey(samples[0].image)
     cv2.drawMarker(image, (40, 40), (255,), cv2.MARKER_CROSS, 5)
     cv2.imwrite(str(next(item.image for item in samples if item.split == "val")), image)
@@ -101,7 +101,7 @@ def test_the_teacher_boxes_what_has_no_box(data: Path, monkeypatch: pytest.Monke
     """Training pictures without a box need a teacher; validation pictures without a box judge nothing."""
     samples = [
         replace(item, boxes_xyxy=(), mask=None) if item.group in ("p0", "p1", "p6") else item
-        for item in read_manifest(data).samples
+        for item in read_csv_manifest(data).samples
     ]
     rewrite(data, samples)
     asked = []
@@ -110,8 +110,8 @@ def test_the_teacher_boxes_what_has_no_box(data: Path, monkeypatch: pytest.Monke
         asked.append((len(pictures), teacher, least))
         return list(pictures[1:])
 
-    monkeypatch.setattr(ingredients, "load_proposer", lambda weights, most: f"{weights}, {most}")
-    monkeypatch.setattr(ingredients, "confirmed_boxes", confirmed)
+    monkeypatch.setattr(training_data, "load_proposer", lambda weights, most: f"{weights}, {most}")
+    monkeypatch.setattr(training_data, "confirmed_boxes", confirmed)
     for self_training, expected in ((None, 4), (0.35, 5)):
         settings = config("detector", self_training=self_training)
         chosen = select_samples(settings, data)

@@ -211,12 +211,12 @@ def _thinned(samples: list[Sample], most: int | None) -> list[Sample]:
 def _without_copies(parts: Mapping[str, list[Sample]], notes: list[str]) -> list[CentreData]:
     """Centres without held-out images that nearly equal one of an earlier split, of whatever centre."""
     every = [sample for part in parts.values() for sample in part]
-    twins = find_near_duplicates(*([s for s in every if s.split == split] for split in ("train", "val", "test")))
-    if twins:
-        notes.append(f"{len(twins)} held-out images nearly equal one of an earlier split and are left out.")
+    duplicates = find_near_duplicates(*([s for s in every if s.split == split] for split in ("train", "val", "test")))
+    if duplicates:
+        notes.append(f"{len(duplicates)} held-out images nearly equal one of an earlier split and are left out.")
     centres = []
     for name, part in parts.items():
-        kept = without_near_duplicates(part, twins)
+        kept = without_near_duplicates(part, duplicates)
         test, _ = merge_groups_sharing_images([sample for sample in kept if sample.split == "test"])
         centres.append(
             CentreData(

@@ -51,7 +51,7 @@ def measure(
         segmenter = load_segmenter(run, backend)
         outlined = in_order(lambda picture: outline_true_boxes(picture, segmenter, "test"), pictures, backend.workers)
         return [
-            [{"patient": nodule.view.group, "size": nodule.view.share, "value": nodule.dice} for nodule in nodules]
+            [{"patient": nodule.traits.group, "size": nodule.traits.share, "value": nodule.dice} for nodule in nodules]
             for nodules in outlined
         ]
     if role == "detector":
@@ -60,8 +60,8 @@ def measure(
         return [
             [
                 {
-                    "patient": view.view.group,
-                    "size": view.view.share,
+                    "patient": view.traits.group,
+                    "size": view.traits.share,
                     "truth": view.best_known.truth_xyxy.tolist(),
                     "ignored": view.best_known.ignored_xyxy.tolist(),
                     "boxes": np.round(view.best_known.boxes_xyxy, 2).tolist(),
@@ -78,8 +78,8 @@ def measure(
     return [
         [
             {
-                "patient": view.view.group,
-                "size": view.view.share if view.boxed_by == "truth" else None,
+                "patient": view.traits.group,
+                "size": view.traits.share if view.boxed_by == "truth" else None,
                 "value": view.log_odds,
                 "label": view.malignant,
             }
