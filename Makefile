@@ -21,7 +21,7 @@ demo: $(INSTALLED) system-libraries  ## simulate a thyroid cine and analyse it (
 	$(VENV)/bin/streamer demo --output demo
 
 test: $(INSTALLED_DEV) system-libraries browser dicom-validators  ## run the tests
-	$(PYTHON_IN_VENV) -m pytest
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED_DEV)  ## check style, types and who imports whom
 	$(VENV)/bin/ruff check .
