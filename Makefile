@@ -73,9 +73,11 @@ system-libraries: | $(PYTHON_IN_VENV)
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { $(call apt_install,chromium); } || true
 
-# The tests of DICOM results ask these validators; without them those tests are skipped.
+# The tests of DICOM ask these validators, a real PACS and OCR; without them those tests are skipped.
 dicom-validators:
-	@command -v dciodvfy >/dev/null && command -v dsrdump >/dev/null || { $(call apt_install,dicom3tools dcmtk); } || true
+	@command -v dciodvfy >/dev/null && command -v dsrdump >/dev/null && command -v Orthanc >/dev/null && \
+	    command -v tesseract >/dev/null || { \
+	    $(call apt_install,dicom3tools dcmtk orthanc orthanc-dicomweb tesseract-ocr); } || true
 
 # apt-get, where it is there and may be used; $(1) the packages.
 define apt_install

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from streamer.cli.benchmark import benchmark
 from streamer.cli.console import talking
+from streamer.cli.dicom import dicom as dicom_commands
 from streamer.cli.models import compare, cross_validate, evaluate, publish, quantise, train
 from streamer.cli.options import (
     ConfigOption,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(study, name="study")
+app.add_typer(dicom_commands, name="dicom")
 app.add_typer(scintigraphy_commands, name="scintigraphy")
 
 

@@ -32,6 +32,11 @@ VIDEO = frozenset(
 )
 """MPEG-2, H.264 and HEVC, whose pixel data are one container or stream for all frames."""
 
+SYNTAXES = tuple(
+    sorted(_NATIVE | {RLE} | _JPEG_DCT | _JPEG_LOSSLESS | _JPEG_LS | _JPEG_2000 | _HTJ2K | _JPEG_XL | VIDEO)
+)
+"""All transfer syntaxes that are read."""
+
 _CONVERTED_BY_CODEC = _JPEG_2000 | _HTJ2K | _JPEG_XL
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,55 +14,15 @@ from pydicom.dataset import Dataset
 
 from streamer.dicom.identity import RunIdentity
 from streamer.errors import InputError
-from streamer.models.grad_cam import HeatMaps
 from streamer.outputs._dicom_report import with_reader_notes
 from streamer.outputs.dicom import write_reader_reports
 from streamer.outputs.schema import ReaderEntry
-from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.run import run_study
-from streamer.settings import Settings
 from streamer.sources import open_source
-from streamer.types import Finding, Frame, ModelVersion
-from tests.dicom_files import PREFIX, add_region, cine_dataset, frame_images, jpeg, write_dicom
+from tests.dicom_files import PREFIX, frame_images, jpeg, write_dicom
+from tests.disc_analyser import SIZE, DiscAnalyser, disc_cine
 
-_SIZE = {"rows": 121, "columns": 163}  # odd, so that segmentation frames share bytes
 _SECRETS = (b"SECRET", b"19700101")
-
-
-class _Discs:
-    """Finds a moving disc at a fixed place of whatever it is shown, surer in the middle of the clip."""
-
-    settings = Settings(outputs=("report_json", "dicom"))
-    batch_size, workers = 1, 1
-    heat_maps: HeatMaps | None = None
-    info = AnalyserInfo(threshold=0.5, models=(ModelVersion(role="detector", name="disc", sha256="ab" * 32),))
-
-    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
-        return [FrameFindings(frame, (self._disc(frame),), {"detect": 1.0}) for frame in frames]
-
-    def _disc(self, frame: Frame) -> Finding:
-        x, y = 40 + frame.index, 50
-        contour = np.array(cv2.ellipse2Poly((x, y), (20, 12), 0, 0, 360, 15), np.int32)
-        return Finding(
-            box_xyxy=(x - 20.0, y - 12.0, x + 21.0, y + 13.0),
-            confidence=0.9,
-            malignancy=0.8 - 0.05 * abs(frame.index - 4),
-            contour_xy=contour,
-            long_axis_px=41,
-            short_axis_px=25,
-            area_px=800,
-        )
-
-
-def _cine(path: Path, frames: int = 8, **attributes: object) -> Dataset:
-    data = cine_dataset(frames, **_SIZE)
-    data.PhotometricInterpretation, data.PatientName = "YBR_FULL_422", "SECRET^N\u00e4me"
-    data.SpecificCharacterSet = "ISO_IR 100"
-    add_region(data, (10, 5, 159, 115), delta_cm=0.02)
-    for keyword, value in attributes.items():
-        setattr(data, keyword, value)
-    write_dicom(path, data, [jpeg(image) for image in frame_images(frames, **_SIZE)], syntax=PREFIX + "4.50")
-    return data
 
 
 def _results(folder: Path) -> dict[str, Dataset]:
@@ -79,8 +38,8 @@ def _content(report: Dataset) -> hd.sr.MeasurementReport:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Source and results of one run."""
     folder = tmp_path_factory.mktemp("dicom")
-    _cine(folder / "cine.dcm")
-    run_study([folder / "cine.dcm"], folder / "out", analyser=_Discs())
+    disc_cine(folder / "cine.dcm")
+    run_study([folder / "cine.dcm"], folder / "out", analyser=DiscAnalyser())
     return folder
 
 
@@ -197,7 +156,7 @@ def test_patient_and_study_are_the_source_s_and_the_source_is_as_it_was(folder: 
 
 
 def test_a_repeated_run_makes_new_instances_of_the_same_series(folder: Path, tmp_path: Path) -> None:
-    run_study([folder / "cine.dcm"], tmp_path, analyser=_Discs())
+    run_study([folder / "cine.dcm"], tmp_path, analyser=DiscAnalyser())
     before, after = _results(folder / "out"), _results(tmp_path)
     assert before.keys() == after.keys()
     for name, made in after.items():
@@ -230,13 +189,13 @@ def test_notes_on_a_finished_folder_become_a_report_beside_the_first(folder: Pat
 
 
 def test_malformed_study_attributes_do_not_stop_the_results(tmp_path: Path) -> None:
-    data = _cine(tmp_path / "cine.dcm", frames=8)
+    data = disc_cine(tmp_path / "cine.dcm", frames=8)
     del data.StudyTime, data.StudyID
     data.PatientSex = "X"
     data["StudyDate"].value = "2026.1.1x"
-    frames = [jpeg(image) for image in frame_images(8, **_SIZE)]
+    frames = [jpeg(image) for image in frame_images(8, **SIZE)]
     write_dicom(tmp_path / "cine.dcm", data, frames, syntax=PREFIX + "4.50")
-    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=_Discs())
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=DiscAnalyser())
     made = _results(tmp_path / "out")["report-1"]
     assert (made.StudyTime, made.StudyDate, made.PatientSex) == ("", "", "")
 
@@ -244,16 +203,16 @@ def test_malformed_study_attributes_do_not_stop_the_results(tmp_path: Path) -> N
 def test_a_clip_that_is_no_dicom_is_refused_before_anything_is_analysed(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "still.png"), frame_images(1)[0])
     with pytest.raises(InputError, match="no DICOM file"):
-        run_study([tmp_path / "still.png"], tmp_path / "out", analyser=_Discs())
+        run_study([tmp_path / "still.png"], tmp_path / "out", analyser=DiscAnalyser())
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_not_measured_stays_in_pixels(tmp_path: Path) -> None:
-    data = _cine(tmp_path / "cine.dcm")
+    data = disc_cine(tmp_path / "cine.dcm")
     del data.SequenceOfUltrasoundRegions
-    frames = [jpeg(image) for image in frame_images(8, **_SIZE)]
+    frames = [jpeg(image) for image in frame_images(8, **SIZE)]
     write_dicom(tmp_path / "cine.dcm", data, frames, syntax=PREFIX + "4.50")
-    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=_Discs())
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=DiscAnalyser())
     report = hd.sr.srread(tmp_path / "out" / "dicom-report-1.dcm")
     (group,) = _content(report).get_planar_roi_measurement_groups()
     units = {one.name.meaning: one.unit.value for one in group.get_measurements()}

@@ -1,0 +1,160 @@
+"""Sends results: by C-STORE to another node, or by STOW-RS to a DICOMweb server. Files are streamed."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+from pydicom.filereader import dcmread, read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+
+from streamer.node.peers import Peer
+from streamer.node.web import client, status_line
+
+_LOG = logging.getLogger(__name__)
+
+_NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+_MAX_CONTEXTS = 128  # of an association (PS3.8, 9.3.2)
+_CHUNK_BYTES = 2**16
+
+Outcome = Callable[[Path, str | None], None]
+"""Told of each file: None once the receiver has confirmed it, else why it was not taken."""
+
+
+def is_url(destination: str) -> bool:
+    """Whether results go there by STOW-RS, and not by C-STORE."""
+    return destination.startswith(("http://", "https://"))
+
+
+def send_to_node(
+    files: Sequence[Path], peer: Peer, *, aet: str, outcome: Outcome, tls: ssl.SSLContext | None = None
+) -> None:
+    """Send files to another node, in one association.
+
+    Args:
+        files: DICOM files.
+        peer: where they go; its port is known.
+        aet: own AE title.
+        outcome: told of each file as soon as it is decided, so that nothing confirmed is sent again.
+        tls: for a peer that is called by TLS.
+    """
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    kinds = {path: _kind(path) for path in files}
+    for path in [path for path, kind in kinds.items() if kind is None]:
+        outcome(path, "the file cannot be read")
+        del kinds[path]
+    contexts = sorted({pair for kind in kinds.values() if kind is not None for pair in _offered(*kind)})
+    node = AE(aet)
+    for class_uid, syntax in contexts[:_MAX_CONTEXTS]:
+        node.add_requested_context(class_uid, syntax)
+    if not kinds:
+        return
+    assert peer.port is not None
+    association = node.associate(
+        peer.host, peer.port, ae_title=peer.aet, tls_args=(tls, peer.host) if peer.tls and tls else None
+    )
+    if not association.is_established:
+        reason = f"{peer} {'refuses the call' if association.is_rejected else 'does not answer'}"
+        for path in kinds:
+            outcome(path, reason)
+        return
+    try:
+        for path, kind in kinds.items():
+            assert kind is not None
+            outcome(path, _sent(association, path, kind))
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _kind(path: Path) -> tuple[str, str] | None:
+    """SOP class and transfer syntax."""
+    try:
+        meta = read_file_meta_info(path)
+        return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
+    except Exception as error:  # what pydicom raises on a damaged file is nearly anything
+        _LOG.error("%s cannot be read: %s", path.name, type(error).__name__)
+        return None
+
+
+def _offered(class_uid: str, syntax: str) -> list[tuple[str, str]]:
+    """Contexts for a file: its own syntax, and the plain ones where it can be converted."""
+    others = [str(uid) for uid in _NATIVE[:2]] if syntax in _NATIVE else []
+    return [(class_uid, one) for one in dict.fromkeys([syntax, *others])]
+
+
+def _sent(association: Association, path: Path, kind: tuple[str, str]) -> str | None:
+    """Send a file; None if it was taken, else the reason."""
+    if not association.is_established:
+        return "the association broke off"
+    accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}
+    possible = [pair for pair in _offered(*kind) if pair in accepted]
+    if not possible:
+        return "the receiver takes no objects of this class and transfer syntax"
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            if possible[0] == kind:
+                status = association.send_c_store(path)
+            else:  # to be coded anew, in memory
+                data = dcmread(path)
+                data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+                status = association.send_c_store(data)
+    except (ValueError, AttributeError, RuntimeError, OSError) as error:
+        return f"it cannot be sent: {type(error).__name__}"
+    if "Status" not in status:
+        return "the association broke off"
+    code = int(status.Status)
+    return None if code == 0 or code >> 12 == 0xB else f"the receiver answers with status {code:04X}"  # PS3.7, annex C
+
+
+def send_to_web(files: Sequence[Path], url: str, *, outcome: Outcome) -> None:
+    """Send files to a DICOMweb server, one in each request.
+
+    Args:
+        files: DICOM files.
+        url: base address of the service, such as `https://pacs/dicom-web`.
+        outcome: told of each file as soon as it is decided.
+    """
+    with closing(client(url)) as web:
+        for path in files:
+            outcome(path, _posted(web, path))
+
+
+def _posted(web: httpx.Client, path: Path) -> str | None:
+    boundary = uuid.uuid4().hex
+    headers = {
+        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+        "Accept": "application/dicom+json",
+    }
+    try:
+        answer = web.post("/studies", content=_parts(path, boundary), headers=headers)
+    except (httpx.HTTPError, OSError) as error:
+        return f"the server does not answer: {type(error).__name__}"
+    if answer.status_code not in (200, 202):
+        return status_line(answer)
+    return "the server did not store it" if _failed(answer) else None
+
+
+def _failed(answer: httpx.Response) -> bool:
+    """Whether Failed SOP Sequence holds anything (PS3.18, 10.5.3); some servers always give an empty one."""
+    try:
+        entry = answer.json().get("00081198", {})
+        return bool(entry.get("Value"))
+    except (ValueError, AttributeError):  # no JSON
+        return answer.status_code != 200
+
+
+def _parts(path: Path, boundary: str) -> Iterator[bytes]:
+    yield f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+    yield f"\r\n--{boundary}--\r\n".encode()

@@ -1,0 +1,209 @@
+"""The node as a whole: threads that receive, analyse, send and answer, on one queue."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamer.dicom.library import require_node
+from streamer.errors import OutputError, SettingsError, StreamerError
+from streamer.node.analysis import StoppedError, analyse_job, lasts
+from streamer.node.commitment import CommitmentAnswers
+from streamer.node.peers import Peer, TlsFiles, is_loopback_address
+from streamer.node.queue import Queue
+from streamer.node.receive import Receiver, ReceiverSettings
+from streamer.node.records import Delivery, Job
+from streamer.node.send import is_url, send_to_node, send_to_web
+from streamer.node.web import client
+from streamer.pipeline.analyser import FrameAnalyser
+
+_LOG = logging.getLogger(__name__)
+_POLL_S = 0.25
+_PRUNE_EVERY_S = 600.0
+_S_PER_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """How a node works.
+
+    Attributes:
+        receiver: where and from whom calls are taken.
+        folder: of the queue, the objects and the results.
+        destinations: where results go: `AET@HOST:PORT`, or the address of a DICOMweb server.
+        quiet_s: a study is analysed when nothing of it has arrived for so long.
+        keep_days: objects and results are deleted so long after all was sent; None for never.
+        tls: certificates, with which callers must use TLS; None for none.
+
+    Raises:
+        SettingsError: others could call without being on the list, or a destination is none.
+    """
+
+    receiver: ReceiverSettings
+    folder: Path
+    destinations: tuple[str, ...] = ()
+    quiet_s: float = 30.0
+    keep_days: float | None = None
+    tls: TlsFiles | None = None
+
+    def __post_init__(self) -> None:
+        host = self.receiver.host
+        if not self.receiver.allowed and host != "localhost" and not is_loopback_address(host):
+            raise SettingsError(f"{host} can be reached from other machines: say who may call with --from AET@HOST")
+        for destination in self.destinations:
+            if is_url(destination):
+                client(destination).close()
+            elif Peer.parse(destination, listens=True).tls and self.tls is None:
+                raise SettingsError(f"{destination} is called by TLS: give --tls-certificate and --tls-key")
+
+
+class Node:
+    """Runs from `with` to the end of its block.
+
+    Args:
+        settings: how it works.
+        analyser: loaded networks; `dicom` is among its outputs.
+
+    Raises:
+        SettingsError: the address cannot be listened on, or the TLS files cannot be used.
+        OutputError: the folder cannot be used.
+    """
+
+    def __init__(self, settings: NodeSettings, analyser: FrameAnalyser) -> None:
+        if "dicom" not in analyser.settings.outputs:
+            raise SettingsError("a node sends DICOM results: choose dicom among the outputs")
+        require_node("a DICOM node")
+        self._settings, self._analyser = settings, analyser
+        self._stop = threading.Event()
+        self._calls: ssl.SSLContext | None = None if settings.tls is None else settings.tls.client_context()
+        takes = None if settings.tls is None else settings.tls.server_context()
+        self.queue = Queue(settings.folder, quiet_s=settings.quiet_s)
+        self._answers = CommitmentAnswers(self.queue, settings.receiver.aet, settings.receiver.allowed, self._calls)
+        try:
+            self._receiver = Receiver(
+                settings.receiver, self.queue.incoming, self.queue.receive, self._answers.ask, takes
+            )
+        except BaseException:
+            self.queue.close()
+            raise
+        loops: list[Callable[[], None]] = [self._analyse, self._answers.answer, self._tidy]
+        loops += [lambda one=destination: self._send(one) for destination in settings.destinations]  # type: ignore[misc]
+        self._threads = [threading.Thread(target=self._repeat, args=(loop,), name="node") for loop in loops]
+        self._tidied_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._receiver.close()
+        for thread in self._threads:
+            thread.join()
+        self.queue.close()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._receiver.port
+
+    def _repeat(self, step: Callable[[], None]) -> None:
+        """Repeat a step until the end. One that fails, such as by a full disk, does not end the node."""
+        while not self._stop.is_set():
+            try:
+                step()
+            except Exception as error:  # the text may quote a header
+                _LOG.error("the node goes on after an error: %s", type(error).__name__)
+                self._stop.wait(5.0)
+            self._stop.wait(_POLL_S)
+
+    def _analyse(self) -> None:
+        while not self._stop.is_set() and (job := self.queue.claim()) is not None:
+            _LOG.info("job %d: %d objects are analysed", job.number, len(job.files))
+            try:
+                results, reason = analyse_job(job, self._analyser, self._stop.is_set)
+            except StoppedError:
+                self.queue.give_back(job)
+            except StreamerError as error:
+                self._failed(job, str(error), lasting=lasts(error))
+            except Exception as error:  # the text may quote a header
+                self._failed(job, f"an internal error ({type(error).__name__})", lasting=False)
+            else:
+                self.queue.finish(job, results, self._settings.destinations, reason=reason)
+                if reason:
+                    _LOG.warning("job %d: not all could be analysed: %s", job.number, reason)
+                _LOG.info("job %d: done, %d results", job.number, len(results))
+
+    def _failed(self, job: Job, reason: str, *, lasting: bool) -> None:
+        if lasting:
+            self.queue.fail(job, reason)
+        again = not lasting and self.queue.postpone(job, reason)
+        _LOG.error("job %d: %s%s", job.number, reason, "; it is tried again" if again else "")
+
+    def _send(self, destination: str) -> None:
+        due = {delivery.file: delivery for delivery in self.queue.due_deliveries(destination)}
+        if not due:
+            return
+
+        def outcome(path: Path, reason: str | None) -> None:
+            self._decided(due[path], reason)
+
+        if is_url(destination):
+            send_to_web(list(due), destination, outcome=outcome)
+        else:
+            peer = Peer.parse(destination, listens=True)
+            send_to_node(list(due), peer, aet=self._settings.receiver.aet, outcome=outcome, tls=self._calls)
+
+    def _decided(self, delivery: Delivery, reason: str | None) -> None:
+        if reason is None:
+            self.queue.delivered(delivery)
+            _LOG.info("sent to %s: %s", delivery.destination, delivery.file.name)
+        else:
+            wait = self.queue.not_delivered(delivery, reason)
+            _LOG.warning("not sent: %s: %s; again in %.0f s", delivery.file.name, reason, wait)
+
+    def _tidy(self) -> None:
+        if time.monotonic() - self._tidied_s < _PRUNE_EVERY_S:
+            return
+        self._tidied_s = time.monotonic()
+        self.queue.sweep_incoming()
+        if self._settings.keep_days is not None:
+            self.queue.prune(self._settings.keep_days * _S_PER_DAY)
+
+
+def serve(
+    settings: NodeSettings,
+    make_analyser: Callable[[], FrameAnalyser],
+    stop: threading.Event,
+    announce: Callable[[str], None],
+) -> None:
+    """Run a node until `stop` is set. What is under way then is taken up at the next start.
+
+    Args:
+        settings: how it works.
+        make_analyser: loads the networks, once the libraries are known to be there.
+        stop: ends it.
+        announce: told that it listens.
+
+    Raises:
+        InputError: a library of the extra `dicom` is missing.
+        SettingsError, OutputError, WeightsError, DeviceError: as of `Node` and the networks.
+    """
+    require_node("a DICOM node")
+    if settings.folder.exists() and not settings.folder.is_dir():
+        raise OutputError(f"{settings.folder} is no folder; choose another --folder")
+    with Node(settings, make_analyser()) as node:
+        receiver = settings.receiver
+        to = ", ".join(settings.destinations) or "nowhere (--to); they stay in the folder"
+        announce(f"{receiver.aet} listens on {receiver.host}, port {node.port}; results go to {to}; Ctrl-C ends")
+        stop.wait()

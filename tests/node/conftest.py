@@ -1,0 +1,46 @@
+"""One PACS for all tests of this folder, and a node beside it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from streamer.dicom.library import require_node
+from streamer.node.peers import Peer
+from streamer.node.receive import ReceiverSettings
+from streamer.node.serve import Node, NodeSettings
+from tests.disc_analyser import DiscAnalyser
+from tests.node.pacs import Orthanc, running_orthanc
+
+StartNode = Callable[..., Node]
+
+require_node("these tests")
+
+
+@pytest.fixture(scope="package")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """The PACS; skips where it cannot be had."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as pacs:
+        yield pacs
+
+
+@pytest.fixture
+def start_node(tmp_path: Path) -> Iterator[StartNode]:
+    """Start a node that finds the disc; ends with the test."""
+    with ExitStack() as stack:
+
+        def start(*destinations: str, quiet_s: float = 0.5, port: int = 0, allowed: str = "", **more: object) -> Node:
+            receiver = ReceiverSettings(
+                aet="STREAMER", port=port, allowed=(Peer.parse(allowed),) if allowed else (), timeout_s=10
+            )
+            settings = NodeSettings(
+                receiver=receiver,
+                folder=tmp_path / "node",
+                destinations=destinations,
+                quiet_s=quiet_s,
+                **more,  # type: ignore[arg-type]
+            )
+            return stack.enter_context(Node(settings, DiscAnalyser()))
+
+        yield start
