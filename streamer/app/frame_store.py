@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from streamer._pixels import jpeg_bytes
 from streamer.app.spool import Spool
 from streamer.geometry import CropWindow
 from streamer.outputs.overlay import OverlayRenderer
@@ -255,8 +256,7 @@ def _portrait(image: Image, nodule: Nodule) -> bytes:
 
 
 def _jpeg(image: Image, quality: int) -> bytes:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))[1].tobytes()
+    return jpeg_bytes(image, quality)
 
 
 def _rgb(image: Any) -> Image:

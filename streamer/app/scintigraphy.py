@@ -14,7 +14,7 @@ from streamer.errors import StreamerError, WeightsError
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import FLAG, MARK
 from streamer.scintigraphy.networks import TITLES as NETWORKS
-from streamer.scintigraphy.predict import NOTICE, as_html, as_json, data_url, read_one, with_heat, with_regions
+from streamer.scintigraphy.predict import NOTICE, as_html, as_json, png_url, read_one, with_heat, with_regions
 from streamer.scintigraphy.predictor import Predictor
 
 Answer = dict[str, Any]
@@ -64,8 +64,8 @@ class ScintigraphyAnswers:
         probabilities = report.probabilities
         return {
             "name": report.name,
-            "picture": data_url(with_regions(report)),
-            "heat": "" if heat is None else data_url(heat),
+            "picture": png_url(with_regions(report)),
+            "heat": "" if heat is None else png_url(heat),
             "probabilities": []
             if probabilities is None
             else [[TITLES[label], float(value)] for label, value in zip(CLASSES, probabilities, strict=True)],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from streamer._files import atomic_path
 from streamer.app.frame_store import Feed
 from streamer.app.job import Job
 from streamer.app.summary import Summary
@@ -94,13 +95,14 @@ class StudyJob(Job):
         if not self._published:
             raise InputError("there are no results yet")
         path = self.folder / ARCHIVE
-        part = path.with_name(f".{ARCHIVE}.part")
-        with self._writing, output_errors(path):
-            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                for file in self._result_files():
-                    packed = zipfile.ZIP_STORED if file.suffix in (".mp4", ".png") else None
-                    archive.write(file, file.name, packed)
-            part.replace(path)
+        with (
+            self._writing,
+            atomic_path(path) as partial,
+            zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ):
+            for file in self._result_files():
+                packed = zipfile.ZIP_STORED if file.suffix in (".mp4", ".png") else None
+                archive.write(file, file.name, packed)
         return path
 
     def note(self, track: int, c_tirads: str, text: str) -> None:

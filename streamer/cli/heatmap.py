@@ -6,8 +6,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
-import cv2
-
+from streamer._pixels import png_bytes
 from streamer.errors import InputError, OutputError
 from streamer.outputs.folder import output_errors
 from streamer.outputs.heatmap import draw_frame_heatmap
@@ -47,7 +46,7 @@ def write_heat_still(video: str | Path, index: int, output: Path, settings: Sett
     if not findings:
         raise InputError(f"no nodule was found in frame {index} of {frame.video}: give --frame another number")
     picture = draw_frame_heatmap(frame.image, findings, engine.heat_maps)
-    data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    data = png_bytes(picture)
     with output_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(data)

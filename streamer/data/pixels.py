@@ -12,6 +12,7 @@ from typing import cast
 import cv2
 import numpy as np
 
+from streamer._pixels import to_grey
 from streamer.data.grey import read_grey
 from streamer.data.regions import WHITE
 from streamer.data.samples import Sample
@@ -129,7 +130,7 @@ def read_clip(path: Path) -> list[Grey]:
     """
     try:
         with open_source(path) as source:
-            return [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in source.frames()]
+            return [to_grey(frame.image) for frame in source.frames()]
     except InputError as error:
         raise DataError(str(error)) from error
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from streamer._files import write_whole
+from streamer._templates import text_templates
 from streamer.data.public_sources import PUBLIC_SOURCES, unit_of
 from streamer.errors import OutputError, WeightsError
 from streamer.evaluation.tables import interval_text
@@ -34,16 +33,17 @@ def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
         entry: its entry in the manifest.
         notes: known failures and the like, Markdown, taken over word for word; may be empty.
     """
-    environment = Environment(  # no escaping: it is Markdown, and all of it our own
-        loader=PackageLoader("streamer.evaluation"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("card.md.j2").render(
-        task=task(role),
-        entry=entry,
-        sources=[(name, amount.text(unit_of(name)), _terms(name)) for name, amount in entry.training.data.items()],
-        groups=_grouped(entry.figures),
-        interval_text=interval_text,
-        notes=notes.strip(),
+    return (
+        text_templates("streamer.evaluation")
+        .get_template("card.md.j2")
+        .render(
+            task=task(role),
+            entry=entry,
+            sources=[(name, amount.text(unit_of(name)), _terms(name)) for name, amount in entry.training.data.items()],
+            groups=_grouped(entry.figures),
+            interval_text=interval_text,
+            notes=notes.strip(),
+        )
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Mapping
@@ -12,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Plot
 
 from streamer._files import write_whole
+from streamer._pixels import data_url
+from streamer._templates import html_templates
 from streamer.errors import OutputError
 from streamer.evaluation.matrix import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
 from streamer.evaluation.result import Evaluation
@@ -121,21 +121,20 @@ def as_metrics(evaluation: Evaluation, weights: Mapping[str, Weights]) -> dict[s
 
 
 def _page(evaluation: Evaluation, weights: Mapping[str, Weights], drawings: Mapping[str, bytes]) -> str:
-    environment = Environment(
-        loader=PackageLoader("streamer.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("evaluation.html.j2").render(
-        evaluation=evaluation,
-        groups=by_data(evaluation.results),
-        drawings={
-            name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in drawings.items()
-        },
-        weights=weights,
-        row_text=row_text,
-        cell_text=cell_text,
-        version=__version__,
-        value_text=value_text,
-        number_text=number_text,
+    return (
+        html_templates("streamer.evaluation")
+        .get_template("evaluation.html.j2")
+        .render(
+            evaluation=evaluation,
+            groups=by_data(evaluation.results),
+            drawings={name: data_url("image/svg+xml", svg) for name, svg in drawings.items()},
+            weights=weights,
+            row_text=row_text,
+            cell_text=cell_text,
+            version=__version__,
+            value_text=value_text,
+            number_text=number_text,
+        )
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 
+from streamer._pixels import png_bytes
 from streamer.dicom.identity import RunIdentity, evidence, save, set_frames
 from streamer.errors import InputError
 from streamer.outputs._dicom_clip import OverlayClip
@@ -40,8 +41,8 @@ class _KeyFrame:
 
     def pack(self) -> None:
         if not self.png:
-            encoded = cv2.imencode(".png", cv2.cvtColor(self.frame.image, cv2.COLOR_RGB2BGR), _PNG)[1]
-            self.frame, self.png = replace(self.frame, image=_NO_IMAGE), encoded.tobytes()
+            self.png = png_bytes(self.frame.image, _PNG)
+            self.frame = replace(self.frame, image=_NO_IMAGE)
 
     def result(self, patient_malignancy: float | None) -> FrameResult:
         """The view as that of a nodule that counts, which it may not yet have done in that frame."""

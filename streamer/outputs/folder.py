@@ -13,11 +13,12 @@ from pathlib import Path
 
 import av
 
+from streamer._files import lock_folder
 from streamer.errors import InputError, OutputError
 from streamer.outputs.schema import read_report
 
 if sys.platform != "win32":
-    import fcntl
+    pass
 
 PARTIAL = ".partial"
 FRAMES = "frames.jsonl"
@@ -217,16 +218,9 @@ def _listed_by(path: Path) -> set[str]:
 
 def _locked(directory: Path) -> int:
     """A descriptor that locks the folder until it is closed, by the end of the process at the latest."""
-    if sys.platform == "win32":  # no locks on folders there
-        return os.open(os.devnull, os.O_RDONLY)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise OutputError(f"another run is writing to {directory}; choose another output folder") from error
-    except OSError:
-        pass  # a file system without locks
+    descriptor = lock_folder(directory)
+    if descriptor is None:
+        raise OutputError(f"another run is writing to {directory}; choose another output folder")
     return descriptor
 
 

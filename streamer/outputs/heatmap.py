@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from streamer._pixels import to_grey
 from streamer.errors import WeightsError
 from streamer.geometry import Box
 from streamer.models.grad_cam import HeatMaps
@@ -31,7 +32,7 @@ def draw_frame_heatmap(image: Image, findings: Sequence[Finding | Nodule], heat_
     Raises:
         WeightsError: the classifier cannot be loaded.
     """
-    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    grey = to_grey(image)
     heat = np.maximum.reduce([heat_maps(grey, finding.box_xyxy) for finding in findings])
     picture = tinted(image, heat)
     height, width = image.shape[:2]
@@ -95,7 +96,7 @@ class NoduleHeatmaps:
 
     def keep(self, frame: Frame, nodule: Nodule) -> None:
         """Cut out what the classifier sees of a nodule; the frame can go."""
-        grey = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
+        grey = to_grey(frame.image)
         self._crops[nodule.track_id] = self._heat_maps.crop(grey, nodule.box_xyxy)
 
     def picture(self, track: int) -> Image | None:

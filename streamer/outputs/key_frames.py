@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 
+from streamer._pixels import png_bytes
 from streamer.outputs.base import BaseSink, SinkContext
 from streamer.outputs.folder import output_errors, picture_name
 from streamer.outputs.nodule_figure import nodule_image
@@ -83,8 +84,6 @@ class KeyFrameSink(BaseSink):
     def _draw(self, track: int, candidate: _Candidate) -> None:
         if self._context.heatmaps is not None:
             self._context.heatmaps.keep(*candidate.view)
-        bgr = cv2.cvtColor(nodule_image(*candidate.view), cv2.COLOR_RGB2BGR)
-        _, data = cv2.imencode(".png", bgr, _PNG)
         path = self._context.folder.partial(picture_name(track))
         with output_errors(path):
-            path.write_bytes(data.tobytes())
+            path.write_bytes(png_bytes(nodule_image(*candidate.view), _PNG))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from streamer._pixels import data_url, jpeg_bytes
+from streamer._templates import html_templates
 from streamer.outputs.colour_map import COLOURS
 from streamer.outputs.heatmap import NoduleHeatmaps
 from streamer.outputs.overlay import clock, percent, track_colour
@@ -58,7 +59,7 @@ def render_html(
             ],
             heat_failure=None if heat is None else heat.failure,
             heat_colours=["#{:02x}{:02x}{:02x}".format(*COLOURS[level]) for level in range(0, 256, 51)],
-            timeline=None if timeline is None else _data_uri("image/svg+xml", timeline),
+            timeline=None if timeline is None else data_url("image/svg+xml", timeline),
             settings=list(_flat(report.settings)),
         )
     )
@@ -72,9 +73,7 @@ def with_reader_notes(page: str, report: Report) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("streamer.outputs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = html_templates("streamer.outputs")
     environment.filters |= {
         "percent": _percent,
         "clock": clock,
@@ -120,12 +119,7 @@ def _jpeg_uri(image: Image) -> str:
     if image.shape[1] > _WIDEST_PICTURE_PX:
         height = round(image.shape[0] * _WIDEST_PICTURE_PX / image.shape[1])
         image = np.asarray(cv2.resize(image, (_WIDEST_PICTURE_PX, height), interpolation=cv2.INTER_AREA), np.uint8)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return _data_uri("image/jpeg", data.tobytes())
-
-
-def _data_uri(media_type: str, data: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+    return data_url("image/jpeg", jpeg_bytes(image, _JPEG_QUALITY))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

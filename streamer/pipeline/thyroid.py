@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import cv2
-import numpy as np
 from scipy.special import expit, logit
 
+from streamer._pixels import to_grey
 from streamer._resources import weights_dir
 from streamer.backends import choose_backend
 from streamer.models.classifier import prevalence_shift
@@ -110,7 +109,7 @@ class Engine:
             One entry a frame, in order; the same whatever the batch.
         """
         clock = _StageTimer()
-        greys = [np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
+        greys = [to_grey(frame.image) for frame in frames]
         detections = self._detector(greys)
         clock("detect")
         rois = [Roi(grey, one.box_xyxy) for grey, found in zip(greys, detections, strict=True) for one in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -14,10 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import colormaps
 
 from streamer._files import write_whole
+from streamer._pixels import data_url, png_bytes
+from streamer._templates import html_templates
 from streamer.errors import DataError, OutputError
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import check_answer
@@ -193,19 +193,20 @@ def as_csv(reports: Sequence[ImageReport]) -> str:
 
 def as_html(reports: Sequence[ImageReport], predictor: Predictor | None) -> str:
     """One self-contained page."""
-    environment = Environment(
-        loader=PackageLoader("streamer.scintigraphy"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     shown = [
-        {"report": report, "picture": data_url(with_regions(report)), "heat": _heat_url(report)} for report in reports
+        {"report": report, "picture": png_url(with_regions(report)), "heat": _heat_url(report)} for report in reports
     ]
-    return environment.get_template("predictions.html.j2").render(
-        shown=shown,
-        classes=[TITLES[name] for name in CLASSES],
-        entry=None if predictor is None else predictor.entry,
-        network="" if predictor is None else NETWORKS[predictor.entry.architecture],
-        notice=NOTICE,
-        version=__version__,
+    return (
+        html_templates("streamer.scintigraphy")
+        .get_template("predictions.html.j2")
+        .render(
+            shown=shown,
+            classes=[TITLES[name] for name in CLASSES],
+            entry=None if predictor is None else predictor.entry,
+            network="" if predictor is None else NETWORKS[predictor.entry.architecture],
+            notice=NOTICE,
+            version=__version__,
+        )
     )
 
 
@@ -236,15 +237,14 @@ def with_heat(report: ImageReport) -> Rgb | None:
     return np.asarray(mixed.round(), np.uint8)
 
 
-def data_url(picture: Rgb) -> str:
+def png_url(picture: Rgb) -> str:
     """A picture as a PNG inside a page."""
-    content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
-    return "data:image/png;base64," + base64.b64encode(content.tobytes()).decode("ascii")
+    return data_url("image/png", png_bytes(picture))
 
 
 def _heat_url(report: ImageReport) -> str:
     picture = with_heat(report)
-    return "" if picture is None else data_url(picture)
+    return "" if picture is None else png_url(picture)
 
 
 def _picture(pixels: npt.NDArray[np.float32]) -> tuple[Rgb, float]:

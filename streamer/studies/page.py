@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Plot
 
 from streamer._files import write_whole
+from streamer._pixels import data_url
+from streamer._templates import html_templates
 from streamer.errors import OutputError
 from streamer.studies.tables import Table, as_csv
 from streamer.version import __version__
@@ -86,16 +86,17 @@ def write_page(page: Page, folder: Path) -> Path:
             svg = _saved(plot, "svg")
             write_whole(folder / f"{name}.svg", svg)
             write_whole(folder / f"{name}.png", _saved(plot, "png"))
-            drawings[name] = "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+            drawings[name] = data_url("image/svg+xml", svg)
         for table in section.tables:
             if table.columns:
                 tables.setdefault(table.name, []).append(table)
     for name, same in tables.items():
         write_whole(folder / f"{name}.csv", as_csv(same).encode())
-    environment = Environment(
-        loader=PackageLoader("streamer.studies"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    text = (
+        html_templates("streamer.studies")
+        .get_template("study.html.j2")
+        .render(page=page, drawings=drawings, version=__version__)
     )
-    text = environment.get_template("study.html.j2").render(page=page, drawings=drawings, version=__version__)
     write_whole(folder / "report.html", text.encode())
     return folder / "report.html"
 

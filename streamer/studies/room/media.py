@@ -12,8 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import cv2
-
+from streamer._pixels import png_bytes
 from streamer.errors import InputError, OutputError, StreamerError
 from streamer.outputs.video import OverlayVideo
 from streamer.settings import OverlaySettings
@@ -91,9 +90,8 @@ class Media:
                 raise InputError(f"{source.info.name} has no frame")
             if len(first) == 1:
                 path = stem.with_suffix(".png")
-                _, png = cv2.imencode(".png", cv2.cvtColor(first[0].image, cv2.COLOR_RGB2BGR))
                 try:
-                    path.write_bytes(png.tobytes())
+                    path.write_bytes(png_bytes(first[0].image))
                 except OSError as error:
                     raise OutputError(f"cannot write to the temporary folder: {error.strerror}") from error
                 return Medium(path, "still")
