@@ -13,6 +13,7 @@ from rich.console import Console
 
 from streamer.cli.benchmark import benchmark
 from streamer.cli.console import talking
+from streamer.cli.deidentify import deidentify
 from streamer.cli.dicom import dicom as dicom_commands
 from streamer.cli.models import compare, cross_validate, evaluate, publish, quantise, train
 from streamer.cli.options import (
@@ -261,6 +262,7 @@ def heatmap(
 
 
 for command, example in (
+    (deidentify, "streamer deidentify EXPORT anonymous --keep-dates-shifted --map map.json"),
     (talking(train), "streamer train detector --data DATA --config configs/train-detector.yaml"),
     (publish, "streamer publish runs/detector --weights weights"),
     (talking(quantise), "streamer quantise --data DATA"),

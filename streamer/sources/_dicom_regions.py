@@ -18,6 +18,8 @@ _MM_PER_CM = 10.0
 _PLAUSIBLE_MM = (0.001, 5.0)
 """A pixel of 5 mm shows half a metre in 100 of them, one of a micrometre is far below the wavelength."""
 _MIN_SIDE_PX = 32
+_PICTURE_KINDS = (1, 2, 3, 4)  # tissue, colour flow, pulsed and continuous Doppler spectra (PS3.3, C.8.5.5.1.2)
+_NEARLY_ALL = 0.98
 _MIN_LEFT = 0.5  # of a view; a box that covers more of it is no box in it
 _SAME_SCALE = 0.001
 
@@ -81,6 +83,20 @@ def scan_geometry(data: Dataset, width: int, height: int) -> ScanGeometry:
     if spacing_mm is None and any(view.spacing_mm for view in views):
         warnings.append("the views have different scales; sizes stay in pixels")
     return ScanGeometry(views=tuple(views), spacing_mm=spacing_mm, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def picture_boxes(data: Dataset, width: int, height: int) -> tuple[PixelBox, ...]:
+    """Boxes of all regions that show what the probe sees: tissue, colour flow and spectra, but no bars and no traces.
+
+    None where they do not fit the picture, and where one of them is nearly all of it, so that it tells nothing of where
+    text lies.
+    """
+    regions = [one for item in sequence(data, "SequenceOfUltrasoundRegions") if (one := _region(item)) is not None]
+    pictures = [one for one in regions if one.kind in _PICTURE_KINDS]
+    if any(not _within(one.box, width, height) for one in pictures):
+        return ()
+    boxes = tuple(dict.fromkeys(_clipped(one, width, height).box for one in pictures))
+    return () if any(_area(box) > _NEARLY_ALL * width * height for box in boxes) else boxes
 
 
 def _without_tissue(data: Dataset, regions: Sequence[_Region]) -> ScanGeometry:
