@@ -134,6 +134,8 @@ def deidentify(
 
 
 def _files(source: Path) -> list[Path]:
+    if not source.exists():
+        raise InputError(f"{display_name(source)} does not exist")
     try:
         if source.is_dir():
             dicom = [path for path in dicom_files(source) if path.name.upper() != "DICOMDIR"]

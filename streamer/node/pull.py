@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -82,11 +82,13 @@ def pull(archive: Archive, studies: Sequence[str], output: Path) -> Iterator[Pul
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             new, before = archive.fetch(study_uid, folder)
-            if not any(folder.iterdir()):
-                folder.rmdir()
-                raise InputError(f"the PACS has no ultrasound of study {study_uid}")
         except OSError as error:
             raise OutputError(f"cannot write into {folder}: {error.strerror}; choose another --output") from error
+        finally:
+            with suppress(OSError):  # not empty, as it should be
+                folder.rmdir()
+        if new + before == 0:
+            raise InputError(f"the PACS has no ultrasound of study {study_uid}")
         listed.append(f"{folder.name},{study_uid}\n")
         write_whole(output / "studies.csv", ("folder,study_uid\n" + "".join(listed)).encode())
         yield Pulled(study_uid=study_uid, folder=folder, new=new, before=before)

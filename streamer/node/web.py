@@ -22,6 +22,8 @@ def client(url: str) -> httpx.Client:
     Raises:
         InputError: that file cannot be read.
     """
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"{url} is no address of a DICOMweb server, such as https://pacs/dicom-web")
     netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
     try:
         login = httpx.NetRCAuth(str(netrc)) if netrc.is_file() else None

@@ -41,8 +41,11 @@ def structured_report(
     unnamed_sources = [unnamed(source) for source in sources]
     algorithm = hd.sr.AlgorithmIdentification(name=PRODUCT, version=__version__, parameters=list(run.algorithm) or None)
     groups = [_nodule_group(nodule, run.tracking_uid(study_uid, nodule.track), algorithm) for nodule in nodules]
+    patient_uid = run.tracking_uid(study_uid, 0)
     if patient_probability is not None:
-        groups.append(_patient_group(nodules, patient_probability, run.tracking_uid(study_uid, 0), algorithm))
+        groups.append(_patient_group(nodules, patient_probability, patient_uid, algorithm))
+    else:
+        groups.append(_empty_group(sources[0], patient_uid, algorithm))
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=IMPLEMENTATION_UID, name=PRODUCT, manufacturer_name=PRODUCT, model_name=PRODUCT, serial_number=__version__
     )
@@ -54,7 +57,7 @@ def structured_report(
     content = hd.sr.MeasurementReport(
         observation_context=context,
         procedure_reported=codes.ULTRASOUND_OF_THYROID,
-        imaging_measurements=groups or None,
+        imaging_measurements=groups,
         referenced_images=unnamed_sources,
     )
     content[0].ContentSequence.append(_text(codes.COMMENT, _statement(nodules, complete)))
@@ -149,6 +152,20 @@ def _patient_group(
             _measurement(codes.FRAMES, highest.frames, codes.FRAMES_UNIT),
         ],
         source_images=[hd.sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID, frames)],
+    )
+
+
+def _empty_group(
+    source: Dataset, uid: str, algorithm: hd.sr.AlgorithmIdentification
+) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+    """Where no nodule counts: no probability, and no frame that supports one. TID 1500 wants a measurement."""
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(uid=uid, identifier="Patient"),
+        finding_type=codes.THYROID_NODULE,
+        finding_sites=[hd.sr.FindingSite(codes.THYROID)],
+        algorithm_id=algorithm,
+        measurements=[_measurement(codes.FRAMES, 0, codes.FRAMES_UNIT)],
+        source_images=[hd.sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
     )
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +18,10 @@ from streamer.errors import InputError
 from streamer.outputs._dicom_report import with_reader_notes
 from streamer.outputs.dicom import write_reader_reports
 from streamer.outputs.schema import ReaderEntry
+from streamer.pipeline.analyser import FrameFindings
 from streamer.run import run_study
 from streamer.sources import open_source
+from streamer.types import Frame
 from tests.dicom_files import PREFIX, frame_images, jpeg, write_dicom
 from tests.disc_analyser import SIZE, DiscAnalyser, disc_cine
 
@@ -66,6 +69,25 @@ def test_dcmtk_reads_the_documents(folder: Path) -> None:
         said = subprocess.run(["dsrdump", str(folder / "out" / f"dicom-{name}.dcm")], capture_output=True, check=True)
         assert b"CONTAINER" in said.stdout
         assert not [line for line in said.stderr.splitlines() if line.startswith((b"E:", b"F:"))]
+
+
+class _FindsNothing(DiscAnalyser):
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        return [FrameFindings(frame, (), {"detect": 1.0}) for frame in frames]
+
+
+def test_a_clip_without_a_nodule_has_a_valid_report_that_says_so(tmp_path: Path) -> None:
+    disc_cine(tmp_path / "cine.dcm")
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=_FindsNothing())
+    assert list(_results(tmp_path / "out")) == ["overlay-1", "report-1"]
+    report = hd.sr.srread(tmp_path / "out" / "dicom-report-1.dcm")
+    (group,) = _content(report).get_image_measurement_groups()
+    assert [(one.name.meaning, one.value) for one in group.get_measurements()] == [("Number of Frames", 0)]
+    assert "0 nodules seen long enough to count" in report.to_json()
+    if shutil.which("dciodvfy") is not None:
+        call = ["dciodvfy", "-new", str(tmp_path / "out" / "dicom-report-1.dcm")]
+        said = subprocess.run(call, capture_output=True, check=False)
+        assert b"\nError" not in b"\n" + said.stdout + b"\n" + said.stderr
 
 
 def test_the_report_measures_in_mm_refers_to_the_key_frame_and_claims_nothing(folder: Path) -> None:
