@@ -13,6 +13,7 @@ from PIL import Image
 from streamer.data import public_sources
 from streamer.models import registry
 from streamer.phantom import simulate, write_clip
+from tests.archive.conftest import Archive
 
 _EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 _RUNS: dict[str, Callable[[ModuleType, str, Path], Any]] = {
@@ -24,6 +25,7 @@ _RUNS: dict[str, Callable[[ModuleType, str, Path], Any]] = {
     "several_streams": lambda script, clip, folder: script.main(clip, clip),
     "own_data_set": lambda script, clip, folder: script.main(str(_clinic(folder))),
     "own_network": lambda script, clip, folder: script.main(str(_stills(folder)), str(folder / "run")),
+    "read_archive": lambda script, clip, folder: script.main(str(_archive(folder))),
 }
 _SAID = {
     "own_detector": "benign",
@@ -33,6 +35,7 @@ _SAID = {
     "choose_outputs": "12 rows; malignant",
     "several_streams": "{0: 0.4, 1: 0.4}",
     "own_data_set": "4 images of 2 patients",
+    "read_archive": "0.70  a.mp4\nwithout result: {'input': 1}",
     "own_network": "learned from 9 images of 9 patients, 0 with a nodule; accuracy over 3 images",
 }
 
@@ -53,6 +56,15 @@ def _stills(folder: Path) -> Path:
         rows.append(f"{number}.png,stills,p{number},{'train' if number < 9 else 'val'},{'ABC'[number % 3]}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     return folder / "manifest.csv"
+
+
+def _archive(folder: Path) -> Path:
+    """The tables of an archive of a clip and a damaged one."""
+    archive = Archive(folder)
+    archive.add("a.mp4", "good 3")
+    archive.add("b.mp4", "bad")
+    archive.run()
+    return archive.output
 
 
 @pytest.fixture(autouse=True)

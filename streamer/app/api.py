@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 from anyio.to_thread import run_sync
 
+from streamer.app.audit import AppAudit
 from streamer.app.camera import CameraJob
 from streamer.app.demo_clip import DemoClip
 from streamer.app.frame_store import View, sent_jpeg
@@ -20,6 +21,7 @@ from streamer.app.job import Job
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
 from streamer.errors import InputError, StreamerError
+from streamer.monitoring.audit import AuditLog
 from streamer.outputs.heatmap import draw_frame_heatmap
 from streamer.outputs.schema import C_TIRADS, RESEARCH_USE_ONLY
 from streamer.version import __version__
@@ -39,9 +41,11 @@ class Answers:
         jobs: where analyses run.
         uploads: Gradio's upload folder.
         demo: the clip behind "Try the demo clip".
+        audit: who did what; nobody notes it if None.
     """
 
-    def __init__(self, jobs: Jobs, uploads: Path, demo: DemoClip) -> None:
+    def __init__(self, jobs: Jobs, uploads: Path, demo: DemoClip, audit: AuditLog | None = None) -> None:
+        self._audit = None if audit is None else AppAudit(audit)
         self._jobs, self._uploads, self._demo = jobs, uploads.resolve(), demo
 
     def functions(self) -> list[Callable[..., Any]]:
@@ -50,7 +54,13 @@ class Answers:
             self.welcome, self.leave, self.claim, self.start, self.demo, self.pull, self.portrait, self.heat, self.stop,
             self.note, self.archive, self.camera, self.frame, self.record, self.recorded,
         )  # fmt: skip
-        return [_answering(function) for function in named]
+        return [_answering(function, self._audit) for function in named]
+
+    def start_for_program(self, session: str, user: str, clip: str, patient: str) -> Answer:
+        """The same as `start` for one clip, for a program in place of the page."""
+        if self._audit is not None:
+            self._audit.note("start", session, user, [[clip], patient])
+        return self.start(session, [clip], patient)
 
     def welcome(self, session: str) -> Answer:
         """What the page shows before anything is analysed, and the name by which it takes its leave."""
@@ -210,13 +220,21 @@ def _prepared(job: StudyJob) -> Iterator[StudyJob]:
         raise
 
 
-def _answering(function: Callable[..., Answer]) -> Callable[[Any, gr.Request], Awaitable[Answer]]:
+def _answering(
+    function: Callable[..., Answer], audit: AppAudit | None = None
+) -> Callable[[Any, gr.Request], Awaitable[Answer]]:
     """`function` as Gradio calls it: with the list that the page sent and the request, which names the session."""
+
+    def noted(session: str, user: str, data: Any) -> Answer:
+        if audit is not None:  # first: what cannot be noted is not done
+            audit.note(function.__name__, session, user, data)
+        return function(session, *data)
 
     async def answer(data: Any, request: gr.Request) -> Answer:
         try:
             body = await request.json()
-            return await run_sync(lambda: function(str(body["session_hash"]), *data))
+            user = getattr(request, "username", None) or ""
+            return await run_sync(lambda: noted(str(body["session_hash"]), str(user), data))
         except StreamerError as error:
             return {"error": " ".join(str(error).split())}
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError, binascii.Error):

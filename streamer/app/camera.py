@@ -15,8 +15,10 @@ from streamer._timing import LiveClock
 from streamer.app.camera_clip import CameraClips
 from streamer.app.job import Job
 from streamer.errors import InputError, OutputError
+from streamer.monitoring.metrics import MeteredProgress
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.thyroid import Engine
+from streamer.run import Progress
 from streamer.sources._lifecycle import SelfClosing
 from streamer.sources.base import MAX_FRAME_PIXELS, Described
 from streamer.types import Frame, Image
@@ -159,11 +161,13 @@ class CameraJob(Job):
         if self.feed is None or self.summary is None:
             raise RuntimeError("a job is executed, not analysed")
         source = self._source
+        metered = Progress() if self.metrics is None else MeteredProgress(self.metrics)
         self.summary.start_clip(NAME)
         try:
             with closing(analyse(source, analyser=engine, aggregator=self.summary.aggregator)) as results:
                 for result in results:
                     self._clock.add(result)
+                    metered.frame(result)
                     self.summary.add(result)
                     self.feed.add(result, clip=0, at_s=result.frame.time_s)
                     self._count_frame()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from streamer.app.frame_store import Feed
 from streamer.app.summary import Summary
 from streamer.errors import NoFrameError, StreamerError
+from streamer.monitoring.metrics import Metrics
 from streamer.outputs.study_writer import DiscardedError
 from streamer.pipeline.thyroid import Engine
 
@@ -36,9 +37,11 @@ class Job:
         summary: nodules and patient so far.
         feed: frames so far; None before the start and after a failure.
         finished: set when it has ended.
+        metrics: counts its frames; nobody counts if None.
     """
 
     keeps_frames = True
+    metrics: Metrics | None = None
 
     def __init__(self, session: str, root: Path) -> None:
         """Make the job's folder below `root`."""

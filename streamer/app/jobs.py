@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streamer.app.job import Job
 from streamer.errors import InputError
+from streamer.monitoring.metrics import Metrics
 from streamer.pipeline.thyroid import Engine
 
 AT_ONCE = 2
@@ -24,12 +25,16 @@ class Jobs:
     Args:
         engine: loaded networks.
         root: folder below which each job has its own.
+        metrics: counts frames and failures; nobody counts if None.
     """
 
-    def __init__(self, engine: Engine, root: Path) -> None:
+    def __init__(self, engine: Engine, root: Path, metrics: Metrics | None = None) -> None:
         self.root = root / "jobs"
         self.root.mkdir(mode=0o700, parents=True)
         self.engine = engine
+        self._metrics = metrics
+        if metrics is not None:
+            metrics.watch_queue("jobs", lambda: len(self._waiting))
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="job")
         self._lock = threading.Lock()
         self._waiting: list[Job] = []
@@ -99,7 +104,10 @@ class Jobs:
 
     def _run(self, job: Job) -> None:
         self._leave_queue(job)
+        job.metrics = self._metrics
         job.execute(self.engine)
+        if self._metrics is not None and job.state == "failed":
+            self._metrics.failures.labels(kind="job").inc()
 
     def _drop(self, job: Job) -> None:
         self._leave_queue(job)

@@ -76,7 +76,7 @@ def _add_api(jobs: Jobs, answers: Answers) -> None:
             raise gr.Error("give a clip", print_exception=False)
         session = request.session_hash or ""
         try:
-            job = jobs.find(answers.start(session, [clip], patient)["token"], session)
+            job = jobs.find(answers.start_for_program(session, request.username or "", clip, patient)["token"], session)
         except InputError as error:
             raise gr.Error(str(error), print_exception=False) from error
         while not job.finished.wait(_POLL_S):

@@ -18,6 +18,9 @@ import numpy as np
 from streamer.app.priority import run_at_low_priority
 from streamer.app.private_folder import private_folder
 from streamer.errors import SettingsError
+from streamer.monitoring.audit import AuditLog
+from streamer.monitoring.metrics import Metrics
+from streamer.monitoring.server import monitored
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.types import Frame
@@ -45,6 +48,8 @@ def running(
     login: Login | None = None,
     demo_first: bool = False,
     scintigraphy: Path | None = None,
+    metrics: Metrics | None = None,
+    audit: AuditLog | None = None,
 ) -> Iterator[str]:
     """The app, ready to be used, as long as the context lasts. One at a time in a process.
 
@@ -55,6 +60,8 @@ def running(
         login: tells whether a user's password is right; anybody may use the app without it.
         demo_first: make the demo clip before the page is served; else it is made meanwhile.
         scintigraphy: run folder of the network of the tab "Scintigraphy"; None for counts by region alone.
+        metrics: counts frames, failures and what waits; nobody counts if None.
+        audit: who did what; nobody notes it if None.
 
     Yields:
         URL of the page.
@@ -74,13 +81,13 @@ def running(
         from streamer.app.page import build_page, look
         from streamer.app.scintigraphy import ScintigraphyAnswers
 
-        jobs = Jobs(engine, root)
+        jobs = Jobs(engine, root, metrics)
         stack.callback(jobs.close)
         demo = DemoClip(root / "phantom.mp4")
         stack.callback(demo.close)
         if demo_first:
             demo.ready()
-        answers = Answers(jobs, root, demo)
+        answers = Answers(jobs, root, demo, audit)
         predictor = None if scintigraphy is None else _predictor(scintigraphy)
         page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers.uploaded, predictor))
         stack.callback(page.close, verbose=False)
@@ -114,6 +121,8 @@ def serve(
     auth_file: Path | None,
     without_login: bool,
     scintigraphy: Path | None = None,
+    metrics_address: str | None = None,
+    audit_folder: Path | None = None,
     announce: Callable[[str], None],
 ) -> None:
     """Run the app until Ctrl-C or termination.
@@ -124,6 +133,8 @@ def serve(
         auth_file: users and passwords, a line "name:password" each.
         without_login: True to let anybody in who can reach an address that others can reach.
         scintigraphy: run folder of the network of the tab "Scintigraphy".
+        metrics_address: where metrics and health are told, see `streamer.monitoring.server`; nowhere if None.
+        audit_folder: of the log of who did what; none is kept if None.
         announce: told the page's URL.
 
     Raises:
@@ -136,12 +147,27 @@ def serve(
             f"{host} can be reached from other machines: give a login with --auth-file, "
             "or --without-login if everybody who can reach it may use it"
         )
+    metrics, ready = Metrics("app"), threading.Event()
+    audit = None if audit_folder is None else AuditLog(audit_folder)
     ended = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:
-        with running(warm_engine(settings), host=host, port=port, login=login, scintigraphy=scintigraphy) as url:
-            announce(url)
-            ended.wait()
+        with monitored(metrics, metrics_address, ready.is_set):
+            engine = warm_engine(settings)
+            metrics.set_device(engine.backend.device, engine.backend.precision)
+            with running(
+                engine,
+                host=host,
+                port=port,
+                login=login,
+                scintigraphy=scintigraphy,
+                metrics=metrics,
+                audit=audit,
+            ) as url:
+                ready.set()
+                announce(url)
+                ended.wait()
+                ready.clear()
     finally:
         signal.signal(signal.SIGTERM, before)
 

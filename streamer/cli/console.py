@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from streamer._progress import ProgressBar, reporting
+from streamer.monitoring.logs import JsonFormatter
 
 Arguments = ParamSpec("Arguments")
 Outcome = TypeVar("Outcome")
@@ -56,7 +57,10 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def reported_to_terminal() -> Iterator[None]:
-    """Show the library's messages and progress while the context is open."""
+    """Show the library's messages and progress while the context is open; not where logs are JSON lines."""
+    if any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers):
+        yield
+        return
     logger, handler = logging.getLogger("streamer"), _Lines()
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)

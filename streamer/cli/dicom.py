@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from streamer.cli.console import talking
-from streamer.cli.options import ConfigOption, DeviceOption, settings_of
+from streamer.cli.options import AuditOption, ConfigOption, DeviceOption, MetricsOption, settings_of
 from streamer.errors import InputError, SettingsError
 
 dicom = typer.Typer(no_args_is_help=True, help="DICOM network: a node that analyses what it is sent, and fetching.")
@@ -55,6 +55,8 @@ def serve(
     tls_authority: Annotated[
         Path | None, typer.Option(help="PEM file: callers must show a certificate signed by this authority.")
     ] = None,
+    metrics: MetricsOption = None,
+    audit_log: AuditOption = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -94,7 +96,14 @@ def serve(
     analysis = settings_of(config, device).with_output("dicom")
     stop = threading.Event()
     with stop_on_signal(stop.set):
-        run_node(settings, lambda: Engine(analysis), stop, typer.echo)
+        run_node(
+            settings,
+            lambda: Engine(analysis),
+            stop,
+            typer.echo,
+            metrics_address=metrics,
+            audit_folder=audit_log,
+        )
 
 
 @dicom.command(

@@ -16,6 +16,8 @@ from rich.text import Text
 
 from streamer._timing import LiveClock
 from streamer.cli.run import print_summary, print_warnings, stop_on_signal
+from streamer.monitoring.metrics import MeteredProgress, Metrics
+from streamer.monitoring.server import monitored
 from streamer.outputs.folder import new_folder
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, refuse_result, run_live
@@ -37,6 +39,7 @@ def analyse_live(
     loop: bool = False,
     seconds: float | None = None,
     pixel_spacing_mm: tuple[float, float] | None = None,
+    metrics_address: str | None = None,
 ) -> int:
     """Run a live source in the terminal until Ctrl-C, which is its normal end, or for some seconds.
 
@@ -48,6 +51,7 @@ def analyse_live(
         patient: identifier shown in the report.
         loop: repeat a recording.
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
+        metrics_address: where metrics and health are told; nowhere if None.
         seconds: how long, from when the networks are loaded; without end if None.
 
     Returns:
@@ -62,8 +66,8 @@ def analyse_live(
         name = probe.info.name if "://" in probe.info.name else result_name(Path(uri))
     if output is None:
         with new_folder(Path("results") / _folder_name(name)) as folder:
-            return _analyse(uri, folder, settings, patient, loop, pixel_spacing_mm, seconds)
-    return _analyse(uri, output, settings, patient, loop, pixel_spacing_mm, seconds)
+            return _analyse(uri, folder, settings, patient, loop, pixel_spacing_mm, seconds, metrics_address)
+    return _analyse(uri, output, settings, patient, loop, pixel_spacing_mm, seconds, metrics_address)
 
 
 def _analyse(
@@ -74,6 +78,7 @@ def _analyse(
     loop: bool,
     pixel_spacing_mm: tuple[float, float] | None,
     seconds: float | None,
+    metrics_address: str | None,
 ) -> int:
     console, messages = Console(), Console(stderr=True)
     decoder = settings.runtime.decoder
@@ -81,14 +86,16 @@ def _analyse(
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
     print_warnings(messages, engine)
-    line = _StatusLine(messages)
+    line, metrics = _StatusLine(messages), Metrics("live")
+    metrics.set_device(engine.backend.device, engine.backend.precision)
     with (
+        monitored(metrics, metrics_address),
         open_live(uri, loop=loop, on_event=line.event, decoder=decoder, pixel_spacing_mm=pixel_spacing_mm) as source,
         line,
         stop_on_signal(source.close),
         _closed_after(source, seconds),
     ):
-        report = run_live(source, folder, analyser=engine, patient=patient, progress=line)
+        report = run_live(source, folder, analyser=engine, patient=patient, progress=MeteredProgress(metrics, line))
     print_summary(console, report, folder)
     return 0
 

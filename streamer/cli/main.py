@@ -11,15 +11,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from streamer.cli.archive import archive
 from streamer.cli.benchmark import benchmark
 from streamer.cli.console import talking
 from streamer.cli.deidentify import deidentify
 from streamer.cli.dicom import dicom as dicom_commands
 from streamer.cli.models import compare, cross_validate, evaluate, publish, quantise, train
 from streamer.cli.options import (
+    AuditOption,
     ConfigOption,
     DeviceOption,
     Each,
+    LogFormat,
+    MetricsOption,
     OutputsOption,
     PlanesOption,
     SpacingOption,
@@ -43,6 +47,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Watches thyroid ultrasound cine loops: where each nodule is, how large, how suspicious. Research use only.",
 )
+app.add_typer(archive, name="archive")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(study, name="study")
 app.add_typer(dicom_commands, name="dicom")
@@ -62,10 +67,18 @@ def main() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+def _version(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    log_format: Annotated[LogFormat, typer.Option(help="Logs for people, or a JSON object per line.")] = LogFormat.text,
+) -> None:
     if version:
         typer.echo(f"streamer {__version__}")
         raise typer.Exit
+    if log_format is LogFormat.json:
+        from streamer.monitoring.logs import json_logs
+
+        context.with_resource(json_logs())
 
 
 @app.command(epilog="Example: streamer run --video sweep-1.mp4 --video sweep-2.mp4 --patient P-7 --output results/P-7")
@@ -143,6 +156,7 @@ def live(
     ] = None,
     outputs: OutputsOption = None,
     pixel_spacing_mm: SpacingOption = None,
+    metrics: MetricsOption = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -163,6 +177,7 @@ def live(
             loop=loop,
             seconds=seconds,
             pixel_spacing_mm=spacing_of(pixel_spacing_mm),
+            metrics_address=metrics,
         )
     )
 
@@ -199,6 +214,8 @@ def live_app(
             help='Run folder of `streamer scintigraphy train`, for the tab "Scintigraphy"; default: no network.'
         ),
     ] = None,
+    metrics: MetricsOption = None,
+    audit_log: AuditOption = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -219,8 +236,22 @@ def live_app(
         auth_file=auth_file,
         without_login=without_login,
         scintigraphy=scintigraphy,
+        metrics_address=metrics,
+        audit_folder=audit_log,
         announce=lambda url: typer.echo(f"open {url} in a browser; Ctrl-C ends"),
     )
+
+
+@app.command(epilog="Example: streamer audit /var/log/streamer/audit")
+def audit(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="As given to --audit-log.")]) -> None:
+    """See whether an audit log is whole: count its entries, name its gaps (exit code 1)."""
+    from streamer.monitoring.audit import verify
+
+    count, gaps = verify(folder)
+    for gap in gaps:
+        typer.echo(gap)
+    typer.echo(f"{count} entries, {f'{len(gaps)} gaps' if gaps else 'no gap'}")
+    raise typer.Exit(1 if gaps else 0)
 
 
 @app.command(epilog="Example: streamer phantom --output clip.mp4 --frames 90 --seed 3")

@@ -35,6 +35,13 @@ DeviceOption = Annotated[
 ]
 
 
+class LogFormat(StrEnum):
+    """How logs are written."""
+
+    text = "text"
+    json = "json"
+
+
 class Each(StrEnum):
     """What becomes a study of its own."""
 
@@ -82,6 +89,22 @@ def planes_of(text: str | None) -> list[Plane | None]:
     if wrong is not None:
         raise typer.BadParameter(f"must be transverse, longitudinal or -; got {wrong!r}", param_hint="--planes")
     return [known[name] for name in names]
+
+
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="Tell /metrics (Prometheus), /health/live and /health/ready there; a port alone is for this machine only.",
+    ),
+]
+
+
+AuditOption = Annotated[
+    Path | None,
+    typer.Option("--audit-log", metavar="FOLDER", help="Note who did what there, by pseudonyms (docs/operations.md)."),
+]
 
 
 def spacing_of(text: str | None) -> tuple[float, float] | None:

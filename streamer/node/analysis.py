@@ -9,7 +9,7 @@ from pathlib import Path
 from streamer.errors import InputError, NoFrameError, SettingsError, StreamerError, WeightsError
 from streamer.node.records import Job
 from streamer.pipeline.analyser import FrameAnalyser
-from streamer.run import run_study
+from streamer.run import Progress, run_study
 from streamer.sources import open_source
 from streamer.sources._dicom_folder import studies, ultrasound_clips
 
@@ -21,7 +21,9 @@ class StoppedError(Exception):
     """The node is to end; the job is as if it had not begun."""
 
 
-def analyse_job(job: Job, analyser: FrameAnalyser, should_stop: Callable[[], bool]) -> tuple[list[Path], str]:
+def analyse_job(
+    job: Job, analyser: FrameAnalyser, should_stop: Callable[[], bool], progress: Progress | None = None
+) -> tuple[list[Path], str]:
     """Analyse the objects of a job and write the results into its folder.
 
     An object that cannot be read does not keep the others from being analysed.
@@ -30,6 +32,7 @@ def analyse_job(job: Job, analyser: FrameAnalyser, should_stop: Callable[[], boo
         job: as claimed.
         analyser: loaded networks; its settings choose `dicom` among the outputs.
         should_stop: asked after each frame.
+        progress: told about each clip and frame.
 
     Returns:
         The DICOM results, and what could not be analysed, "" for nothing.
@@ -49,7 +52,9 @@ def analyse_job(job: Job, analyser: FrameAnalyser, should_stop: Callable[[], boo
         folder = job.output / str(number)
         folder.mkdir(mode=0o700, parents=True)
         try:
-            run_study([clip.path for clip in clips], folder, analyser=analyser, should_stop=should_stop)
+            run_study(
+                [clip.path for clip in clips], folder, analyser=analyser, should_stop=should_stop, progress=progress
+            )
         except NoFrameError:
             if should_stop():
                 raise StoppedError from None

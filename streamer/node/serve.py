@@ -14,12 +14,15 @@ from typing import Self
 
 from streamer.dicom.library import require_node
 from streamer.errors import OutputError, SettingsError, StreamerError
+from streamer.monitoring.audit import AuditLog
+from streamer.monitoring.metrics import MeteredProgress, Metrics
+from streamer.monitoring.server import monitored
 from streamer.node.analysis import StoppedError, analyse_job, lasts
 from streamer.node.commitment import CommitmentAnswers
 from streamer.node.peers import Peer, TlsFiles, is_loopback_address
 from streamer.node.queue import Queue
 from streamer.node.receive import Receiver, ReceiverSettings
-from streamer.node.records import Delivery, Job
+from streamer.node.records import Delivery, Job, Received
 from streamer.node.send import is_url, send_to_node, send_to_web
 from streamer.node.web import client
 from streamer.pipeline.analyser import FrameAnalyser
@@ -70,26 +73,34 @@ class Node:
     Args:
         settings: how it works.
         analyser: loaded networks; `dicom` is among its outputs.
+        metrics: counts frames, failures and what waits.
+        audit: notes what is received and sent; nothing does if None.
 
     Raises:
         SettingsError: the address cannot be listened on, or the TLS files cannot be used.
         OutputError: the folder cannot be used.
     """
 
-    def __init__(self, settings: NodeSettings, analyser: FrameAnalyser) -> None:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        analyser: FrameAnalyser,
+        *,
+        metrics: Metrics | None = None,
+        audit: AuditLog | None = None,
+    ) -> None:
         if "dicom" not in analyser.settings.outputs:
             raise SettingsError("a node sends DICOM results: choose dicom among the outputs")
         require_node("a DICOM node")
         self._settings, self._analyser = settings, analyser
+        self._metrics, self._audit = metrics or Metrics("node"), audit
         self._stop = threading.Event()
         self._calls: ssl.SSLContext | None = None if settings.tls is None else settings.tls.client_context()
         takes = None if settings.tls is None else settings.tls.server_context()
         self.queue = Queue(settings.folder, quiet_s=settings.quiet_s)
         self._answers = CommitmentAnswers(self.queue, settings.receiver.aet, settings.receiver.allowed, self._calls)
         try:
-            self._receiver = Receiver(
-                settings.receiver, self.queue.incoming, self.queue.receive, self._answers.ask, takes
-            )
+            self._receiver = Receiver(settings.receiver, self.queue.incoming, self._receive, self._answers.ask, takes)
         except BaseException:
             self.queue.close()
             raise
@@ -97,6 +108,10 @@ class Node:
         loops += [lambda one=destination: self._send(one) for destination in settings.destinations]  # type: ignore[misc]
         self._threads = [threading.Thread(target=self._repeat, args=(loop,), name="node") for loop in loops]
         self._tidied_s = time.monotonic()
+        self._metrics.set_device(analyser.info.device, analyser.info.precision)
+        self._metrics.watch_queue("arriving", lambda: self.queue.status().arriving)
+        self._metrics.watch_queue("jobs", lambda: self.queue.status().jobs.get("waiting", 0))
+        self._metrics.watch_queue("unsent", lambda: self.queue.status().unsent)
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -127,11 +142,17 @@ class Node:
                 self._stop.wait(5.0)
             self._stop.wait(_POLL_S)
 
+    def _receive(self, arrived: Received) -> bool:
+        if self._audit is not None:  # first: what cannot be noted is not taken
+            self._audit.add("receive", subject=arrived.study_uid)
+        return self.queue.receive(arrived)
+
     def _analyse(self) -> None:
         while not self._stop.is_set() and (job := self.queue.claim()) is not None:
             _LOG.info("job %d: %d objects are analysed", job.number, len(job.files))
             try:
-                results, reason = analyse_job(job, self._analyser, self._stop.is_set)
+                progress = MeteredProgress(self._metrics)
+                results, reason = analyse_job(job, self._analyser, self._stop.is_set, progress)
             except StoppedError:
                 self.queue.give_back(job)
             except StreamerError as error:
@@ -147,6 +168,7 @@ class Node:
     def _failed(self, job: Job, reason: str, *, lasting: bool) -> None:
         if lasting:
             self.queue.fail(job, reason)
+        self._metrics.failures.labels(kind="job").inc()
         again = not lasting and self.queue.postpone(job, reason)
         _LOG.error("job %d: %s%s", job.number, reason, "; it is tried again" if again else "")
 
@@ -166,9 +188,12 @@ class Node:
 
     def _decided(self, delivery: Delivery, reason: str | None) -> None:
         if reason is None:
+            if self._audit is not None:
+                self._audit.add("send", user=delivery.destination, subject=delivery.file.name)
             self.queue.delivered(delivery)
             _LOG.info("sent to %s: %s", delivery.destination, delivery.file.name)
         else:
+            self._metrics.failures.labels(kind="send").inc()
             wait = self.queue.not_delivered(delivery, reason)
             _LOG.warning("not sent: %s: %s; again in %.0f s", delivery.file.name, reason, wait)
 
@@ -186,6 +211,9 @@ def serve(
     make_analyser: Callable[[], FrameAnalyser],
     stop: threading.Event,
     announce: Callable[[str], None],
+    *,
+    metrics_address: str | None = None,
+    audit_folder: Path | None = None,
 ) -> None:
     """Run a node until `stop` is set. What is under way then is taken up at the next start.
 
@@ -194,6 +222,8 @@ def serve(
         make_analyser: loads the networks, once the libraries are known to be there.
         stop: ends it.
         announce: told that it listens.
+        metrics_address: where metrics and health are told, see `streamer.monitoring.server`; nowhere if None.
+        audit_folder: of the log of what is received and sent; none is kept if None.
 
     Raises:
         InputError: a library of the extra `dicom` is missing.
@@ -202,8 +232,15 @@ def serve(
     require_node("a DICOM node")
     if settings.folder.exists() and not settings.folder.is_dir():
         raise OutputError(f"{settings.folder} is no folder; choose another --folder")
-    with Node(settings, make_analyser()) as node:
+    metrics, ready = Metrics("node"), threading.Event()
+    audit = None if audit_folder is None else AuditLog(audit_folder)
+    with (
+        monitored(metrics, metrics_address, ready.is_set),
+        Node(settings, make_analyser(), metrics=metrics, audit=audit) as node,
+    ):
+        ready.set()
         receiver = settings.receiver
         to = ", ".join(settings.destinations) or "nowhere (--to); they stay in the folder"
         announce(f"{receiver.aet} listens on {receiver.host}, port {node.port}; results go to {to}; Ctrl-C ends")
         stop.wait()
+        ready.clear()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from statistics import median
+from typing import Protocol
 
 from streamer.geometry import size_mm
 from streamer.models.sweep_point import SweepOperatingPoint
@@ -128,10 +129,7 @@ class PatientAggregator:
 
     def decision(self, point: SweepOperatingPoint) -> Decision:
         """The patient's class: whether a nodule that decides reaches the operating point of its number of frames."""
-        tracks = [track for track in self.tracks(point) if track.qualifies]
-        if not tracks:
-            return "no nodule"
-        return "malignant" if any(track.decides and track.malignant for track in tracks) else "benign"
+        return decide(self.tracks(point))
 
     def tracks(self, point: SweepOperatingPoint | None = None) -> tuple[Track, ...]:
         """Every nodule seen so far, by track number, held against an operating point if one is given."""
@@ -172,6 +170,38 @@ class PatientAggregator:
 
     def _qualifies(self, seen: _Nodule) -> bool:
         return seen.malignancies.total() >= self._required[seen.video]
+
+
+class Judged(Protocol):
+    """A nodule, as far as it decides: a `Track`, or a row of an archive."""
+
+    @property
+    def qualifies(self) -> bool:
+        """Whether it counts for the patient."""
+        ...
+
+    @property
+    def decides(self) -> bool:
+        """Whether it may be called malignant or benign."""
+        ...
+
+    @property
+    def malignant(self) -> bool:
+        """Whether it reaches the operating point for its number of frames."""
+        ...
+
+
+def decide(nodules: Iterable[Judged]) -> Decision:
+    """The patient's class by all nodules of all clips.
+
+    Example:
+        >>> decide([])
+        'no nodule'
+    """
+    counted = [nodule for nodule in nodules if nodule.qualifies]
+    if not counted:
+        return "no nodule"
+    return "malignant" if any(nodule.decides and nodule.malignant for nodule in counted) else "benign"
 
 
 def decisive_track(tracks: Sequence[Track]) -> Track:

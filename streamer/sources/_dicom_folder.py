@@ -123,7 +123,7 @@ def _clip(path: Path) -> DicomClip | None:
     study, series = text(data, "StudyInstanceUID"), text(data, "SeriesInstanceUID")
     return DicomClip(
         path=path,
-        patient=_patient(data),
+        patient=patient_of(data),
         study=study,
         order=(
             text(data, "StudyDate"),
@@ -137,8 +137,8 @@ def _clip(path: Path) -> DicomClip | None:
     )
 
 
-def _patient(data: Dataset) -> tuple[str, ...]:
-    """By identifier and its issuer; by name and date of birth where there is none."""
+def patient_of(data: Dataset) -> tuple[str, ...]:
+    """What tells one patient from another: identifier and issuer; name and date of birth where there is none."""
     identifier = text(data, "PatientID")
     if identifier:
         return identifier, text(data, "IssuerOfPatientID")

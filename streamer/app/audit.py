@@ -1,0 +1,66 @@
+"""What of the page's questions belongs into the audit log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from streamer.monitoring.audit import Action, AuditLog
+
+_ACTIONS: Mapping[str, Action] = {
+    "claim": "upload",
+    "start": "analyse",
+    "demo": "analyse",
+    "camera": "analyse",
+    "recorded": "analyse",
+    "pull": "view",
+    "heat": "view",
+    "note": "annotate",
+    "archive": "export",
+    "leave": "delete",
+}
+_MAX_SEEN = 10_000
+
+
+class AppAudit:
+    """Notes each question that looks at, uploads, exports or deletes something; looking at one analysis once.
+
+    Args:
+        log: where to.
+    """
+
+    def __init__(self, log: AuditLog) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, str], None] = {}
+
+    def note(self, question: str, session: str, user: str, data: Sequence[Any]) -> None:
+        """Note a question of the page.
+
+        Args:
+            question: name of the function that answers it.
+            session: whose page it is.
+            user: who is logged in; "" without a login.
+            data: what the page sent: an upload, clips and the patient, or the name of an analysis first.
+
+        Raises:
+            OutputError: the log cannot be written.
+        """
+        action = _ACTIONS.get(question)
+        if action is None:
+            return
+        subject = str(data[-1] if question == "start" else data[0]) if data else ""
+        if action == "view" and self._was_seen(session, subject):
+            return
+        subject = PurePath(subject).name if action == "upload" else subject
+        self._log.add(action, user=user, session=session, subject=subject)
+
+    def _was_seen(self, session: str, job: str) -> bool:
+        with self._lock:
+            seen = (session, job) in self._seen
+            self._seen[session, job] = None
+            while len(self._seen) > _MAX_SEEN:
+                del self._seen[next(iter(self._seen))]
+            return seen

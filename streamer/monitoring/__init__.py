@@ -1,0 +1,1 @@
+"""How a service is watched: metrics, health, structured logs, and a log of who did what."""

@@ -1,0 +1,43 @@
+"""Which questions of the page are noted, and how often."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streamer.app.audit import AppAudit
+from streamer.errors import OutputError
+from streamer.monitoring.audit import AuditLog
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> AppAudit:
+    return AppAudit(AuditLog(tmp_path))
+
+
+def _entries(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for file in sorted(folder.glob("audit-*")) for line in file.read_text().splitlines()]
+
+
+def test_a_visit_is_noted_and_looking_at_one_analysis_once(audit: AppAudit, tmp_path: Path) -> None:
+    audit.note("welcome", "s", "anna", [])
+    audit.note("claim", "s", "anna", ["/tmp/x/NAME.mp4"])
+    audit.note("start", "s", "anna", [["/tmp/x/NAME.mp4"], "PATIENT"])
+    for seen in range(5):
+        audit.note("pull", "s", "anna", ["token", seen, [], [], 0])
+    audit.note("pull", "other", "", ["token", 0, [], [], 0])
+    audit.note("archive", "s", "anna", ["token"])
+    audit.note("leave", "s", "anna", [])
+    entries = _entries(tmp_path)
+    assert [one["action"] for one in entries] == ["upload", "analyse", "view", "view", "export", "delete"]
+    assert entries[1]["subject"] == AuditLog(tmp_path).pseudonym("PATIENT")
+    assert len({one["session"] for one in entries}) == 2
+    assert entries[3]["user"] == ""
+    text = json.dumps(entries)
+    assert not any(name in text for name in ("NAME", "PATIENT", "anna"))
+
+
+def test_what_cannot_be_noted_is_an_error(audit: AppAudit, tmp_path: Path) -> None:
+    (tmp_path / "head.json").write_text("nonsense")
+    with pytest.raises(OutputError, match="damaged"):
+        audit.note("archive", "s", "", ["token"])
