@@ -11,6 +11,8 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 # Touched after an install, so that it is repeated only when pyproject.toml has changed.
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+NVIDIA_DRIVER := /dev/nvidiactl /dev/dxg
+comma := ,
 
 .PHONY: help demo test lint mutation benchmark clean system-libraries browser dicom-validators
 
@@ -54,8 +56,9 @@ $(PYTHON_IN_VENV):
 	echo "streamer needs Python 3.11 or 3.12, and none was found: install one, or name it: make PYTHON=/path/to/python" >&2; \
 	exit 1
 
+# The analysis on a CPU and the app; beside an NVIDIA driver what runs the networks there too (several GB).
 $(INSTALLED): pyproject.toml | $(PYTHON_IN_VENV)
-	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check --editable .
+	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check --editable '.[app$(if $(wildcard $(NVIDIA_DRIVER)),$(comma)cuda)]'
 	@touch $@
 
 $(INSTALLED_DEV): pyproject.toml | $(PYTHON_IN_VENV)

@@ -15,8 +15,8 @@ from streamer.evaluation.evaluation_run import EvaluationRun
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.tasks import Evaluator
 from streamer.metrics.estimate import proportion
+from streamer.models.networks import load_network
 from streamer.models.registry import OperatingPoint, TaskSpec, register_task
-from streamer.models.weights import load_network
 from streamer.models.weights_manifest import read_manifest
 from streamer.settings import validated
 from streamer.training.config import Ingredient, TrainingConfig

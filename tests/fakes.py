@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from streamer.models.explained import explainer
 from streamer.models.grad_cam import HeatMaps
 from streamer.models.weights_manifest import Preprocessing
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
@@ -85,7 +86,7 @@ def quadrant_heat_maps(*, malignant_sign: float = 1.0, mirrored: bool = False) -
     """Heat maps of that; it sees boxes with half their side around them, so twice the side in all."""
     preprocessing = Preprocessing(view="crop", size_wh=(64, 64), mean=0.0, std=1.0, margin=0.5)
     return HeatMaps(
-        lambda: QuadrantEvidence(malignant_sign=malignant_sign),
+        lambda: explainer(QuadrantEvidence(malignant_sign=malignant_sign), preprocessing),
         preprocessing,
         ClassificationSettings(mirrored=mirrored),
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from streamer.models.networks import build, load_fitting, load_network, save_half
 from streamer.models.registry import TASKS, task
-from streamer.models.weights import build, load_fitting, load_network, save_half
 from streamer.models.weights_manifest import (
     ModelEntry,
     Preprocessing,

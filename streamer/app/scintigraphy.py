@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from anyio.to_thread import run_sync
 
 from streamer.app.jobs import Jobs
 from streamer.errors import StreamerError, WeightsError
+from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import FLAG, MARK
-from streamer.scintigraphy.networks import TITLES as NETWORKS
 from streamer.scintigraphy.predict import NOTICE, as_html, as_json, png_url, read_one, with_heat, with_regions
-from streamer.scintigraphy.predictor import Predictor
+
+if TYPE_CHECKING:
+    from streamer.scintigraphy.predictor import Predictor
 
 Answer = dict[str, Any]
 

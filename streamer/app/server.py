@@ -180,14 +180,10 @@ def _predictor(folder: Path) -> Predictor:
 
 
 def warm_engine(settings: Settings) -> Engine:
-    """Loaded networks that have seen a frame, so that the first user does not wait for them.
-
-    The heat maps' libraries take three seconds to import: else the first report would wait for them.
-    """
+    """Loaded networks that have seen a frame, so that the first user does not wait for them."""
     engine = run_at_low_priority(lambda: Engine(settings))
     blank = np.zeros((480, 640, 3), np.uint8)
     engine.analyse([Frame(image=blank, index=0, time_s=0.0, video="")])
-    engine.heat_maps(blank[..., 0], (220.0, 140.0, 420.0, 340.0))
     return engine
 
 

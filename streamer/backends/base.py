@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Runner(Protocol):
@@ -23,8 +25,8 @@ class Runner(Protocol):
         ...
 
 
-class Quantised(Protocol):
-    """The int8 version of a network, as OpenVINO reads it; it is used only if both checks pass."""
+class OpenVinoFiles(Protocol):
+    """A network as OpenVINO reads it, in int8 or float32; it is used only if both checks pass."""
 
     @property
     def path(self) -> Path:
@@ -66,7 +68,8 @@ class Backend(Protocol):
         build: Callable[[], nn.Module],
         size_wh: tuple[int, int],
         key: str,
-        quantised: Quantised | None = None,
+        int8: OpenVinoFiles | None = None,
+        fp32: OpenVinoFiles | None = None,
         *,
         views: int = 1,
     ) -> Runner:
@@ -76,11 +79,13 @@ class Backend(Protocol):
             build: gives the network, float32, in evaluation mode, taking grey bytes; called only where it is needed.
             size_wh: width and height of its input in pixels.
             key: changes whenever the weights or their preprocessing change; names what may be kept on disk.
-            quantised: its int8 version, which a backend that has no use for it ignores.
+            int8: its int8 version, which a backend that has no use for it ignores.
+            fp32: its float32 version, for the same.
             views: images of which the network makes one output.
 
         Raises:
-            WeightsError: int8 was asked for, and the network has no int8 version or one that fails a check.
+            WeightsError: int8 was asked for, and the network has no int8 version or one that fails a check; or it has
+                no OpenVINO files that pass theirs, and torch is not installed.
         """
         ...
 

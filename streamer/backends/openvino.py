@@ -1,7 +1,7 @@
 """OpenVINO on the CPU, int8 or float32: the fastest way measured to run these networks on a few cores.
 
-An int8 network comes with the weights. For float32 each network is converted once for a machine and kept in the user's
-cache folder, keyed by weights and OpenVINO version.
+Both come with the weights, as files that need no torch. A network that has none is converted by torch, once for a
+machine, and kept in the user's cache folder, keyed by weights and OpenVINO version.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ import os
 import sys
 import tempfile
 import threading
-import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from platformdirs import user_cache_path
-from torch import nn
 
 from streamer._files import atomic_paths
-from streamer.backends.base import Quantised, Runner, grouped
+from streamer.backends.base import OpenVinoFiles, Runner, grouped
 from streamer.errors import DeviceError, OutputError, WeightsError
 
 # OpenVINO's converter reports usage to its maker unless told otherwise, merely by being used. Without this module it
@@ -32,10 +30,17 @@ from streamer.errors import DeviceError, OutputError, WeightsError
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
-from openvino.frontend import FrontEndManager  # noqa: E402
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
 
-from streamer.backends._openvino_graph import chain_concatenations  # noqa: E402
+from streamer.backends._openvino_graph import chain_concatenations, halve_constants  # noqa: E402
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+NO_FILES = (
+    "these weights have no OpenVINO files, and making them needs torch: python -m pip install 'streamer[train]'; "
+    "`streamer publish --weights FOLDER` then keeps them for machines without it"
+)
 
 
 class OpenVinoBackend:
@@ -85,40 +90,68 @@ class OpenVinoBackend:
         build: Callable[[], nn.Module],
         size_wh: tuple[int, int],
         key: str,
-        quantised: Quantised | None = None,
+        int8: OpenVinoFiles | None = None,
+        fp32: OpenVinoFiles | None = None,
         *,
         views: int = 1,
     ) -> Runner:
-        """Compile the int8 version if it is wanted and passes its checks, else the network itself; run it once."""
-        runner = self._load_int8(quantised, views) if self._int8_wanted else None
+        """Compile the int8 version if it is wanted and passes its checks, else the float32 one; run it once."""
+        runner = self._load_int8(int8, views) if self._int8_wanted else None
         self._loaded.add("fp32" if runner is None else "int8")
+        if runner is None and fp32 is not None:
+            runner = self._load_fp32(fp32, views)
         return runner or self.ready(self.converted(build, size_wh, key, views=views))
 
     def converted(self, build: Callable[[], nn.Module], size_wh: tuple[int, int], key: str, *, views: int = 1) -> Any:
-        """A network as an OpenVINO model in float32, not compiled; from the cache where it has been converted."""
+        """A network as an OpenVINO model in float32, not compiled; from the cache where it has been converted.
+
+        Raises:
+            WeightsError: it has not been, and torch is not installed.
+        """
         digest = hashlib.sha256(f"{key} {size_wh} {views} {self._release}".encode()).hexdigest()[:32]
         path = cache_folder() / f"{digest}.xml"
         model = self._cached(path)
         if model is None:
-            model = _convert(build(), (views, size_wh[1], size_wh[0]))
+            try:
+                from streamer.backends._openvino_convert import convert
+            except ModuleNotFoundError as error:
+                raise WeightsError(NO_FILES) from error
+            model = convert(build(), (views, size_wh[1], size_wh[0]))
             _keep(model, path)
         return model
 
-    def _load_int8(self, quantised: Quantised | None, views: int) -> Runner | None:
-        if quantised is None:
+    def _load_int8(self, files: OpenVinoFiles | None, views: int) -> Runner | None:
+        if files is None:
             if self._int8_asked:
                 raise WeightsError("the weights have no int8 version: make it with `streamer quantise`, or use auto")
             return None
         try:
-            quantised.check_files()
-            runner = self.open(quantised.path, views=views)
-            quantised.check_output(runner)
+            return self.checked(files, views=views)
         except WeightsError as error:
             if self._int8_asked:
                 raise
             self.warnings += (f"{error}; fp32 runs instead",)
             return None
-        return quantised.part_of(runner)
+
+    def _load_fp32(self, files: OpenVinoFiles, views: int) -> Runner | None:
+        try:
+            return self.checked(files, views=views)
+        except WeightsError as error:
+            if find_spec("torch") is None:
+                raise
+            self.warnings += (f"{error}; it is converted anew instead",)
+            return None
+
+    def checked(self, files: OpenVinoFiles, *, views: int = 1) -> Runner:
+        """Compile a network from files, for so many views of each object, and see that it is what it should be.
+
+        Raises:
+            WeightsError: it is not, or cannot run.
+        """
+        files.check_files()
+        runner = self.open(files.path, views=views)
+        files.check_output(runner)
+        return files.part_of(runner)
 
     def open(self, path: Path, *, views: int = 1) -> Runner:
         """Compile a network from its `.xml` and `.bin` files for so many views of each object, and run it once.
@@ -203,27 +236,25 @@ def cache_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"streamer-cache-{os.getuid()}"
 
 
-def _convert(graph: nn.Module, shape: tuple[int, int, int]) -> Any:
-    example = torch.zeros(shape, dtype=torch.uint8)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of branches on sizes, which are fixed here
-        graph(example)  # YOLO builds its anchors at the first call
-        decoder = TorchScriptPythonDecoder(graph, example_input=(example,))
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        model = frontend.convert(frontend.load(decoder))
-    model.reshape(list(shape))
-    return model
-
-
 def save(model: Any, path: Path) -> None:
-    """Write an OpenVINO model as `.xml` and `.bin`, float32 uncompressed.
+    """Write an OpenVINO model as `.xml` and `.bin`, as it is.
 
-    Half precision would round the constants of preprocessing: a network from a file would differ from the one written.
+    OpenVINO's own compression to half precision would round the constants of preprocessing.
 
     Raises:
         RuntimeError: OpenVINO cannot write it.
     """
     openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def save_halved(model: Any, path: Path) -> None:
+    """Write an OpenVINO model whose weights came from half precision, at half the size: it computes the same.
+
+    Raises:
+        RuntimeError: OpenVINO cannot write it.
+    """
+    halve_constants(model)
+    save(model, path)
 
 
 def _keep(model: Any, path: Path) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from ctypes.util import find_library
+from importlib.util import find_spec
+from pathlib import Path
+
 import cv2
-import torch
 from joblib import cpu_count
 
 from streamer.backends.base import Backend
 from streamer.errors import DeviceError
 from streamer.settings import RuntimeSettings
+
+_NO_DEVICE = "torch finds no CUDA device"
+_NO_TORCH = "needs torch, which is not installed: python -m pip install 'streamer[cuda]'"
 
 
 def choose_backend(settings: RuntimeSettings) -> Backend:
@@ -22,52 +30,75 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
     """
     if settings.device == "cuda" and settings.backend == "openvino":
         raise DeviceError("backend 'openvino' runs on the CPU only: use --device cpu, or backend torch")
-    wanted = settings.device != "cpu" and settings.backend != "openvino"
-    there = wanted and torch.cuda.is_available()
-    if settings.device == "cuda" and not there:
-        raise DeviceError("CUDA was asked for, but torch finds no CUDA device: use --device cpu or auto")
-    fault = cuda_fault() if there else None
+    # Importing torch takes 1.7 s and 500 MB: not where there is no card that it could use.
+    wanted = settings.backend != "openvino" and (
+        settings.device == "cuda" or (settings.device == "auto" and has_nvidia_driver())
+    )
+    fault = cuda_fault() if wanted else _NO_DEVICE
     if settings.device == "cuda" and fault is not None:
-        raise DeviceError(f"torch cannot use the CUDA device ({fault}): use --device cpu")
-    on_cuda = there and fault is None
+        raise DeviceError(f"CUDA was asked for, but {fault}: use --device cpu or auto")
+    on_cuda = fault is None
     if settings.precision == "int8" and (on_cuda or settings.backend == "torch"):
         raise DeviceError("int8 runs on OpenVINO only: use --device cpu with backend openvino, or precision auto")
     cv2.setNumThreads(1)  # its pool would fight with the networks' threads for the cores
     threads = settings.threads or available_cores()
     if on_cuda:
+        import torch
+
         from streamer.backends.torch_cuda import CudaBackend
 
         torch.set_num_threads(threads)
         return CudaBackend("fp32" if settings.precision == "fp32" else "auto")
     backend = _on_cpu(settings, threads)
-    if fault is not None:
-        backend.warnings += (f"torch cannot use the CUDA device ({fault}); the CPU runs instead",)
+    if wanted and fault != _NO_DEVICE:
+        backend.warnings += (f"{fault}; the CPU runs instead",)
     return backend
 
 
 def _on_cpu(settings: RuntimeSettings, threads: int) -> Backend:
     if settings.backend == "torch":
+        if find_spec("torch") is None:
+            raise DeviceError(f"backend 'torch' {_NO_TORCH}, or use backend openvino")
+        import torch
+
         from streamer.backends.torch_cpu import TorchCpuBackend
 
         # Its threads wait for each other after every layer, and so for whatever else has a core: on two cores, one for
         # it and one for decoding and encoding give 9.5 frames/s, both for it 4.9.
         torch.set_num_threads(settings.threads or max(1, threads - 1))
         return TorchCpuBackend()
-    torch.set_num_threads(threads)
+    if "torch" in sys.modules:  # what uses it besides, such as a training that validates
+        sys.modules["torch"].set_num_threads(threads)
     from streamer.backends.openvino import OpenVinoBackend
 
     return OpenVinoBackend(threads, precision=settings.precision)
 
 
-def cuda_fault() -> str | None:
-    """Why the CUDA device that torch names cannot compute, in a line; None if it can.
+def has_nvidia_driver() -> bool:
+    """Whether an NVIDIA driver is there, told by the files that it makes.
 
-    It may be full or in use by another program, or older than this build of torch has kernels for.
+    Linux: `/dev/nvidiactl`, in containers too; Windows' Subsystem for Linux: `/dev/dxg`.
     """
+    if os.name == "nt":
+        return find_library("nvcuda") is not None
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
+
+
+def cuda_fault() -> str | None:
+    """Why torch cannot compute on a CUDA device, in a line; None if it can.
+
+    The device may be full or in use by another program, or older than this build of torch has kernels for.
+    """
+    if find_spec("torch") is None:
+        return f"CUDA {_NO_TORCH}"
+    import torch
+
+    if not torch.cuda.is_available():
+        return _NO_DEVICE
     try:
         torch.zeros(1, device="cuda").add_(1).item()
     except RuntimeError as error:
-        return str(error).strip().partition("\n")[0]
+        return f"torch cannot use the CUDA device ({str(error).strip().partition(chr(10))[0]})"
     return None
 
 

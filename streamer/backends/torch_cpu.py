@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from streamer.backends.base import Quantised, Runner, grouped
+from streamer.backends.base import OpenVinoFiles, Runner, grouped
 
 
 class TorchCpuBackend:
@@ -27,7 +27,8 @@ class TorchCpuBackend:
         build: Callable[[], nn.Module],
         size_wh: tuple[int, int],
         key: str,  # noqa: ARG002
-        quantised: Quantised | None = None,  # noqa: ARG002
+        int8: OpenVinoFiles | None = None,  # noqa: ARG002
+        fp32: OpenVinoFiles | None = None,  # noqa: ARG002
         *,
         views: int = 1,
     ) -> Runner:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from streamer.backends._chunks import ChunkedRunner, Run
-from streamer.backends.base import Quantised, Runner
+from streamer.backends.base import OpenVinoFiles, Runner
 
 _CHUNK = 8
 _WARM_UPS = 3
@@ -46,7 +46,8 @@ class CudaBackend:
         build: Callable[[], nn.Module],
         size_wh: tuple[int, int],
         key: str,  # noqa: ARG002
-        quantised: Quantised | None = None,  # noqa: ARG002
+        int8: OpenVinoFiles | None = None,  # noqa: ARG002
+        fp32: OpenVinoFiles | None = None,  # noqa: ARG002
         *,
         views: int = 1,
     ) -> Runner:

@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamer.benchmark.passes import Environment, Pass, PassRecorder
-from streamer.benchmark.peer_networks import Bgr, NetworkKind, PeerNetworks
+from streamer.benchmark.passes import Environment, NetworkKind, Pass, PassRecorder
 from streamer.errors import OutputError, SettingsError
 from streamer.geometry import Box
 from streamer.models.crop_analyser import RoiPrediction
 from streamer.settings import Settings
+
+if TYPE_CHECKING:
+    from streamer.benchmark.peer_networks import Bgr, PeerNetworks
 
 OVERLAY = "overlay.mp4"
 _GREEN = (0, 255, 0)
@@ -45,6 +47,8 @@ class Baseline:
         """
         if name is BaselineName.ultralytics and importlib.util.find_spec("lap") is None:
             raise SettingsError("the baseline 'ultralytics' needs its tracker's solver: pip install lap")
+        from streamer.benchmark.peer_networks import PeerNetworks  # late: it needs torch
+
         self._loop = _LOOPS[name]
         self._peer = _Peer(PeerNetworks(settings, kind))
         self._peer.networks.choose_threads(self._peer.first_call)

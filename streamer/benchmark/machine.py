@@ -65,6 +65,8 @@ def peak_host_memory_mb() -> float:
 
 def peak_device_memory_mb() -> float | None:
     """The most CUDA memory that torch has reserved in this process, in MiB; None without a CUDA device in use."""
+    if "torch" not in sys.modules:
+        return None
     import torch
 
     if not (torch.cuda.is_available() and torch.cuda.is_initialized()):  # type: ignore[no-untyped-call]

@@ -13,9 +13,9 @@ from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from streamer.backends import Runner
+from streamer.backends.select import available_cores
 from streamer.benchmark.machine import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Environment, Pass, stop_after
 from streamer.benchmark.streams import StreamsObservation, observe_streams
@@ -102,7 +102,7 @@ class OwnAnalysis:
         return Environment(
             device=backend.device,
             precision=backend.precision,
-            threads=torch.get_num_threads(),
+            threads=self._engine.settings.runtime.threads or available_cores(),
             host_memory_mb=peak_host_memory_mb(),
             device_memory_mb=peak_device_memory_mb(),
         )

@@ -5,10 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from streamer.geometry import Box
+
+PAPER_INPUT_PX = 512
+"""Side of all three networks' input in the code published with Radiology 2023."""
+
+
+class NetworkKind(StrEnum):
+    """What runs the baselines' networks: torch, our compiled ones, or torch with the published code's input size."""
+
+    torch = "torch"
+    compiled = "compiled"
+    paper = "paper"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import timeit
 from collections.abc import Callable
-from enum import StrEnum
 from functools import partial
 from typing import Any, Self
 
@@ -23,7 +22,7 @@ from streamer.backends.openvino import OpenVinoBackend
 from streamer.backends.select import available_cores
 from streamer.backends.torch_cuda import CudaBackend
 from streamer.benchmark.machine import peak_device_memory_mb, peak_host_memory_mb
-from streamer.benchmark.passes import Environment
+from streamer.benchmark.passes import PAPER_INPUT_PX, Environment, NetworkKind
 from streamer.models.architectures import GreyInput
 from streamer.models.classifier import Classifier
 from streamer.models.crop_analyser import (
@@ -35,25 +34,15 @@ from streamer.models.crop_analyser import (
     load_crop_analyser,
 )
 from streamer.models.loading import load_runner
+from streamer.models.networks import load_network
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import load_network
 from streamer.models.weights_manifest import ModelEntry, Role, read_manifest
 from streamer.settings import ClassificationSettings, RuntimeSettings, Settings
 from streamer.types import Grey
 
 Bgr = npt.NDArray[np.uint8]
 _TRIALS = 3
-PAPER_INPUT_PX = 512
-"""Side of all three networks' input in the code published with Radiology 2023."""
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the networks were trained
-
-
-class NetworkKind(StrEnum):
-    """What runs the baselines' networks: torch, our compiled ones, or torch with the published code's input size."""
-
-    torch = "torch"
-    compiled = "compiled"
-    paper = "paper"
 
 
 class PeerNetworks:

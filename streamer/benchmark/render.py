@@ -8,7 +8,7 @@ from importlib.resources import files
 from string import Template
 
 from streamer._format import TextTable
-from streamer.benchmark.peer_networks import PAPER_INPUT_PX, NetworkKind
+from streamer.benchmark.passes import PAPER_INPUT_PX, NetworkKind
 from streamer.benchmark.result import BaselineFigures, BenchmarkResult, PeakMemory, StreamsFigures
 from streamer.benchmark.times import Times
 from streamer.benchmark.worker import OWN

@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from streamer.backends.select import has_nvidia_driver
 from streamer.benchmark.baselines import BaselineName
 from streamer.benchmark.clip import write_looped
 from streamer.benchmark.machine import describe_machine, describe_versions
-from streamer.benchmark.peer_networks import NetworkKind
+from streamer.benchmark.passes import NetworkKind
 from streamer.benchmark.result import BenchmarkClip, BenchmarkResult, Machine, StreamsFigures
 from streamer.benchmark.streams import StreamsTrial, judge, largest_held, shares
 from streamer.benchmark.summary import Measurements, max_held, result_of
@@ -256,6 +258,8 @@ def _machine() -> Machine:
 
 
 def _gpu_name() -> str | None:
+    if not has_nvidia_driver() or find_spec("torch") is None:
+        return None
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None

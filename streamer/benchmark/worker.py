@@ -26,8 +26,7 @@ from pydantic import TypeAdapter
 from streamer import errors
 from streamer.benchmark.baselines import Baseline, BaselineName
 from streamer.benchmark.own import OwnAnalysis
-from streamer.benchmark.passes import Environment, Implementation, Pass, stop_after
-from streamer.benchmark.peer_networks import NetworkKind
+from streamer.benchmark.passes import Environment, Implementation, NetworkKind, Pass, stop_after
 from streamer.benchmark.streams import StreamsObservation
 from streamer.errors import DeviceError, StreamerError
 from streamer.settings import Settings

@@ -133,7 +133,7 @@ def _baselines(chosen: list[Against]) -> Any:
 
 
 def _kinds(chosen: NetworksOf) -> Any:
-    from streamer.benchmark.peer_networks import NetworkKind
+    from streamer.benchmark.passes import NetworkKind
 
     if chosen is NetworksOf.both:
         return [NetworkKind.torch, NetworkKind.compiled]

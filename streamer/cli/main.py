@@ -6,11 +6,12 @@ import io
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+from streamer._extras import missing_extra
 from streamer.cli.archive import archive
 from streamer.cli.benchmark import benchmark
 from streamer.cli.console import talking
@@ -62,8 +63,17 @@ def main() -> None:
     try:
         app(prog_name="streamer")  # leaves through SystemExit; usage errors and Ctrl-C are dealt with in there
     except StreamerError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _exit_with(str(error))
+    except ModuleNotFoundError as error:
+        line = missing_extra(error)
+        if line is None:
+            raise
+        _exit_with(line)
+
+
+def _exit_with(reason: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/] {_plain(reason)}", highlight=False, soft_wrap=True)
+    sys.exit(2)
 
 
 @app.callback(invoke_without_command=True)
@@ -295,7 +305,7 @@ def heatmap(
 for command, example in (
     (deidentify, "streamer deidentify EXPORT anonymous --keep-dates-shifted --map map.json"),
     (talking(train), "streamer train detector --data DATA --config configs/train-detector.yaml"),
-    (publish, "streamer publish runs/detector --weights weights"),
+    (talking(publish), "streamer publish runs/detector --weights weights"),
     (talking(quantise), "streamer quantise --data DATA"),
     (talking(evaluate), "streamer evaluate detector --data DATA"),
     (talking(compare), "streamer compare detector runs/a runs/b --data DATA"),

@@ -228,18 +228,32 @@ def _published(weights: Path | None, settings: Settings) -> Path:
 
 
 def publish(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `streamer train`.")],
+    run_folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Run folder of `streamer train`; without it OpenVINO files of the folder's networks are made anew.",
+        ),
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
 ) -> None:
-    """Take a trained network over into a weights folder, and write its card anew."""
+    """Take a trained network over into a weights folder, and write its card anew.
+
+    OpenVINO files are made of it and compared with torch: with them the analysis needs no torch.
+    """
     from streamer._resources import weights_dir
     from streamer.evaluation.card import write_card
-    from streamer.models.weights import publish as take_over
+    from streamer.models.publish import export
+    from streamer.models.publish import publish as take_over
     from streamer.models.weights_manifest import MANIFEST, read_manifest
 
     folder = weights or weights_dir()
+    if run_folder is None:
+        export(folder, anew=True)
+        return
     was_one = (folder / MANIFEST).is_file() and read_manifest(folder).one_encoder
     roles = take_over(run_folder, folder)
+    export(folder)
     for role in roles:
         write_card(folder, role)
     typer.echo(f"{', '.join(roles)} -> {folder}; figures: streamer evaluate {roles[0]} --update-manifest")

@@ -17,8 +17,6 @@ from torch import nn
 from streamer.models.region_head import RegionClassifier
 from streamer.models.registry import CLASSIFIER
 
-MALIGNANT = CLASSIFIER.classes.index("malignant")
-
 
 def build_detector(variant: str = "yolov5n", classes: int = 1) -> nn.Module:
     """YOLOv5, randomly initialised.

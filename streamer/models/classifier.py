@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from streamer.backends import Runner
 from streamer.errors import SettingsError
-from streamer.models.architectures import MALIGNANT
+from streamer.models.registry import MALIGNANT
 from streamer.models.sweep_point import prior_shift
 from streamer.models.weights_manifest import ModelEntry
 from streamer.settings import ClassificationSettings

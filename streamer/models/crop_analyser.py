@@ -12,10 +12,9 @@ import numpy as np
 from streamer.backends import Backend, Runner
 from streamer.geometry import Box, CropWindow, Outline
 from streamer.models.classifier import Calibration, Classifier, views_of
+from streamer.models.joint_output import MASK, OUTLINE_STRIDE, Planes, class_logits, evidence
 from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
-from streamer.models.region_head import OUTLINE_STRIDE
 from streamer.models.segmenter import Outliner, Segmenter
-from streamer.models.shared_encoder import MASK, Planes, class_logits, evidence
 from streamer.models.weights_manifest import Manifest, ModelEntry, Preprocessing
 from streamer.settings import ClassificationSettings
 from streamer.types import Grey, NoduleHeat

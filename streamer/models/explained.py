@@ -8,14 +8,21 @@ alike, HiResCAM (Draelos and Carin, arXiv:2011.08891) where some count more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from streamer.models.architectures import MALIGNANT
+from streamer.models.architectures import GreyInput
+from streamer.models.networks import load_network
 from streamer.models.region_head import RegionClassifier, RegionHead, feature_maps
+from streamer.models.registry import MALIGNANT
+from streamer.models.weights_manifest import Manifest, Preprocessing
+from streamer.types import Grey, Heat
 
 
 class ExplainedHead(nn.Module):
@@ -56,3 +63,24 @@ class Evidence(nn.Module):
         """Each cell's share in the log-odds, shape (n, 1, height, width), of images, shape (n, 3, size, size)."""
         evidence: torch.Tensor = self.explained(*feature_maps(self.features, image))[1]
         return evidence
+
+
+def explain_with_torch(folder: Path, manifest: Manifest) -> Callable[[Grey], Heat]:
+    """What `streamer.models.grad_cam.HeatMaps` asks, of a classifier in torch.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+    classifier = load_network(folder, "classifier", manifest)
+    return explainer(Evidence(classifier), manifest.models["classifier"].preprocessing)
+
+
+def explainer(evidence: nn.Module, preprocessing: Preprocessing) -> Callable[[Grey], Heat]:
+    """The same of a network that gives each cell's share, shape (n, 1, height, width), of three-channel images."""
+    graph = GreyInput(evidence, preprocessing.mean, preprocessing.std).eval()
+
+    def explain(crop: Grey) -> Heat:
+        with torch.inference_mode():
+            return np.asarray(graph(torch.from_numpy(crop[None]))[0, 0].numpy(), np.float32)
+
+    return explain

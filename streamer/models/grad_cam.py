@@ -1,30 +1,41 @@
 """Heat maps: what in a nodule's surroundings raised the classifier's malignancy, mapped back to the frame.
 
-See `streamer.models.explained` for what they are made of.
+Behind the features of the classifier there is a pooling that is known and two linear layers, so what each cell adds to
+the log-odds has a closed form (`streamer.models.explained`): a network in OpenVINO's files tells it beside its answer.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from torch import nn
 
+from streamer.backends import OpenVinoFiles
+from streamer.errors import WeightsError
 from streamer.geometry import Box, CropWindow
-from streamer.models.architectures import GreyInput
-from streamer.models.explained import Evidence
-from streamer.models.weights import load_network
+from streamer.models.joint_output import OUTLINE_STRIDE, evidence
+from streamer.models.loading import joint_files
 from streamer.models.weights_manifest import Manifest, Preprocessing
 from streamer.settings import ClassificationSettings
 from streamer.types import Grey, Heat
 
+Explain = Callable[[Grey], Heat]
+"""From what a classifier sees, shape (size, size), to each cell's share in the log-odds, shape (height, width)."""
+
+_STRIDE = 32
+"""Pixels of the crop a cell of DenseNet121's last features."""
+_NO_TORCH = (
+    "heat maps of these weights need torch: python -m pip install 'streamer[train]'; or `streamer publish` makes files "
+    "that need none, where segmenter and classifier share an encoder"
+)
+
 
 class HeatMaps:
-    """Makes heat maps with a copy of the classifier in torch, float32 on the CPU, whatever backend runs the frames.
+    """Makes heat maps with a copy of the classifier, float32 on the CPU, whatever backend runs the frames.
 
     The copy is loaded when the first map is asked for. Any thread may ask; one map is made at a time.
 
@@ -35,20 +46,16 @@ class HeatMaps:
 
     def __init__(
         self,
-        load: Callable[[], nn.Module],
+        load: Callable[[], Explain],
         preprocessing: Preprocessing,
         settings: ClassificationSettings,
         *,
         explains: bool = True,
     ) -> None:
-        """Explain what `load` gives, which sees crops through `preprocessing`, mirrored or not as `settings` say.
-
-        It is a network that takes three-channel images and gives each cell's share in the log-odds of malignancy, shape
-        (n, 1, height, width).
-        """
+        """Explain with what `load` gives, whose crops are as `preprocessing` says, mirrored or not as in `settings`."""
         self._load, self._preprocessing, self._mirrored = load, preprocessing, settings.mirrored
         self.explains = explains
-        self._graph: nn.Module | None = None
+        self._explain: Explain | None = None
         self._lock = threading.Lock()
 
     def __call__(self, grey: Grey, box_xyxy: Box) -> Heat:
@@ -91,28 +98,50 @@ class HeatMaps:
     def _evidence(self, crop: Grey) -> Heat:
         """Positive evidence of malignancy in the network's own, coarse cells."""
         with self._lock:
-            if self._graph is None:
-                self._graph = GreyInput(self._load(), self._preprocessing.mean, self._preprocessing.std).eval()
-            found = self._of_view(self._graph, crop)
+            if self._explain is None:
+                self._explain = self._load()
+            found = self._explain(crop)
             if self._mirrored:  # the log-odds that are explained are the mean of both views'
-                mirrored = self._of_view(self._graph, np.ascontiguousarray(crop[:, ::-1]))[:, ::-1]
+                mirrored = self._explain(np.ascontiguousarray(crop[:, ::-1]))[:, ::-1]
                 found = np.mean([found, mirrored], axis=0, dtype=np.float32)
         return np.maximum(found, 0)
-
-    @staticmethod
-    def _of_view(graph: nn.Module, crop: Grey) -> Heat:
-        with torch.inference_mode():
-            return np.asarray(graph(torch.from_numpy(crop[None]))[0, 0].numpy(), np.float32)
 
 
 def classifier_heat_maps(folder: Path, manifest: Manifest, settings: ClassificationSettings) -> HeatMaps:
     """Heat maps of the classifier in a weights folder; it is read when the first one is asked for."""
     return HeatMaps(
-        lambda: Evidence(load_network(folder, "classifier", manifest)),
+        lambda: _explain(folder, manifest),
         manifest.models["classifier"].preprocessing,
         settings,
         explains=manifest.models["classifier"].explains,
     )
+
+
+def _explain(folder: Path, manifest: Manifest) -> Explain:
+    files = joint_files(folder, manifest, "fp32", views=1) if manifest.one_encoder else None
+    if files is not None:
+        with suppress(WeightsError):  # torch, where it is there, can do without
+            return _from_files(files, manifest)
+    try:
+        from streamer.models.explained import explain_with_torch
+    except ModuleNotFoundError as error:
+        raise WeightsError(_NO_TORCH) from error
+    return explain_with_torch(folder, manifest)
+
+
+def _from_files(files: OpenVinoFiles, manifest: Manifest) -> Explain:
+    from streamer.backends.openvino import OpenVinoBackend  # late: on a GPU nothing else needs it
+
+    entry = manifest.models["classifier"]
+    cells = entry.preprocessing.size_wh[0] // (OUTLINE_STRIDE if entry.architecture.endswith("-region") else _STRIDE)
+    runner = OpenVinoBackend(1, "fp32").checked(files)
+
+    def explain(crop: Grey) -> Heat:
+        shares = evidence(runner(crop[None]), cells)
+        assert shares is not None  # every float32 file tells them
+        return np.asarray(shares[0, 0], np.float32)
+
+    return explain
 
 
 def _relative(heat: Heat) -> Heat:

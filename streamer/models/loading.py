@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
-from streamer.backends import Backend, Runner
-from streamer.models import architectures, explained, region_head, shared_encoder
-from streamer.models.architectures import GreyInput
+from streamer.backends import Backend, OpenVinoFiles, Runner
 from streamer.models.detector import Detector
-from streamer.models.int8 import Int8Network, JointInt8
+from streamer.models.openvino_files import JointFiles, NetworkFiles
 from streamer.models.segmenter import Segmenter
-from streamer.models.shared_encoder import JointNetwork
-from streamer.models.weights import checked_weights, load_network
+from streamer.models.weights import FilePrecision, checked_weights
 from streamer.models.weights_manifest import Manifest, ModelEntry, Role, read_manifest
 from streamer.settings import DetectionSettings
 
+if TYPE_CHECKING:
+    from streamer.models.architectures import GreyInput
+
+_MODULES = ("architectures", "explained", "region_head", "shared_encoder")
+"""Modules of this package that turn weights into a network."""
 _LIBRARIES = ("segmentation-models-pytorch", "torch", "torchvision", "ultralytics")
 JOINT_ROLES: tuple[Role, ...] = ("segmenter", "classifier")
 """What runs as one network where `Manifest.one_encoder` holds."""
@@ -31,9 +34,14 @@ def load_runner(folder: Path, role: Role, manifest: Manifest, backend: Backend) 
     """
     checked_weights(folder, role, manifest)  # the network is built only where the backend does not have it already
     entry = manifest.models[role]
-    quantised = None if entry.int8 is None else Int8Network(folder, role, manifest)
+    int8, fp32 = (_network_files(folder, role, manifest, precision) for precision in get_args(FilePrecision))
     build = partial(network_graph, folder, role, manifest)
-    return backend.load(build, entry.preprocessing.size_wh, network_key(entry), quantised)
+    return backend.load(build, entry.preprocessing.size_wh, network_key(entry), int8, fp32)
+
+
+def _network_files(folder: Path, role: Role, manifest: Manifest, precision: FilePrecision) -> OpenVinoFiles | None:
+    there = getattr(manifest.models[role], precision) is not None
+    return NetworkFiles(folder, role, manifest, precision) if there else None
 
 
 def network_graph(folder: Path, role: Role, manifest: Manifest) -> GreyInput:
@@ -42,6 +50,9 @@ def network_graph(folder: Path, role: Role, manifest: Manifest) -> GreyInput:
     Raises:
         WeightsError: the role or its file is missing, damaged or does not fit.
     """
+    from streamer.models.architectures import GreyInput
+    from streamer.models.networks import load_network
+
     network = load_network(folder, role, manifest)
     preprocessing = manifest.models[role].preprocessing
     return GreyInput(network, preprocessing.mean, preprocessing.std).eval()
@@ -67,10 +78,16 @@ def load_joint(folder: Path, manifest: Manifest, backend: Backend, *, views: int
     entry = manifest.models["segmenter"]
     for role in JOINT_ROLES:
         checked_weights(folder, role, manifest)
-    joined = entry.int8 is not None and entry.int8.joined_with
-    quantised = JointInt8(folder, "segmenter", manifest, views) if joined else None
+    int8, fp32 = (joint_files(folder, manifest, precision, views) for precision in get_args(FilePrecision))
     build = partial(joint_graph, folder, manifest, views)
-    return backend.load(build, entry.preprocessing.size_wh, joint_key(manifest), quantised, views=views)
+    return backend.load(build, entry.preprocessing.size_wh, joint_key(manifest), int8, fp32, views=views)
+
+
+def joint_files(folder: Path, manifest: Manifest, precision: FilePrecision, views: int) -> OpenVinoFiles | None:
+    """The OpenVINO files of both networks as one; None where they have none."""
+    version = getattr(manifest.models["segmenter"], precision)
+    there = version is not None and version.joined_with
+    return JointFiles(folder, "segmenter", manifest, precision, views) if there else None
 
 
 def joint_graph(folder: Path, manifest: Manifest, views: int) -> GreyInput:
@@ -79,6 +96,10 @@ def joint_graph(folder: Path, manifest: Manifest, views: int) -> GreyInput:
     Raises:
         WeightsError: a file is missing, damaged or does not fit.
     """
+    from streamer.models.architectures import GreyInput
+    from streamer.models.networks import load_network
+    from streamer.models.shared_encoder import JointNetwork
+
     segmenter, classifier = (load_network(folder, role, manifest) for role in JOINT_ROLES)
     preprocessing = manifest.models["segmenter"].preprocessing
     return GreyInput(JointNetwork(segmenter, classifier, views), preprocessing.mean, preprocessing.std).eval()
@@ -93,13 +114,16 @@ def joint_key(manifest: Manifest) -> str:
 @cache
 def _code() -> str:
     """What turns weights into a network: our modules, and the libraries that have the architectures."""
-    ours = b"".join(
-        Path(module.__file__).read_bytes()
-        for module in (architectures, explained, region_head, shared_encoder)
-        if module.__file__
-    )
-    libraries = (f"{name} {version(name)}" for name in _LIBRARIES)
-    return f"{hashlib.sha256(ours).hexdigest()} {' '.join(libraries)}"
+    folder = Path(__file__).parent
+    ours = b"".join((folder / f"{module}.py").read_bytes() for module in _MODULES)
+    return f"{hashlib.sha256(ours).hexdigest()} {' '.join(map(_version, _LIBRARIES))}"
+
+
+def _version(library: str) -> str:
+    try:
+        return f"{library} {version(library)}"
+    except PackageNotFoundError:
+        return f"no {library}"
 
 
 def load_detector(folder: Path, backend: Backend, settings: DetectionSettings) -> Detector:

@@ -15,9 +15,6 @@ FINE_CHANNELS = COARSE_CHANNELS = 1024
 """Channels of DenseNet121 behind its third block, at a sixteenth of the picture's side, and behind its fourth, at a
 thirty-second."""
 
-OUTLINE_STRIDE = 16
-"""Pixels of the crop a cell of the outline."""
-
 _HIDDEN = 256
 _SHARPNESS = 3.0
 """Factor on the outline's logits where they weigh cells: masks teach shares of cells, and what is left outside draws

@@ -220,3 +220,6 @@ CLASSIFIER = register_task(
         ),
     )
 )
+
+MALIGNANT = CLASSIFIER.classes.index("malignant")
+"""Which of the classifier's logits stands for a malignant nodule."""

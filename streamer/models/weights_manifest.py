@@ -145,8 +145,8 @@ class Training(_Entry):
         return {**value, "hardware": threads[1], "threads": threads[2]} if threads else value
 
 
-class Int8Version(_Entry):
-    """A network quantised to int8 for OpenVINO on the CPU, and what it was made from.
+class OpenVinoVersion(_Entry):
+    """A network as OpenVINO reads it, and what it was made from.
 
     Attributes:
         file: OpenVINO's `.xml`, relative to the weights folder; the `.bin` lies beside it.
@@ -154,12 +154,8 @@ class Int8Version(_Entry):
         bin_sha256: checksum of the file beside it.
         weights_sha256: checksum of the weights it was made from.
         preprocessing: the preprocessing that is built into it.
-        calibration: images a source that set the ranges of its integers; all of the training split.
-        fp32_layers: patterns of layer names that were left in float32.
         versions: of the libraries that made it.
-        correlation: of its output with float32's on calibration images; the lowest of the output's channels.
-        probe: what it gives for the synthetic probe image, see `streamer.models.int8.summary`.
-        cost: figures in int8 minus the same in float32, by name and data, as `streamer evaluate` measured them.
+        probe: what it gives for the synthetic probe image, see `streamer.models.openvino_files.summary`.
         joined_with: checksums of the weights of other networks that are in the same file.
     """
 
@@ -168,13 +164,36 @@ class Int8Version(_Entry):
     bin_sha256: str
     weights_sha256: str
     preprocessing: Preprocessing
+    versions: dict[str, str]
+    probe: tuple[tuple[float, ...], ...]
+    joined_with: dict[Role, str] = {}
+
+
+class Int8Version(OpenVinoVersion):
+    """A network quantised to int8.
+
+    Attributes:
+        calibration: images a source that set the ranges of its integers; all of the training split.
+        fp32_layers: patterns of layer names that were left in float32.
+        correlation: of its output with float32's on calibration images; the lowest of the output's channels.
+        cost: figures in int8 minus the same in float32, by name and data, as `streamer evaluate` measured them.
+    """
+
     calibration: dict[str, int]
     fp32_layers: tuple[str, ...]
-    versions: dict[str, str]
     correlation: float
-    probe: tuple[tuple[float, ...], ...]
     cost: dict[str, float] = {}
-    joined_with: dict[Role, str] = {}
+
+
+class Fp32Version(OpenVinoVersion):
+    """A network in float32 arithmetic, whose weights lie in half precision as those of the safetensors file do.
+
+    Attributes:
+        difference: largest difference of its output from torch's on the probe image, as a share of the largest number
+            in the same channel of the output.
+    """
+
+    difference: Annotated[float, Field(ge=0)]
 
 
 HEAT_ABOVE_CHANCE = "heat map's mass inside the nodule, less chance"
@@ -219,6 +238,7 @@ class ModelEntry(_Entry):
     licence: str
     encoder_from: str | None = None
     int8: Int8Version | None = None
+    fp32: Fp32Version | None = None
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
     sweep: SweepSpread | None = None
 

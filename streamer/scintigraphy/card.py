@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamer._files import write_whole
+from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import FLAG, MARK
-from streamer.scintigraphy.networks import TITLES as NETWORKS
 from streamer.scintigraphy.weights import ScintigraphyEntry
 
 CARD = "scintigraphy.md"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamer.scintigraphy.networks import SMALLEST_PX, Architecture
+from streamer.scintigraphy.architectures import SMALLEST_PX, Architecture
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Start = Literal["cache-or-scratch", "cache", "scratch"]

@@ -16,16 +16,16 @@ from streamer.errors import DataError
 from streamer.evaluation.result import Evaluation, Table
 from streamer.scintigraphy import figures, tables
 from streamer.scintigraphy.answers import Said, SetName, of_network, of_readers
+from streamer.scintigraphy.architectures import TITLES
 from streamer.scintigraphy.classes import CLASSES
 from streamer.scintigraphy.figures import HeatExample
 from streamer.scintigraphy.honesty import SIMULATED_NOTE, check_answer
-from streamer.scintigraphy.networks import TITLES
+from streamer.scintigraphy.image import picture_digest
 from streamer.scintigraphy.phantom.study import LESION
 from streamer.scintigraphy.pictures import Pictures, read_pictures
 from streamer.scintigraphy.predictor import Predictor, heat_share
 from streamer.scintigraphy.readings import Readings
 from streamer.scintigraphy.samples import ScintigraphyData, ScintigraphySample, fold_split
-from streamer.scintigraphy.training import picture_digest
 
 _SPLITS: Mapping[SetName, str] = {"internal validation": "val", "external validation": "external"}
 _HEAT_ROWS = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,3 +87,8 @@ def normalised(pixels: Pixels, side: int) -> Grey:
     if white <= 0:
         white = float(scaled.max())
     return np.asarray(np.clip(scaled * (255 / white), 0, 255).round(), np.uint8)
+
+
+def picture_digest(grey: Grey) -> str:
+    """Checksum of a picture as a network sees it."""
+    return hashlib.sha256(np.ascontiguousarray(grey).tobytes()).hexdigest()[:16]

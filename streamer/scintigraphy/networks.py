@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,19 +17,8 @@ from safetensors.torch import load
 from torch import nn
 
 from streamer.errors import WeightsError
+from streamer.scintigraphy.architectures import TITLES, Architecture
 from streamer.scintigraphy.classes import CLASSES
-
-Architecture = Literal["resnet34-fc", "alexnet", "shufflenet-v2", "mobilenet-v3"]
-
-ARCHITECTURES: tuple[Architecture, ...] = ("resnet34-fc", "alexnet", "shufflenet-v2", "mobilenet-v3")
-TITLES: dict[str, str] = {
-    "resnet34-fc": "ResNet-34 (modified)",
-    "alexnet": "AlexNet",
-    "shufflenet-v2": "ShuffleNetV2",
-    "mobilenet-v3": "MobileNetV3",
-}
-SMALLEST_PX = 64
-"""AlexNet's pooling leaves nothing of a smaller picture."""
 
 _LAST_CONVOLUTION = {
     "resnet34-fc": "layer4",

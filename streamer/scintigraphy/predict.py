@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,15 +19,16 @@ from streamer._files import write_whole
 from streamer._pixels import data_url, png_bytes
 from streamer._templates import html_templates
 from streamer.errors import DataError, OutputError
+from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import check_answer
-from streamer.scintigraphy.image import PlanarImage, normalised
-from streamer.scintigraphy.networks import TITLES as NETWORKS
-from streamer.scintigraphy.predictor import Predictor
+from streamer.scintigraphy.image import PlanarImage, normalised, picture_digest
 from streamer.scintigraphy.read import SUFFIXES, read_image
 from streamer.scintigraphy.regions import Region, RegionCounts, count_regions
-from streamer.scintigraphy.training import picture_digest
 from streamer.version import __version__
+
+if TYPE_CHECKING:
+    from streamer.scintigraphy.predictor import Predictor
 
 Rgb = npt.NDArray[np.uint8]
 

@@ -14,10 +14,10 @@ from streamer.backends.select import available_cores
 from streamer.errors import DataError, DeviceError
 from streamer.evaluation.writer import EvaluationFolder
 from streamer.scintigraphy.answers import predictions_csv, read_predictions
+from streamer.scintigraphy.architectures import ARCHITECTURES
+from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.config import ScintigraphyConfig
 from streamer.scintigraphy.evaluation import Study, evaluate, evaluate_readers
-from streamer.scintigraphy.networks import ARCHITECTURES
-from streamer.scintigraphy.networks import TITLES as NETWORKS
 from streamer.scintigraphy.phantom.camera import HOSPITALS
 from streamer.scintigraphy.phantom.study import TRUTH, Format, PhantomStudy, write_study
 from streamer.scintigraphy.readings import read_readings, simulate_reader, write_readings

@@ -23,7 +23,7 @@ from streamer.scintigraphy.card import write_card
 from streamer.scintigraphy.classes import CLASSES
 from streamer.scintigraphy.config import ScintigraphyConfig
 from streamer.scintigraphy.honesty import teachers
-from streamer.scintigraphy.image import Grey
+from streamer.scintigraphy.image import Grey, picture_digest
 from streamer.scintigraphy.networks import build, cache_hint, cached_file, start_from_file
 from streamer.scintigraphy.pictures import Pictures, read_pictures, refuse_near_duplicates
 from streamer.scintigraphy.samples import ScintigraphyData, ScintigraphySample, balance, fold_split
@@ -247,11 +247,6 @@ class Trainer:
         )
         write_entry(run.folder, entry)
         write_card(run.folder, entry)
-
-
-def picture_digest(grey: Grey) -> str:
-    """Checksum of a picture as a network sees it."""
-    return hashlib.sha256(np.ascontiguousarray(grey).tobytes()).hexdigest()[:16]
 
 
 def start_network(network: nn.Module, config: ScintigraphyConfig, pretrained: Path | None) -> str:

@@ -16,9 +16,10 @@ from torch import nn
 
 from streamer._files import write_whole
 from streamer.errors import WeightsError
+from streamer.scintigraphy.architectures import Architecture
 from streamer.scintigraphy.classes import CLASSES
 from streamer.scintigraphy.honesty import Teacher
-from streamer.scintigraphy.networks import Architecture, build
+from streamer.scintigraphy.networks import build
 
 MANIFEST = "scintigraphy.json"
 TENSORS = "scintigraphy.safetensors"

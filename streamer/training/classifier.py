@@ -14,8 +14,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from streamer.data.pixels import Picture
 from streamer.geometry import CropWindow
-from streamer.models.architectures import MALIGNANT, GreyInput, build_classifier
-from streamer.models.region_head import OUTLINE_STRIDE
+from streamer.models.architectures import GreyInput, build_classifier
+from streamer.models.joint_output import OUTLINE_STRIDE
+from streamer.models.registry import MALIGNANT
 from streamer.training.config import TrainingConfig
 from streamer.training.crops import as_input, training_crop
 from streamer.training.loop import Batch

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from streamer.data.public_sources import unit_of
 from streamer.data.samples import Sample
-from streamer.models.weights import save_half
+from streamer.models.networks import save_half
 from streamer.models.weights_manifest import (
     MANIFEST,
     ModelEntry,

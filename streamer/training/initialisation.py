@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from streamer.errors import DataError, WeightsError
+from streamer.models.networks import load_fitting, load_network
 from streamer.models.region_head import RegionClassifier, from_plain_head
-from streamer.models.weights import load_fitting, load_network
 from streamer.models.weights_manifest import ModelEntry, Role, read_manifest
 from streamer.training.config import TrainingConfig
 

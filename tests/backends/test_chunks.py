@@ -120,7 +120,8 @@ class _SmallDevice(TorchCpuBackend):
         build: Callable[[], nn.Module],
         size_wh: tuple[int, int],
         key: str,
-        quantised: Any = None,
+        int8: Any = None,
+        fp32: Any = None,
         *,
         views: int = 1,
     ) -> Runner:

@@ -10,7 +10,7 @@ import openvino
 import pytest
 from torch import nn
 
-from streamer.backends import Quantised, Runner, choose_backend
+from streamer.backends import OpenVinoFiles, Runner, choose_backend
 from streamer.backends import openvino as module
 from streamer.backends.openvino import OpenVinoBackend, has_int8_instructions
 from streamer.errors import DeviceError, WeightsError
@@ -62,8 +62,8 @@ def instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "has_int8_instructions", lambda: True)
 
 
-def given(backend: OpenVinoBackend, quantised: Quantised | None) -> float:
-    return float(backend.load(lambda: graph(32.0), (32, 32), "thirty-two", quantised)(_GREY).mean())
+def given(backend: OpenVinoBackend, int8: OpenVinoFiles | None, fp32: OpenVinoFiles | None = None) -> float:
+    return float(backend.load(lambda: graph(32.0), (32, 32), "thirty-two", int8, fp32)(_GREY).mean())
 
 
 def test_auto_takes_int8_where_there_is_one(path: Path) -> None:
@@ -100,6 +100,27 @@ def test_a_version_that_fails_a_check(path: Path, version: dict[str, object], co
     assert "\n" not in warning
     with pytest.raises(WeightsError, match=complaint):
         given(OpenVinoBackend(1, precision="int8"), failing)
+
+
+def test_float32_files_run_where_int8_is_not_wanted_or_fails(path: Path) -> None:
+    backend = OpenVinoBackend(1, precision="fp32")
+    assert given(backend, None, Version(path)) == 8
+    assert (backend.precision, backend.warnings) == ("fp32", ())
+    backend = OpenVinoBackend(1)
+    assert given(backend, Version(path, whole=False), Version(path)) == 8
+    assert (backend.precision, backend.warnings) == ("fp32", ("it is damaged; fp32 runs instead",))
+
+
+def test_float32_files_that_fail_a_check_are_made_anew_where_torch_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = Version(path, right=False)
+    backend = OpenVinoBackend(1, precision="fp32")
+    assert given(backend, None, failing) == 32
+    assert backend.warnings == ("it computes something else; it is converted anew instead",)
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    with pytest.raises(WeightsError, match=r"^it computes something else$"):
+        given(backend, None, failing)
 
 
 def test_asked_for_and_absent() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino
 from openvino import opset13
 
-from streamer.backends._openvino_graph import chain_concatenations
+from streamer.backends._openvino_graph import chain_concatenations, halve_constants
 
 
 def dense_block(*, axis_of_last: int = 1) -> Any:
@@ -45,3 +46,19 @@ def test_along_another_axis_it_is_another_concatenation() -> None:
     model = dense_block(axis_of_last=2)
     chain_concatenations(model)
     assert lengths(model) == [2, 2, 4]
+
+
+def test_constants_that_half_precision_holds_take_half_the_room_and_change_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    held = rng.normal(size=(4, 3)).astype(np.float16).astype(np.float32)
+    too_large, too_fine = np.full((4, 3), 1e6, np.float32), np.full((4, 3), 1 / 3, np.float32)
+    image = opset13.parameter([4, 3], np.float32, name="image")
+    product = opset13.multiply(opset13.multiply(opset13.multiply(image, held), too_large), too_fine)
+    model = openvino.Model([opset13.result(product)], [image], "constants")
+    values = rng.normal(size=(4, 3)).astype(np.float32)
+    before = run(model, values)
+    halve_constants(model)
+    openvino.save_model(model, tmp_path / "halved.xml", compress_to_fp16=False)
+    assert (tmp_path / "halved.bin").stat().st_size == 12 * 2 + 2 * 12 * 4
+    for found in (model, openvino.Core().read_model(tmp_path / "halved.xml")):
+        np.testing.assert_array_equal(run(found, values)[0], before[0])

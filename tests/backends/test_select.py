@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from streamer.backends import choose_backend
+from streamer.backends import choose_backend, select
 from streamer.backends.select import available_cores
 from streamer.errors import DeviceError
 from streamer.settings import RuntimeSettings
@@ -14,6 +14,7 @@ from streamer.settings import RuntimeSettings
 @pytest.fixture
 def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(select, "has_nvidia_driver", lambda: True)
 
 
 def settings(**values: object) -> RuntimeSettings:
@@ -38,6 +39,7 @@ def test_on_a_cpu(device: str, backend: str, name: str) -> None:
 
 def test_openvino_stays_on_the_cpu_where_there_is_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(select, "has_nvidia_driver", lambda: True)
     assert choose_backend(settings(backend="openvino")).device.startswith("CPU (OpenVINO")
     with pytest.raises(DeviceError, match="backend 'openvino' runs on the CPU only"):
         choose_backend(settings(backend="openvino", device="cuda"))
@@ -55,6 +57,30 @@ def test_threads_are_those_asked_for() -> None:
         torch.set_num_threads(before)
 
 
+def test_torch_is_not_asked_where_there_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked() -> str:
+        pytest.fail("importing torch takes seconds")
+
+    monkeypatch.setattr(select, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(select, "cuda_fault", asked)
+    chosen = choose_backend(settings())
+    assert chosen.device.startswith("CPU (OpenVINO")
+    assert chosen.warnings == ()
+
+
+def test_a_card_without_torch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(select, "find_spec", lambda _: None)
+    (warning,) = choose_backend(settings()).warnings
+    assert warning == (
+        "CUDA needs torch, which is not installed: python -m pip install 'streamer[cuda]'; the CPU runs instead"
+    )
+    with pytest.raises(DeviceError, match=r"CUDA needs torch, which is not installed: .*'streamer\[cuda\]': use --dev"):
+        choose_backend(settings(device="cuda"))
+    with pytest.raises(DeviceError, match=r"backend 'torch' needs torch, which is not installed: .*\[cuda\]', or use"):
+        choose_backend(settings(device="cpu", backend="torch"))
+
+
 class _Broken:
     """A device that torch names and cannot use: full, or older than this build has kernels for."""
 
@@ -63,6 +89,7 @@ class _Broken:
             raise torch.AcceleratorError("CUDA error: no kernel image is available for execution on the device\nHint")
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(select, "has_nvidia_driver", lambda: True)
         monkeypatch.setattr(torch, "zeros", zeros)
 
 
@@ -84,7 +111,8 @@ def test_a_precision_that_is_asked_for_runs_on_cuda_too(
     monkeypatch: pytest.MonkeyPatch, precision: str, runs: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("streamer.backends.select.cuda_fault", lambda: None)
+    monkeypatch.setattr(select, "cuda_fault", lambda: None)
+    monkeypatch.setattr(select, "has_nvidia_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     before = torch.get_num_threads()

@@ -12,8 +12,8 @@ import pytest
 from streamer.benchmark.agreement import agreement
 from streamer.benchmark.baselines import OVERLAY, Baseline, BaselineName
 from streamer.benchmark.own import OwnAnalysis
-from streamer.benchmark.passes import Pass, stop_after
-from streamer.benchmark.peer_networks import NetworkKind, PeerNetworks, _EagerRunner
+from streamer.benchmark.passes import NetworkKind, Pass, stop_after
+from streamer.benchmark.peer_networks import PeerNetworks, _EagerRunner
 from streamer.errors import SettingsError
 from streamer.settings import Settings
 from tests.cli.command_line import clip_in, overlay_frames

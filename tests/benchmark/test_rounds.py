@@ -10,8 +10,7 @@ import pytest
 
 import streamer.benchmark.rounds as rounds
 from streamer.benchmark.baselines import BaselineName
-from streamer.benchmark.passes import Environment, Pass
-from streamer.benchmark.peer_networks import NetworkKind
+from streamer.benchmark.passes import Environment, NetworkKind, Pass
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.rounds import BenchmarkRun, Plan
 from streamer.benchmark.streams import StreamsObservation

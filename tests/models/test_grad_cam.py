@@ -13,11 +13,12 @@ from torch.nn.functional import avg_pool2d
 from streamer._resources import weights_dir
 from streamer.errors import WeightsError
 from streamer.geometry import CropWindow
-from streamer.models.architectures import MALIGNANT, build_classifier
+from streamer.models.architectures import build_classifier
 from streamer.models.explained import Evidence, ExplainedHead
 from streamer.models.grad_cam import classifier_heat_maps
+from streamer.models.networks import save_half
 from streamer.models.region_head import feature_maps
-from streamer.models.weights import save_half
+from streamer.models.registry import MALIGNANT
 from streamer.models.weights_manifest import read_manifest, write_entry
 from streamer.phantom import simulate
 from streamer.settings import ClassificationSettings
@@ -125,6 +126,24 @@ def test_randomised_weights_change_the_map(tmp_path: Path) -> None:
     one, other = trained.of_crop(crop), randomised.of_crop(crop)
     assert one.max() == other.max() == 1
     assert spearmanr(one.ravel(), other.ravel()).statistic < 0.5
+
+
+def test_the_published_files_give_the_map_that_torch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = weights_dir()
+    manifest = read_manifest(published)
+    if not manifest.one_encoder:
+        pytest.skip("the published segmenter and classifier share no encoder")
+    crop = np.ascontiguousarray(next(iter(simulate(frames=1))).image[100:228, 100:228, 1])
+    heat_maps = classifier_heat_maps(published, manifest, ClassificationSettings())
+    with monkeypatch.context() as patch:
+        patch.setattr("streamer.models.explained.explain_with_torch", lambda *_: pytest.fail("the files do"))
+        from_files = heat_maps.of_crop(crop)
+    model = manifest.models["classifier"].model_copy(update={"fp32": None})
+    other = manifest.models["segmenter"].model_copy(update={"fp32": None})
+    without = manifest.model_copy(update={"models": {"segmenter": other, "classifier": model}})
+    with_torch = classifier_heat_maps(published, without, ClassificationSettings()).of_crop(crop)
+    np.testing.assert_allclose(from_files, with_torch, atol=1e-3)
+    assert np.ptp(from_files) == 1
 
 
 def test_missing_classifier_is_one_clear_error(weights_folder: Path, tmp_path: Path) -> None:

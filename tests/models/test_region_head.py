@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from streamer.models.architectures import MALIGNANT, build_classifier
+from streamer.models.architectures import build_classifier
 from streamer.models.region_head import (
     COARSE_CHANNELS,
     FINE_CHANNELS,
@@ -13,6 +13,7 @@ from streamer.models.region_head import (
     RegionHead,
     from_plain_head,
 )
+from streamer.models.registry import MALIGNANT
 
 
 def features(seed: int, count: int = 2, side: int = 8) -> tuple[torch.Tensor, torch.Tensor]:

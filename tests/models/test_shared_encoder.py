@@ -23,8 +23,8 @@ from streamer.models.crop_analyser import (
 )
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_runner
+from streamer.models.networks import load_network, save_half
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights import load_network, save_half
 from streamer.models.weights_manifest import HEAT_ABOVE_CHANCE, ReportedFigure, read_manifest, write_entry
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import ClassificationSettings
@@ -140,8 +140,10 @@ def test_what_does_not_belong_together_runs_apart(folder: Path, tmp_path: Path, 
 
 
 def test_a_new_classifier_parts_them_and_says_so(
-    folder: Path, tmp_path: Path, cli: Cli, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, cli: Cli, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    exported: list[Path] = []
+    monkeypatch.setattr("streamer.models.publish.export", exported.append)  # it takes long; test_quantise.py has it
     weights, run = tmp_path / "weights", tmp_path / "run"
     shutil.copytree(folder, weights)
     run.mkdir()
@@ -150,6 +152,7 @@ def test_a_new_classifier_parts_them_and_says_so(
     digest = save_half(classifier.state_dict(), run / "classifier.safetensors")
     write_entry(run, "classifier", entry("classifier", digest))
     assert cli("publish", run, "--weights", weights) == 0
+    assert exported == [weights]
     printed = capsys.readouterr().out
     assert "no longer share an encoder: `streamer train segmenter` joins them again" in printed
     assert "no int8 version of detector, segmenter, classifier: make it with `streamer quantise`" in printed

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from streamer.errors import OutputError, WeightsError
+from streamer.models.networks import build, load_fitting, load_network, save_half
 from streamer.models.registry import TASKS
-from streamer.models.weights import build, load_fitting, load_network, save_half
 from streamer.models.weights_manifest import Role, read_manifest, write_entry
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings

@@ -1,5 +1,6 @@
 """What a training took, as fields; and manifests from before there were any."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def test_a_manifest_of_version_1_is_read(tmp_path: Path) -> None:
 def test_a_sentence_that_is_no_amount() -> None:
     with pytest.raises(ValidationError, match="'many' is no amount"):
         SourceAmount.model_validate("many")
+
+
+def test_the_published_networks_need_no_torch() -> None:
+    folder = weights_dir()
+    for role, model in read_manifest(folder).models.items():
+        version = model.fp32
+        assert version is not None, f"{role}: `streamer publish` makes its OpenVINO files"
+        assert version.weights_sha256 == model.sha256
+        assert version.difference < 1e-4
+        xml = folder / version.file
+        for path, digest in ((xml, version.xml_sha256), (xml.with_suffix(".bin"), version.bin_sha256)):
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+            assert path.stat().st_size < 20e6
 
 
 def test_the_published_manifest_says_what_a_group_is() -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from streamer.backends.openvino import OpenVinoBackend
 from streamer.errors import OutputError, StreamerError
-from streamer.models.int8 import probe_image
+from streamer.models.joint_output import MASK, class_logits
 from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
-from streamer.models.shared_encoder import MASK, class_logits
-from streamer.models.weights import int8_files, publish
+from streamer.models.openvino_files import probe_image
+from streamer.models.publish import publish
+from streamer.models.weights import openvino_files
 from streamer.models.weights_manifest import Int8Version, ModelEntry, Role, read_manifest, write_entry
 from streamer.quantisation import command
 from streamer.quantisation.command import quantise
@@ -47,9 +48,9 @@ def version(folder: Path) -> Int8Version:
     return made
 
 
-def test_from_data_to_a_network_that_runs(folder: Path, data: Path, cli: Cli) -> None:
+def test_from_data_to_a_network_that_runs(folder: Path, data: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("quantise", "--data", data, "--weights", folder, "--images", "4") == 0
-    made, (xml, binary) = version(folder), int8_files(folder, "detector")
+    made, (xml, binary) = version(folder), openvino_files(folder, "int8", "detector")
     assert sorted((folder / "int8").iterdir()) == [binary, xml]
     assert hashlib.sha256(xml.read_bytes()).hexdigest() == made.xml_sha256
     assert hashlib.sha256(binary.read_bytes()).hexdigest() == made.bin_sha256
@@ -57,6 +58,14 @@ def test_from_data_to_a_network_that_runs(folder: Path, data: Path, cli: Cli) ->
     assert (made.file, made.calibration) == ("int8/detector.xml", {"tiny": 4})
     assert binary.stat().st_size < 0.6 * (folder / "detector.safetensors").stat().st_size  # a byte where there were two
     assert str(folder).encode() not in xml.read_bytes()
+
+    exact_version = read_manifest(folder).models["detector"].fp32
+    assert exact_version is not None
+    assert (exact_version.file, exact_version.weights_sha256) == ("fp32/detector.xml", made.weights_sha256)
+    assert exact_version.difference < 1e-4
+    half = (folder / "detector.safetensors").stat().st_size
+    assert openvino_files(folder, "fp32", "detector")[1].stat().st_size < 1.1 * half
+    monkeypatch.setattr(OpenVinoBackend, "converted", lambda *_, **__: pytest.fail("the files need no torch"))
 
     image = probe_image((96, 64))
     outputs = {}
@@ -95,13 +104,13 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     (folder / "manifest.json").unlink()  # the detector has a test of its own
     for role, one in joint.items():
         write_entry(folder, role, one)
-    left = int8_files(folder, "classifier")[0]  # of an earlier version, which was not joined
+    left = openvino_files(folder, "int8", "classifier")[0]  # of an earlier version, which was not joined
     left.parent.mkdir()
     left.touch()
     quantise(data, folder, images=3)
     monkeypatch.undo()
 
-    assert sorted((folder / "int8").iterdir()) == sorted(int8_files(folder, "joint"))
+    assert sorted((folder / "int8").iterdir()) == sorted(openvino_files(folder, "int8", "joint"))
     manifest = read_manifest(folder)
     segmenter, classifier = (manifest.models[role] for role in JOINT_ROLES)
     assert segmenter.int8 is not None
@@ -113,6 +122,10 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     backends = {precision: OpenVinoBackend(1, precision=precision) for precision in ("int8", "fp32")}
     image = probe_image((64, 64))
     pair = np.concatenate([image, image[:, :, ::-1]])
+    assert segmenter.fp32 is not None
+    assert classifier.fp32 is not None
+    assert segmenter.fp32.file == classifier.fp32.file == "fp32/joint.xml"
+    assert segmenter.fp32.difference < 1e-4
     alone, both = (load_joint(folder, manifest, backends["int8"], views=views)(pair[:views]) for views in (1, 2))
     assert (alone.shape, both.shape) == ((1, 4, 64, 64), (1, 7, 64, 64))
     np.testing.assert_allclose(both[:, :4], alone, atol=0.05 * float(np.ptp(alone)))
@@ -123,7 +136,7 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     assert 0 < np.abs(mask - exact).mean() < 0.1 * np.ptp(exact)
     assert [backend.precision for backend in backends.values()] == ["int8", "fp32"]
 
-    int8_files(folder, "joint")[1].write_bytes(b"")
+    openvino_files(folder, "int8", "joint")[1].write_bytes(b"")
     monkeypatch.setattr("streamer.backends.openvino.has_int8_instructions", lambda: True)  # "auto" looks
     backend = OpenVinoBackend(1)
     assert load_joint(folder, manifest, backend, views=2)(pair).shape == (1, 7, 64, 64)
@@ -136,7 +149,8 @@ def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch
     write_entry(run, "classifier", classifier)
     publish(run, folder)
     assert [entry.int8 for entry in joint_models(folder).values()] == [None, None]
-    assert list((folder / "int8").iterdir()) == []
+    assert [entry.fp32 for entry in joint_models(folder).values()] == [None, None]
+    assert list((folder / "int8").iterdir()) == list((folder / "fp32").iterdir()) == []
 
 
 def joint_models(folder: Path) -> dict[Role, ModelEntry]:

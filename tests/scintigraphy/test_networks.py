@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from streamer.errors import SettingsError, WeightsError
+from streamer.scintigraphy.architectures import ARCHITECTURES, Architecture
 from streamer.scintigraphy.config import ScintigraphyConfig
-from streamer.scintigraphy.networks import ARCHITECTURES, Architecture, build, last_convolution, start_from_file
+from streamer.scintigraphy.networks import build, last_convolution, start_from_file
 from streamer.scintigraphy.training import start_network
 
 

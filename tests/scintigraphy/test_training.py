@@ -11,10 +11,11 @@ from streamer.errors import DataError, WeightsError
 from streamer.models.architectures import GreyInput
 from streamer.scintigraphy.config import ScintigraphyConfig
 from streamer.scintigraphy.evaluation import Study
+from streamer.scintigraphy.image import picture_digest
 from streamer.scintigraphy.pictures import read_pictures
 from streamer.scintigraphy.predictor import Predictor, heat_share
 from streamer.scintigraphy.samples import read_samples
-from streamer.scintigraphy.training import Trainer, changed, picture_digest
+from streamer.scintigraphy.training import Trainer, changed
 from streamer.scintigraphy.weights import load_network, read_entry
 from streamer.settings import read_yaml, validated
 from tests.scintigraphy.conftest import RECIPE

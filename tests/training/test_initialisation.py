@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from streamer.errors import DataError, WeightsError
 from streamer.models.architectures import build_detector
-from streamer.models.weights import load_network
+from streamer.models.networks import load_network
 from streamer.models.weights_manifest import read_manifest, write_entry
 from streamer.training.config import TrainingConfig
 from streamer.training.initialisation import (

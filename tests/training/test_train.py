@@ -15,8 +15,8 @@ from PIL import Image
 import streamer.training.command
 import streamer.training.loop
 from streamer.errors import DataError, OutputError, SettingsError, WeightsError
+from streamer.models.networks import load_network
 from streamer.models.registry import TASKS
-from streamer.models.weights import load_network
 from streamer.models.weights_manifest import Role, SourceAmount, read_manifest, write_entry
 from streamer.settings import validated
 from streamer.training.command import train_network

@@ -1,4 +1,4 @@
-"""The int8 version of a network: whether its files are whole and its own, and whether it computes what it should.
+"""A network as OpenVINO files: whether they are whole and its own, and whether they compute what they should.
 
 Integers are multiplied differently from one kind of processor to the next (some overflow), so each machine runs the
 network once on a synthetic probe image and compares the output with the one noted in the manifest.
@@ -15,22 +15,26 @@ import numpy.typing as npt
 
 from streamer.backends import Runner
 from streamer.errors import WeightsError
-from streamer.models.shared_encoder import MASK, class_logits
-from streamer.models.weights_manifest import Int8Version, Manifest, Role
+from streamer.models.joint_output import MASK, class_logits
+from streamer.models.weights import FilePrecision
+from streamer.models.weights_manifest import Manifest, OpenVinoVersion, Role
 
 _RUNS = 16
 """Numbers a channel in a summary at most."""
 
-_TOLERANCE = 0.1
+_TOLERANCES: dict[FilePrecision, float] = {"int8": 0.1, "fp32": 0.001}
 """Largest difference of two summaries, as a share of the channel's largest number.
 
-The published networks differ by 0 between AVX512-VNNI and AMX, and by up to 0.02 without either.
+The published int8 networks differ by 0 between AVX512-VNNI and AMX, and by up to 0.02 without either; float32 ones by
+1e-5 between AVX2 and AVX512.
 """
+_REMEDIES: dict[FilePrecision, str] = {"int8": "streamer quantise", "fp32": "streamer publish"}
+"""What makes the files."""
 
 
 @dataclass(frozen=True, slots=True)
-class Int8Network:
-    """The int8 version of a role's network in a weights folder, as backends take it; there must be one.
+class NetworkFiles:
+    """The OpenVINO files of a role's network in a weights folder, as backends take them; there must be such.
 
     Where the segmenter is joined with the classifier in one file, each is a part of what that gives.
     """
@@ -38,6 +42,7 @@ class Int8Network:
     folder: Path
     role: Role
     manifest: Manifest
+    precision: FilePrecision
 
     @property
     def path(self) -> Path:
@@ -54,16 +59,12 @@ class Int8Network:
         made_from = {self.role: version.weights_sha256, **version.joined_with}
         in_use = {role: models[role].sha256 for role in made_from if role in models}
         if made_from != in_use or version.preprocessing != models[self.role].preprocessing:
-            raise WeightsError(
-                f"the int8 version of the {self.role} was made from other weights: repeat `streamer quantise`"
-            )
+            raise WeightsError(f"the {self._name} was made from other weights: repeat `{_REMEDIES[self.precision]}`")
         for path, expected in ((self.path, version.xml_sha256), (self.path.with_suffix(".bin"), version.bin_sha256)):
             try:
                 found = hashlib.sha256(path.read_bytes()).hexdigest()
             except OSError as error:
-                raise WeightsError(
-                    f"cannot read the int8 version of the {self.role}, {path}: {error.strerror}"
-                ) from error
+                raise WeightsError(f"cannot read the {self._name}, {path}: {error.strerror}") from error
             if found != expected:
                 raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore or remake it")
 
@@ -76,9 +77,9 @@ class Int8Network:
         try:
             found = self._summary(runner)
         except RuntimeError as error:
-            raise WeightsError(f"the int8 version of the {self.role} does not run: {str(error).strip()}") from error
-        if not agree(found, self._version.probe):
-            raise WeightsError(f"the int8 version of the {self.role} computes something else on this processor")
+            raise WeightsError(f"the {self._name} does not run: {str(error).strip()}") from error
+        if not agree(found, self._version.probe, _TOLERANCES[self.precision]):
+            raise WeightsError(f"the {self._name} computes something else on this processor")
 
     def part_of(self, runner: Runner) -> Runner:
         """The role's own output, out of that of the file."""
@@ -87,9 +88,14 @@ class Int8Network:
         return _mask_of(runner) if self.role == "segmenter" else _logits_of(runner)
 
     @property
-    def _version(self) -> Int8Version:
-        version = self.manifest.models[self.role].int8
-        assert version is not None  # whoever makes an Int8Network has looked
+    def _name(self) -> str:
+        return f"{self.precision} version of the {self.role}"
+
+    @property
+    def _version(self) -> OpenVinoVersion:
+        entry = self.manifest.models[self.role]
+        version = entry.int8 if self.precision == "int8" else entry.fp32
+        assert version is not None  # whoever makes a NetworkFiles has looked
         return version
 
     def _summary(self, runner: Runner) -> tuple[tuple[float, ...], ...]:
@@ -97,8 +103,8 @@ class Int8Network:
 
 
 @dataclass(frozen=True, slots=True)
-class JointInt8(Int8Network):
-    """Segmenter and classifier as one int8 network that looks at `views` images of each nodule."""
+class JointFiles(NetworkFiles):
+    """Segmenter and classifier as one network that looks at `views` images of each nodule."""
 
     views: int
 
@@ -142,11 +148,11 @@ def summary(output: npt.NDArray[np.float32]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(float(part.mean()), 6) for part in np.array_split(channel, runs)) for channel in channels)
 
 
-def agree(found: tuple[tuple[float, ...], ...], expected: tuple[tuple[float, ...], ...]) -> bool:
-    """Whether two summaries are of the same output, up to what processors may round differently."""
+def agree(found: tuple[tuple[float, ...], ...], expected: tuple[tuple[float, ...], ...], tolerance: float) -> bool:
+    """Whether two summaries are of the same output, up to a share of the largest number of each channel."""
     if [len(channel) for channel in found] != [len(channel) for channel in expected]:
         return False
     return all(
-        np.abs(np.subtract(ours, theirs)).max() <= _TOLERANCE * np.abs(theirs).max()  # NaN agrees with nothing
+        np.abs(np.subtract(ours, theirs)).max() <= tolerance * np.abs(theirs).max()  # NaN agrees with nothing
         for ours, theirs in zip(found, expected, strict=True)
     )
