@@ -1,4 +1,7 @@
-"""Sends results: by C-STORE to another node, or by STOW-RS to a DICOMweb server. Files are streamed."""
+"""Sends results: by C-STORE to another node, or by STOW-RS to a DICOMweb server.
+
+STOW-RS reads a file as it goes out. For C-STORE pynetdicom queues the whole of it: 100 MB take 100 MB of memory.
+"""
 
 from __future__ import annotations
 

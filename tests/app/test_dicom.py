@@ -8,8 +8,9 @@ import pytest
 
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
-from tests.app.conftest import App
+from tests.app.conftest import App, NewPage
 from tests.app.held_engine import HeldEngine
+from tests.app.pages import ENDED, analyse
 from tests.dicom_planted import holds_name, planted_cine
 
 
@@ -27,6 +28,19 @@ def test_the_api_reads_a_cine_and_answers_without_its_header(app: App, planted: 
     (video,) = told["videos"]
     assert (video["frames"], video["pixel_spacing_mm"]) == (8, [0.2, 0.2])
     assert not holds_name(json.dumps(told))
+
+
+def test_the_page_shows_a_cine_and_nothing_of_its_header(app: App, new_page: NewPage, planted: Path) -> None:
+    app.engine.release()
+    page = new_page()
+    analyse(page, planted)
+    page.wait_for_selector(ENDED)
+    shown = page.title() + page.content()
+    assert "cine.dcm" in shown
+    assert not holds_name(shown)
+    report = page.request.get(app.url + page.get_attribute("a[download='report.html']", "href")).text()
+    assert "cine.dcm" in report
+    assert not holds_name(report)
 
 
 def test_a_study_in_the_app_has_results_without_header_text(jobs: Jobs, engine: HeldEngine, planted: Path) -> None:

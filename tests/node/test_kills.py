@@ -21,6 +21,7 @@ _PORT = 11112
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pynetdicom, where nobody listens
 def test_fifty_kills(orthanc: Orthanc, tmp_path: Path) -> None:
     chance = random.Random(20)
     acknowledged: dict[str, str] = {}
