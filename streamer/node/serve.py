@@ -153,6 +153,7 @@ class Node:
             try:
                 progress = MeteredProgress(self._metrics)
                 results, reason = analyse_job(job, self._analyser, self._stop.is_set, progress)
+                self.queue.finish(job, results, self._settings.destinations, reason=reason)
             except StoppedError:
                 self.queue.give_back(job)
             except StreamerError as error:
@@ -160,7 +161,6 @@ class Node:
             except Exception as error:  # the text may quote a header
                 self._failed(job, f"an internal error ({type(error).__name__})", lasting=False)
             else:
-                self.queue.finish(job, results, self._settings.destinations, reason=reason)
                 if reason:
                     _LOG.warning("job %d: not all could be analysed: %s", job.number, reason)
                 _LOG.info("job %d: done, %d results", job.number, len(results))

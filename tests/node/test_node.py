@@ -195,6 +195,27 @@ def test_a_second_start_goes_on_where_the_first_was_stopped(start_node: StartNod
     wait_until(lambda: second.queue.status().jobs == {"done": 1}, "the analysis")
 
 
+def test_an_error_that_may_pass_is_tried_again_and_does_not_end_the_node(
+    start_node: StartNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the first result is to be noted."""
+    monkeypatch.setattr("streamer.node.queue.wait_s", lambda _: 0.0)
+    node = start_node(quiet_s=0)
+    finish, failures = node.queue.finish, iter([OSError("SECRET")])
+
+    def full_once(*arguments: Any, **more: Any) -> None:
+        for error in failures:
+            raise error
+        finish(*arguments, **more)
+
+    monkeypatch.setattr(node.queue, "finish", full_once)
+    disc_cine(tmp_path / "cine.dcm")
+    peer = Peer(aet="STREAMER", host="127.0.0.1", port=node.port)
+    send_to_node([tmp_path / "cine.dcm"], peer, aet="SCANNER", outcome=lambda _, reason: _taken(reason))
+    wait_until(lambda: node.queue.status().jobs == {"done": 1}, "the second attempt")
+    assert "SECRET" not in "".join(node.queue.status().failures)
+
+
 def test_dcmtk_sends_a_cine(start_node: StartNode, tmp_path: Path) -> None:
     if shutil.which("storescu") is None:
         pytest.skip("storescu is not installed (Debian: dcmtk)")
