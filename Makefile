@@ -14,7 +14,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 NVIDIA_DRIVER := /dev/nvidiactl /dev/dxg
 comma := ,
 
-.PHONY: help demo test lint mutation benchmark clean system-libraries browser dicom-validators
+.PHONY: help demo test lint mutation torture benchmark clean system-libraries browser dicom-validators
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,10 @@ lint: $(INSTALLED_DEV)  ## check style, types and who imports whom
 mutation: $(INSTALLED_DEV) system-libraries  ## plant faults in the core, one at a time; the tests must notice (hours)
 	$(VENV)/bin/mutmut run
 	$(VENV)/bin/mutmut results
+
+torture: $(INSTALLED_DEV) system-libraries browser  ## damaged inputs, kills, full disks, fuzzing, a soak of the app (hours; docs/reliability.md)
+	$(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable '.[torture]'
+	$(PYTHON_IN_VENV) -m tests.torture --report docs/reliability-measured.md
 
 benchmark: $(INSTALLED_DEV) system-libraries  ## measure speed here, against what else could be used (docs/performance-measured.md)
 	$(VENV)/bin/streamer benchmark --seconds 6 --baseline all --baseline-networks both --streams auto \

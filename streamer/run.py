@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from streamer.outputs.base import Sink
 from streamer.outputs.registry import check_clip
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import LONGEST_INTERVAL_S, analyse
-from streamer.pipeline.analyser import FrameAnalyser
+from streamer.pipeline.analyser import FrameAnalyser, checked_analyser
 from streamer.pipeline.volume import with_volumes
 from streamer.sources import Source, open_source
 from streamer.sources.base import display_name
@@ -90,12 +92,17 @@ def run_study(
         DeviceError: the device that runs the networks fails, or its memory is full; or no device decodes as set.
         OutputError: the results cannot be written.
     """
-    clips, decoder = name_clips(expand_clips(videos)), analyser.settings.runtime.decoder
+    _check_videos(videos)
+    output, analyser = _folder(output, patient), checked_analyser(analyser)
+    clips = name_clips(expand_clips(videos))
+    opened_as_set = partial(
+        open_source, decoder=analyser.settings.runtime.decoder, deinterlace=analyser.settings.input.deinterlace
+    )
     if planes and len(planes) != len(clips):
         raise InputError(f"{len(planes)} planes are given for {len(clips)} clips: one for each, in order")
     for clip in clips:
         refuse_result(clip.path, output)
-        with open_source(clip.path, name=clip.name, decoder=decoder) as source:
+        with opened_as_set(clip.path, name=clip.name) as source:
             check_clip(analyser.settings, source.info)
     run = _Run(
         output,
@@ -112,7 +119,7 @@ def run_study(
             if should_stop():
                 break
             try:
-                opened = open_source(clip.path, name=clip.name, decoder=decoder, pixel_spacing_mm=pixel_spacing_mm)
+                opened = opened_as_set(clip.path, name=clip.name, pixel_spacing_mm=pixel_spacing_mm)
             except InputError as error:
                 gone = error
                 break
@@ -147,10 +154,32 @@ def run_live(
         DeviceError: the device that runs the networks fails, or its memory is full.
         OutputError: the results cannot be written.
     """
+    if not hasattr(source, "frames"):
+        raise InputError(f"source must be open, as from open_live, not a {type(source).__name__}")
+    output, analyser = _folder(output, patient), checked_analyser(analyser)
     run = _Run(output, analyser, PatientAggregator(analyser.settings), patient, progress or Progress(), videos=1)
     with source, run.writer:
         run.add(source, lambda: False)
         return run.finish()
+
+
+def _check_videos(videos: object) -> None:
+    """A text is a sequence of texts, too: its letters would be taken for paths."""
+    if isinstance(videos, (str, bytes, os.PathLike)) or not isinstance(videos, Sequence) or not videos:
+        kind = "an empty one" if videos == [] or videos == () else f"a {type(videos).__name__}"
+        raise InputError(f"videos must be a list of at least one path, not {kind}")
+    for video in videos:
+        if not isinstance(video, (str, os.PathLike)):
+            raise InputError(f"videos must be paths, not a {type(video).__name__}")
+
+
+def _folder(output: object, patient: object) -> Path:
+    """The output folder, if it is a path and the patient's identifier a text."""
+    if not isinstance(patient, str):
+        raise InputError(f"patient must be a text, not a {type(patient).__name__}")
+    if not isinstance(output, (str, os.PathLike)):
+        raise OutputError(f"output must be the path of a folder, not a {type(output).__name__}")
+    return Path(output)
 
 
 def refuse_result(path: Path, output: Path) -> None:

@@ -6,15 +6,20 @@ in `weights/manifest.json`.
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from streamer._yaml import read_yaml, shortened
 from streamer.errors import SettingsError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+_LONGEST_VALUE = 100
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _LONGEST_VALUE
+_SHORT.maxlevel = 3
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -133,6 +138,22 @@ class OverlaySettings(_Section):
     crf: Annotated[int, Field(ge=0, le=51)] = 18
 
 
+class InputSettings(_Section):
+    """How clips are read.
+
+    `deinterlace` "auto" makes whole pictures of those that the stream calls interlaced (FFmpeg's `bwdif`), "on" of all,
+    "off" of none. Some capture cards do not say that their pictures are interlaced: "on" is for these.
+    """
+
+    deinterlace: Literal["auto", "on", "off"] = "auto"
+
+    @field_validator("deinterlace", mode="before")
+    @classmethod
+    def _as_yaml_reads_it(cls, value: Any) -> Any:
+        """YAML takes an unquoted on or off for true or false."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 OutputName = Literal["overlay", "frames", "csv", "key_frames", "dicom", "report_html", "report_json"]
 STANDARD_OUTPUTS: tuple[OutputName, ...] = ("overlay", "frames", "key_frames", "report_html", "report_json")
 
@@ -151,6 +172,7 @@ class Settings(_Section):
     study: StudySettings = StudySettings()
     runtime: RuntimeSettings = RuntimeSettings()
     overlay: OverlaySettings = OverlaySettings()
+    input: InputSettings = InputSettings()
     outputs: Annotated[tuple[OutputName, ...], Field(min_length=1)] = STANDARD_OUTPUTS
     weights: Path | None = None
     """Folder with `manifest.json` and the weights; None for those that came with streamer."""
@@ -170,7 +192,7 @@ class Settings(_Section):
         return validated(Settings, data, "command line")
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: str | Path | None = None) -> Settings:
     """Read settings from a YAML file; without a path, the defaults.
 
     Raises:
@@ -179,25 +201,6 @@ def load_settings(path: Path | None = None) -> Settings:
     if path is None:
         return Settings()
     return validated(Settings, read_yaml(path), str(path))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that must hold a mapping.
-
-    Raises:
-        SettingsError: the file is missing, unreadable or not a mapping.
-    """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe loader's heir
-    except OSError as error:
-        raise SettingsError(f"cannot read the configuration file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that does not exist
-        raise SettingsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise SettingsError(f"{path} must hold a mapping of settings, not a {type(data).__name__}")
-    return data
 
 
 def validated(model: type[ModelT], data: object, origin: str) -> ModelT:
@@ -212,28 +215,22 @@ def validated(model: type[ModelT], data: object, origin: str) -> ModelT:
         raise SettingsError(_describe(error, model, origin)) from error
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, where YAML's own would take the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(problem=f"{twice} stands twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def _describe(error: ValidationError, model: type[BaseModel], origin: str) -> str:
     """The first problem of a pydantic error as one line: setting, complaint, value, and where it stands."""
-    problem = error.errors()[0]
+    problem = error.errors(include_input=True, include_url=False)[0]
     if not problem["loc"]:  # about several settings together
-        return f"{origin}: {problem['msg']}"
-    name = ".".join(str(part) for part in problem["loc"])
+        return f"{origin}: {shortened(problem['msg'])}"
+    name, value = shortened(".".join(str(part) for part in problem["loc"]), _LONGEST_VALUE), _repr(problem["input"])
     if problem["type"] == "extra_forbidden":
         known = ", ".join(_known(model, problem["loc"][:-1]))
-        wrong = f"{origin}: there is no setting '{name}' (got {problem['input']!r})"
+        wrong = f"{origin}: there is no setting '{name}' (got {value})"
         return wrong + (f"; known there: {known}" if known else "")
-    return f"{origin}: setting '{name}': {problem['msg']} (got {problem['input']!r})"
+    return f"{origin}: setting '{name}': {shortened(problem['msg'])} (got {value})"
+
+
+def _repr(value: object) -> str:
+    """A value as Python writes it, shortened where it is long or deep, before it fills the memory."""
+    return _SHORT.repr(value)
 
 
 def _known(model: type[BaseModel], section: tuple[int | str, ...]) -> list[str]:

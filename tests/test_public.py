@@ -1,12 +1,16 @@
 """The public namespace: complete, importable, and what analyse takes."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import streamer
 from streamer.testing import FakeAnalyser, RecordingSink, fake_clip, fake_finding
+
+loosely: Any = streamer  # for calls that a type checker would refuse
 
 
 def test_every_public_name_is_there() -> None:
@@ -41,6 +45,34 @@ def test_any_iterable_of_arrays_is_a_source() -> None:
 def test_what_cannot_be_analysed_is_one_line(source: object, message: str) -> None:
     with pytest.raises(streamer.InputError, match=message) as caught:
         list(streamer.analyse(source, analyser=FakeAnalyser()))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: list(loosely.analyse("clip.mp4", "fast")), "settings must be streamer.Settings.* not a str"),
+        (lambda: list(loosely.analyse("clip.mp4", analyser="thyroid")), "analyser must be loaded networks"),
+        (lambda: list(loosely.analyse("clip.mp4", analyser=loosely.Engine)), "not Engine"),
+        (lambda: loosely.analyse_streams("a.mp4", FakeAnalyser(), on_result=print), "a list of open sources"),
+        (
+            lambda: loosely.analyse_streams(["a.mp4"], FakeAnalyser(), on_result=print),
+            r"sources\[0\] is a str: open it",
+        ),
+        (lambda: loosely.run_study("a.mp4", Path("out"), analyser=FakeAnalyser()), "a list of at least one path"),
+        (lambda: loosely.run_study([], Path("out"), analyser=FakeAnalyser()), "not an empty one"),
+        (lambda: loosely.run_study([None], Path("out"), analyser=FakeAnalyser()), "paths, not a NoneType"),
+        (lambda: loosely.run_study(["a.mp4"], None, analyser=FakeAnalyser()), "the path of a folder, not a NoneType"),
+        (lambda: loosely.run_study(["a.mp4"], Path("o"), analyser=FakeAnalyser(), patient=None), "must be a text"),
+        (lambda: loosely.run_live("a.mp4", Path("out"), analyser=FakeAnalyser()), "source must be open"),
+        (lambda: loosely.load_settings(7), "named by its path, not by a int"),
+        (lambda: loosely.open_source(None), "a path or address is needed, not a NoneType"),
+        (lambda: loosely.open_live(7), "a path or address is needed, not a int"),
+    ],
+)
+def test_a_wrong_kind_of_argument_is_one_line(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(streamer.StreamerError, match=message) as caught:
+        call()
     assert "\n" not in str(caught.value)
 
 

@@ -246,7 +246,12 @@ def test_a_value_next_to_the_threshold_is_seen_on_its_side(
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("clip.mp4", "clip"), ("1.2.840.113619.2.55.1", "1.2.840.113619.2.55.1"), ("1.2.840.113619.2.55.1/..", "scans")],
+    [
+        ("clip.mp4", "clip"),
+        ("1.2.840.113619.2.55.1", "1.2.840.113619.2.55.1"),
+        ("1.2.840.113619.2.55.1/..", "scans"),
+        ("...mp4", "clip"),  # ".." would be the folder above
+    ],
 )
 def test_results_are_called_after_the_whole_name_of_a_folder(tmp_path: Path, name: str, expected: str) -> None:
     (tmp_path / "scans" / "1.2.840.113619.2.55.1").mkdir(parents=True)

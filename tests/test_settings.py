@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from streamer._resources import configs_dir
+from streamer._yaml import read_yaml
 from streamer.errors import SettingsError
-from streamer.settings import DetectionSettings, Settings, load_settings, read_yaml
+from streamer.settings import DetectionSettings, Settings, load_settings
 
 
 def complaint(path: Path, text: str | bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,8 @@ class Answers:
 
     def start(self, session: str, uploads: list[str | dict[str, Any]], patient: str) -> Answer:
         """Analyse uploaded clips; a mapping of "name" and "stills", a list of uploads, is a folder of stills."""
+        if not isinstance(patient, str):
+            raise InputError("the patient's identifier must be a text")
         if not uploads or len(uploads) > _MAX_CLIPS:
             raise InputError(f"give one to {_MAX_CLIPS} clips")
         clips: list[Path | tuple[str, list[Path]]] = [
@@ -111,6 +114,8 @@ class Answers:
         """All that is new: rows from `seen` on, the wanted pictures, and the panels if they are not at `version`."""
         job = self._jobs.find(token, session)
         boxes, contours, labels, opacity, *more = view
+        if not math.isfinite(float(opacity)):
+            raise ValueError("the opacity is no number")
         heatmap = bool(more and more[0])
         drawn = View(bool(boxes), bool(contours), bool(labels), min(max(float(opacity), 0.0), 1.0), heatmap)
         if job.feed is not None and wanted and job.state == "running":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -100,10 +101,11 @@ class CameraJob(Job):
             time_s: when it was taken, in seconds since the camera was started.
 
         Raises:
-            InputError: it is not a picture, or too large.
+            InputError: it is not a picture, or too large, or its time is no number.
             OutputError: a recording came to its end, as the frame cannot be written; it is shown all the same.
         """
         arrived_s = perf_counter()
+        _check_time(time_s)
         image = _decoded(jpeg)
         self._source.put(image, time_s, arrived_s)
         with self._recording:
@@ -116,8 +118,9 @@ class CameraJob(Job):
         """Begin or end a recording.
 
         Raises:
-            InputError: one is to begin, and the camera has ended.
+            InputError: one is to begin, and the camera has ended; or the time is no number.
         """
+        _check_time(time_s)
         with self._recording:
             if not on:
                 self._clips.end()
@@ -175,6 +178,12 @@ class CameraJob(Job):
                         break
         finally:
             self._end_recording()
+
+
+def _check_time(time_s: float) -> None:
+    """Refuse "nan" and "inf", which are floats: no frame would come after them."""
+    if not math.isfinite(time_s):
+        raise InputError("the time of a camera's frame must be a finite number")
 
 
 def _decoded(jpeg: bytes) -> Image:

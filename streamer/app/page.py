@@ -12,7 +12,7 @@ from streamer.app.api import Answers
 from streamer.app.jobs import Jobs
 from streamer.app.scintigraphy import ScintigraphyAnswers
 from streamer.app.study_job import RESULTS
-from streamer.errors import InputError
+from streamer.errors import InputError, StreamerError
 from streamer.outputs.folder import REPORT_JSON
 from streamer.outputs.schema import read_report
 
@@ -70,14 +70,16 @@ def look() -> dict[str, Any]:
 def _add_api(jobs: Jobs, answers: Answers) -> None:
     """`analyse(clip) -> report` for gradio_client."""
 
-    def analyse(clip: str | None, patient: str, request: gr.Request) -> Iterator[dict[str, Any]]:
+    def analyse(clip: str | None, patient: str | None, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Analyse a clip; returns the content of report.json."""
         if clip is None:
             raise gr.Error("give a clip", print_exception=False)
         session = request.session_hash or ""
         try:
-            job = jobs.find(answers.start_for_program(session, request.username or "", clip, patient)["token"], session)
-        except InputError as error:
+            who = request.username or ""
+            given = "" if patient is None else patient
+            job = jobs.find(answers.start_for_program(session, who, clip, given)["token"], session)
+        except StreamerError as error:
             raise gr.Error(str(error), print_exception=False) from error
         while not job.finished.wait(_POLL_S):
             yield {}  # a client that is gone is noticed at a yield

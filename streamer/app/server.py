@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import re
 import signal
 import socket
 import threading
@@ -50,6 +51,7 @@ def running(
     scintigraphy: Path | None = None,
     metrics: Metrics | None = None,
     audit: AuditLog | None = None,
+    root_path: str = "",
 ) -> Iterator[str]:
     """The app, ready to be used, as long as the context lasts. One at a time in a process.
 
@@ -62,15 +64,17 @@ def running(
         scintigraphy: run folder of the network of the tab "Scintigraphy"; None for counts by region alone.
         metrics: counts frames, failures and what waits; nobody counts if None.
         audit: who did what; nobody notes it if None.
+        root_path: path under which a reverse proxy shows the app, such as "/streamer"; the proxy takes it away.
 
     Yields:
         URL of the page.
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: the address cannot be listened on, or the root path is none.
         WeightsError: the scintigraphy network is missing or damaged.
         OutputError: the temporary folder cannot be written.
     """
+    root_path = checked_root_path(root_path)
     with ExitStack() as stack:
         root = stack.enter_context(private_folder())
         stack.enter_context(_environment(_ENVIRONMENT | {"GRADIO_TEMP_DIR": str(root)}))
@@ -106,6 +110,7 @@ def running(
                 enable_monitoring=False,
                 footer_links=[],
                 max_file_size=_LARGEST_UPLOAD,
+                root_path=root_path,
                 **look(),
             )
         except OSError as error:
@@ -123,6 +128,7 @@ def serve(
     scintigraphy: Path | None = None,
     metrics_address: str | None = None,
     audit_folder: Path | None = None,
+    root_path: str = "",
     announce: Callable[[str], None],
 ) -> None:
     """Run the app until Ctrl-C or termination.
@@ -135,6 +141,7 @@ def serve(
         scintigraphy: run folder of the network of the tab "Scintigraphy".
         metrics_address: where metrics and health are told, see `streamer.monitoring.server`; nowhere if None.
         audit_folder: of the log of who did what; none is kept if None.
+        root_path: path under which a reverse proxy shows the app.
         announce: told the page's URL.
 
     Raises:
@@ -147,10 +154,12 @@ def serve(
             f"{host} can be reached from other machines: give a login with --auth-file, "
             "or --without-login if everybody who can reach it may use it"
         )
+    root_path = checked_root_path(root_path)  # a wrong one should not wait for the networks
     metrics, ready = Metrics("app"), threading.Event()
     audit = None if audit_folder is None else AuditLog(audit_folder)
     ended = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = [signal.signal(number, lambda *_: ended.set()) for number in numbers]
     try:
         with monitored(metrics, metrics_address, ready.is_set):
             engine = warm_engine(settings)
@@ -163,13 +172,30 @@ def serve(
                 scintigraphy=scintigraphy,
                 metrics=metrics,
                 audit=audit,
+                root_path=root_path,
             ) as url:
                 ready.set()
                 announce(url)
                 ended.wait()
                 ready.clear()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def checked_root_path(root_path: str) -> str:
+    """A root path without a "/" at its end; "" for none.
+
+    Raises:
+        SettingsError: it is no path such as "/streamer".
+
+    Example:
+        >>> checked_root_path("/ward-3/streamer/")
+        '/ward-3/streamer'
+    """
+    if not re.fullmatch(r"(/[\w.~-]+)*/?", root_path, re.ASCII):
+        raise SettingsError(f"--root-path must be a path such as /streamer, not {root_path!r}")
+    return root_path.rstrip("/")
 
 
 def _predictor(folder: Path) -> Predictor:

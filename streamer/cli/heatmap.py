@@ -39,7 +39,7 @@ def write_heat_still(video: str | Path, index: int, output: Path, settings: Sett
     if clip in (Path(os.path.realpath(output)), Path(os.path.realpath(output.parent))):
         harm = "lie among the stills it is made from" if clip.is_dir() else "be replaced by its own heat map"
         raise OutputError(f"{output} would {harm}; choose another output file")
-    frame = _frame(video, index)  # a wrong path or number should not wait for the networks
+    frame = _frame(video, index, settings)  # a wrong path or number should not wait for the networks
     engine = Engine(settings)
     least = engine.settings.detection.confidence or 0.0
     findings = tuple(one for one in engine.analyse([frame])[0].findings if one.confidence >= least)
@@ -53,8 +53,8 @@ def write_heat_still(video: str | Path, index: int, output: Path, settings: Sett
     return findings
 
 
-def _frame(video: str | Path, index: int) -> Frame:
-    with open_source(video) as source:
+def _frame(video: str | Path, index: int, settings: Settings) -> Frame:
+    with open_source(video, deinterlace=settings.input.deinterlace) as source:
         count = 0
         for frame in islice(source.frames(), index + 1):
             if frame.index == index:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from streamer._timing import LiveClock
-from streamer.cli.run import print_summary, print_warnings, stop_on_signal
+from streamer.cli.run import print_result, print_warnings, stop_on_signal
 from streamer.monitoring.metrics import MeteredProgress, Metrics
 from streamer.monitoring.server import monitored
 from streamer.outputs.folder import new_folder
@@ -23,6 +24,7 @@ from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, refuse_result, run_live
 from streamer.settings import Settings
 from streamer.sources import Source, open_live
+from streamer.sources._url import Capture
 from streamer.sources.base import result_name
 from streamer.types import ClipSummary, FrameResult
 
@@ -40,6 +42,8 @@ def analyse_live(
     seconds: float | None = None,
     pixel_spacing_mm: tuple[float, float] | None = None,
     metrics_address: str | None = None,
+    capture: Capture | None = None,
+    as_json: bool = False,
 ) -> int:
     """Run a live source in the terminal until Ctrl-C, which is its normal end, or for some seconds.
 
@@ -52,6 +56,8 @@ def analyse_live(
         loop: repeat a recording.
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
         metrics_address: where metrics and health are told; nowhere if None.
+        capture: picture size, rate and format of a device; its own choice if None.
+        as_json: print one JSON line on standard output, and the summary on standard error.
         seconds: how long, from when the networks are loaded; without end if None.
 
     Returns:
@@ -60,29 +66,34 @@ def analyse_live(
     Raises:
         StreamerError: input, output, weights or device are not usable.
     """
-    with open_live(
-        uri, loop=loop, decoder=settings.runtime.decoder
-    ) as probe:  # a wrong address should not wait for the networks
+    opened = partial(
+        open_live,
+        uri,
+        loop=loop,
+        decoder=settings.runtime.decoder,
+        deinterlace=settings.input.deinterlace,
+        capture=capture,
+        pixel_spacing_mm=pixel_spacing_mm,
+    )
+    with opened() as probe:  # a wrong address should not wait for the networks
         name = probe.info.name if "://" in probe.info.name else result_name(Path(uri))
     if output is None:
         with new_folder(Path("results") / _folder_name(name)) as folder:
-            return _analyse(uri, folder, settings, patient, loop, pixel_spacing_mm, seconds, metrics_address)
-    return _analyse(uri, output, settings, patient, loop, pixel_spacing_mm, seconds, metrics_address)
+            return _analyse(opened, folder, settings, patient, seconds, as_json, metrics_address)
+    refuse_result(Path(uri), output)
+    return _analyse(opened, output, settings, patient, seconds, as_json, metrics_address)
 
 
 def _analyse(
-    uri: str,
+    opened: Callable[..., Source],
     folder: Path,
     settings: Settings,
     patient: str,
-    loop: bool,
-    pixel_spacing_mm: tuple[float, float] | None,
     seconds: float | None,
+    as_json: bool,
     metrics_address: str | None,
 ) -> int:
     console, messages = Console(), Console(stderr=True)
-    decoder = settings.runtime.decoder
-    refuse_result(Path(uri), folder)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
     print_warnings(messages, engine)
@@ -90,13 +101,13 @@ def _analyse(
     metrics.set_device(engine.backend.device, engine.backend.precision)
     with (
         monitored(metrics, metrics_address),
-        open_live(uri, loop=loop, on_event=line.event, decoder=decoder, pixel_spacing_mm=pixel_spacing_mm) as source,
+        opened(on_event=line.event) as source,
         line,
         stop_on_signal(source.close),
         _closed_after(source, seconds),
     ):
         report = run_live(source, folder, analyser=engine, patient=patient, progress=MeteredProgress(metrics, line))
-    print_summary(console, report, folder)
+    print_result(console, messages, report, folder, as_json=as_json)
     return 0
 
 
@@ -166,7 +177,7 @@ class _StatusLine(Progress):
         self._warn(f"{self._name}: {message}")
 
     def _warn(self, message: str) -> None:
-        self._console.print(Text(f"warning: {message}", style="yellow"))
+        self._console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
 
 
 def _folder_name(name: str) -> str:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from streamer._extras import missing_extra
 from streamer.cli.archive import archive
 from streamer.cli.benchmark import benchmark
 from streamer.cli.console import talking
 from streamer.cli.deidentify import deidentify
+from streamer.cli.devices import PixelFormatOption, RateOption, SizeOption, capture_of, devices
 from streamer.cli.dicom import dicom as dicom_commands
 from streamer.cli.models import compare, cross_validate, evaluate, publish, quantise, train
 from streamer.cli.options import (
     AuditOption,
     ConfigOption,
+    DeinterlaceOption,
     DeviceOption,
     Each,
+    JsonOption,
     LogFormat,
     MetricsOption,
     OutputsOption,
@@ -35,6 +36,7 @@ from streamer.cli.options import (
     spacing_of,
 )
 from streamer.cli.scintigraphy import scintigraphy as scintigraphy_commands
+from streamer.cli.streams import print_error, standard_streams
 from streamer.cli.study import study
 from streamer.errors import OutputError, SettingsError, StreamerError
 from streamer.version import __version__
@@ -56,24 +58,24 @@ app.add_typer(scintigraphy_commands, name="scintigraphy")
 
 
 def main() -> None:
-    """Entry point: one line and exit code 2 for what the user can mend, 130 for Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character is no reason to fail
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    try:
-        app(prog_name="streamer")  # leaves through SystemExit; usage errors and Ctrl-C are dealt with in there
-    except StreamerError as error:
-        _exit_with(str(error))
-    except ModuleNotFoundError as error:
-        line = missing_extra(error)
-        if line is None:
-            raise
-        _exit_with(line)
-
-
-def _exit_with(reason: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error:[/] {_plain(reason)}", highlight=False, soft_wrap=True)
-    sys.exit(2)
+    """Entry point: one line and exit code 2 for what the user can mend, 130 for Ctrl-C (docs/reliability.md)."""
+    with standard_streams():
+        try:
+            app(prog_name="streamer")  # leaves through SystemExit; usage errors and Ctrl-C are dealt with in there
+        except StreamerError as error:
+            print_error(str(error))
+            sys.exit(2)
+        except FileNotFoundError as error:
+            if not str(error.strerror).startswith("No usable temporary directory"):  # as `tempfile` says it
+                raise
+            print_error("no temporary folder can be written: free some space, or name a folder in TMPDIR")
+            sys.exit(2)
+        except ModuleNotFoundError as error:
+            line = missing_extra(error)
+            if line is None:
+                raise
+            print_error(line)
+            sys.exit(2)
 
 
 @app.callback(invoke_without_command=True)
@@ -96,7 +98,9 @@ def run(
     video: Annotated[
         list[str],
         typer.Option(
-            "--video", help="Clip, still, DICOM file, DICOMDIR, or a folder of these; repeat for more of one patient."
+            "--video",
+            help="Clip, still, DICOM file, DICOMDIR, or a folder of these, or - for a clip by standard input; "
+            "repeat for more of one patient.",
         ),
     ],
     each: Annotated[
@@ -113,6 +117,8 @@ def run(
     ] = False,
     pixel_spacing_mm: SpacingOption = None,
     planes: PlanesOption = None,
+    deinterlace: DeinterlaceOption = None,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -120,34 +126,40 @@ def run(
 
     Every frame is analysed once. Ctrl-C ends early: partial results, exit code 130.
     """
+    from streamer.cli.piped import from_pipes
     from streamer.cli.run import Study, analyse_studies
     from streamer.outputs.folder import new_folder
-    from streamer.sources.base import result_name
-    from streamer.sources.clips import expand_clips, expand_studies
 
     if not all(video):
         raise typer.BadParameter("a path is empty", param_hint="--video")
     if each is not None and planes is not None:
         raise typer.BadParameter("for the clips of one study, not with --each", param_hint="--planes")
-    spacing, settings = spacing_of(pixel_spacing_mm), settings_of(config, device, outputs)
+    spacing, settings = spacing_of(pixel_spacing_mm), settings_of(config, device, outputs, deinterlace)
     settings = settings.with_output("dicom") if dicom else settings
-    if each is None:
-        groups, names = [expand_clips(video)], [result_name(Path(video[0]))]
-    else:
-        groups = (
-            [[clip] for clip in expand_clips(video, one_patient=False)]
-            if each is Each.clip
-            else [study for path in video for study in expand_studies(path)]
-        )
-        names = numbered([result_name(group[0]) for group in groups])
+    sweeps = planes_of(planes)
     with ExitStack() as stack:
+        video = stack.enter_context(from_pipes(video))
+        groups, names = _studies(video, each)
         if output is None:
             folders = [stack.enter_context(new_folder(Path("results") / name)) for name in names]
         else:
             folders = [output] if each is None else [output / name for name in names]
-        sweeps = planes_of(planes)
         studies = [Study(group, folder, patient, sweeps) for group, folder in zip(groups, folders, strict=True)]
-        raise typer.Exit(analyse_studies(studies, settings=settings, pixel_spacing_mm=spacing))
+        raise typer.Exit(analyse_studies(studies, settings=settings, pixel_spacing_mm=spacing, as_json=as_json))
+
+
+def _studies(video: list[str], each: Each | None) -> tuple[list[list[Path]], list[str]]:
+    """The clips of each study, and the name of its results."""
+    from streamer.sources.base import result_name
+    from streamer.sources.clips import expand_clips, expand_studies
+
+    if each is None:
+        return [expand_clips(video)], [result_name(Path(video[0]))]
+    if each is Each.clip:
+        groups = [[clip] for clip in expand_clips(video, one_patient=False)]
+    else:
+        groups = [study for path in video for study in expand_studies(path)]
+    return groups, numbered([result_name(group[0]) for group in groups])
 
 
 @app.command(epilog="Example: streamer live --source rtsp://192.0.2.7/stream --output results/room-3")
@@ -167,6 +179,11 @@ def live(
     outputs: OutputsOption = None,
     pixel_spacing_mm: SpacingOption = None,
     metrics: MetricsOption = None,
+    size: SizeOption = None,
+    rate: RateOption = None,
+    pixel_format: PixelFormatOption = None,
+    deinterlace: DeinterlaceOption = None,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -182,8 +199,10 @@ def live(
         analyse_live(
             source,
             output,
-            settings=settings_of(config, device, outputs),
+            settings=settings_of(config, device, outputs, deinterlace),
             patient=patient,
+            capture=capture_of(size, rate, pixel_format),
+            as_json=as_json,
             loop=loop,
             seconds=seconds,
             pixel_spacing_mm=spacing_of(pixel_spacing_mm),
@@ -206,6 +225,9 @@ def demo(
     raise typer.Exit(analyse_studies([Study([clip], output, "phantom")], settings=settings_of(config, device)))
 
 
+app.command(epilog="Example: streamer devices")(devices)
+
+
 @app.command("app", epilog="Example: streamer app --port 8080")
 def live_app(
     host: Annotated[str, typer.Option(help="Address to listen on; all but loopback need a login.")] = "127.0.0.1",
@@ -226,6 +248,10 @@ def live_app(
     ] = None,
     metrics: MetricsOption = None,
     audit_log: AuditOption = None,
+    root_path: Annotated[
+        str,
+        typer.Option(metavar="/PATH", help="Path under which a reverse proxy shows the app (docs/reliability.md)."),
+    ] = "",
     config: ConfigOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -248,6 +274,7 @@ def live_app(
         scintigraphy=scintigraphy,
         metrics_address=metrics,
         audit_folder=audit_log,
+        root_path=root_path,
         announce=lambda url: typer.echo(f"open {url} in a browser; Ctrl-C ends"),
     )
 
@@ -312,8 +339,3 @@ for command, example in (
     (talking(cross_validate), "streamer cross-validate classifier runs/fold0 runs/fold1 --data DATA"),
 ):
     app.command(epilog=f"Example: {example}")(command)
-
-
-def _plain(text: str) -> str:
-    """One line, with nothing that rich would take for markup."""
-    return " ".join(text.split()).replace("[", "\\[")

@@ -11,7 +11,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from streamer.settings import OutputName, Settings, load_settings, validated
+from streamer.settings import InputSettings, OutputName, Settings, load_settings, validated
 from streamer.types import Plane
 
 
@@ -40,6 +40,28 @@ class LogFormat(StrEnum):
 
     text = "text"
     json = "json"
+
+
+class Deinterlace(StrEnum):
+    """Which pictures are deinterlaced."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+DeinterlaceOption = Annotated[
+    Deinterlace | None,
+    typer.Option(
+        "--deinterlace",
+        help="Make whole pictures of interlaced ones: where the stream says so, always, or never; "
+        "default: the configuration's, else auto.",
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="One JSON line per study on standard output: the report's path, the patient's result."),
+]
 
 
 class Each(StrEnum):
@@ -155,8 +177,13 @@ def a_number(value: float | None) -> float | None:
     return value
 
 
-def settings_of(config: Path | None, device: Device | None, outputs: str | None = None) -> Settings:
-    """The settings of a configuration file or preset (or the defaults), with the device and outputs asked for.
+def settings_of(
+    config: Path | None,
+    device: Device | None,
+    outputs: str | None = None,
+    deinterlace: Deinterlace | None = None,
+) -> Settings:
+    """The settings of a configuration file or preset (or the defaults), with what the options ask for.
 
     Raises:
         SettingsError: the file is missing or wrong, or there is no such output.
@@ -173,4 +200,6 @@ def settings_of(config: Path | None, device: Device | None, outputs: str | None 
     if outputs is not None:
         names = [name.strip() for name in outputs.split(",")]
         settings = validated(Settings, settings.model_dump() | {"outputs": names}, "--outputs")
+    if deinterlace is not None:
+        settings = settings.model_copy(update={"input": InputSettings(deinterlace=deinterlace.value)})
     return settings if device is None else settings.with_runtime(device=device.value)

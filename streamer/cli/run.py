@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
+from streamer.outputs.folder import REPORT_JSON
 from streamer.outputs.registry import check_clip
 from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import decimals_apart, decisive_track
@@ -39,7 +41,11 @@ class Study(NamedTuple):
 
 
 def analyse_studies(
-    studies: Sequence[Study], *, settings: Settings, pixel_spacing_mm: tuple[float, float] | None = None
+    studies: Sequence[Study],
+    *,
+    settings: Settings,
+    pixel_spacing_mm: tuple[float, float] | None = None,
+    as_json: bool = False,
 ) -> int:
     """Run one or several studies in the terminal; the networks are loaded once.
 
@@ -55,7 +61,7 @@ def analyse_studies(
     console, messages = Console(), Console(stderr=True)
     if len(studies) == 1:
         for clip in studies[0].clips:  # a wrong path should not wait for the networks
-            with open_source(clip, decoder=settings.runtime.decoder) as source:
+            with open_source(clip, decoder=settings.runtime.decoder, deinterlace=settings.input.deinterlace) as source:
                 check_clip(settings, source.info)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
@@ -63,7 +69,7 @@ def analyse_studies(
     code = 0
     for study in studies:
         try:
-            ended = _analyse(study, engine, console, messages, pixel_spacing_mm)
+            ended = _analyse(study, engine, console, messages, pixel_spacing_mm, as_json)
         except StreamerError as error:
             if len(studies) == 1:
                 raise
@@ -81,6 +87,7 @@ def _analyse(
     console: Console,
     messages: Console,
     pixel_spacing_mm: tuple[float, float] | None,
+    as_json: bool,
 ) -> int:
     with stop_on_signal() as stop, _Bars(messages) as progress:
         try:
@@ -97,16 +104,16 @@ def _analyse(
         except ClipGoneError as error:
             raise InputError(f"{error}; {study.output} holds what was analysed before") from error
         except NoFrameError as error:
-            messages.print(f"stopped: {error}", highlight=False)
+            messages.print(Text(f"stopped: {error}"), soft_wrap=True)
             return INTERRUPTED
-    print_summary(console, report, study.output)
+    print_result(console, messages, report, study.output, as_json=as_json)
     return INTERRUPTED if stop else 0
 
 
 def print_warnings(messages: Console, engine: Engine) -> None:
     """What a user should know about how the networks run."""
     for warning in engine.backend.warnings:
-        messages.print(Text(f"warning: {warning}", style="yellow"))
+        messages.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
 
 
 class _Bars(Progress):
@@ -143,7 +150,7 @@ class _Bars(Progress):
     def end_clip(self, summary: ClipSummary) -> None:
         self._progress.update(self._task, total=summary.frames, completed=summary.frames)
         for warning in summary.warnings:
-            self._console.print(Text(f"warning: {summary.name}: {warning}", style="yellow"))
+            self._console.print(Text(f"warning: {summary.name}: {warning}", style="yellow"), soft_wrap=True)
 
 
 class _RateColumn(bars.ProgressColumn):
@@ -176,6 +183,26 @@ def stop_on_signal(on_first: Callable[[], None] = lambda: None) -> Iterator[list
             signal.signal(number, handler)
 
 
+def print_result(
+    console: Console, messages: Console, report: StudyReport, output: Path, *, as_json: bool = False
+) -> None:
+    """The summary; or a line of JSON, and the summary where messages go."""
+    print_summary(messages if as_json else console, report, output)
+    if not as_json:
+        return
+    written = REPORT_JSON in (path.name for path in output.iterdir())
+    line = {
+        "report": str((output / REPORT_JSON).absolute()) if written else None,
+        "folder": str(output.absolute()),
+        "patient": report.patient,
+        "decision": report.decision,
+        "patient_malignancy": None if report.patient_malignancy is None else round(report.patient_malignancy, 4),
+        "threshold": round(report.threshold, 4),
+        "complete": report.complete,
+    }
+    console.out(json.dumps(line), highlight=False)
+
+
 def print_summary(console: Console, report: StudyReport, output: Path) -> None:
     """Nodules, decision, speed and where the results are."""
     qualifying = [track for track in report.tracks if track.qualifies]
@@ -206,7 +233,9 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
             )
         console.print(table)
     if brief := len(report.tracks) - len(qualifying):
-        console.print(f"{brief} brief finding{'' if brief == 1 else 's'} did not last long enough to count")
+        console.print(
+            f"{brief} brief finding{'' if brief == 1 else 's'} did not last long enough to count", soft_wrap=True
+        )
     probability = ""
     if report.patient_malignancy is not None:
         threshold = decisive_track(report.tracks).threshold or report.threshold
@@ -214,14 +243,19 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
         probability = f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {threshold:.{decimals}f})"
     frames = sum(video.frames for video in report.videos)
     partial = "" if report.complete else ", [yellow]incomplete[/]"
-    console.print(f"patient: [bold]{report.decision}[/]{probability}{partial}; research use only", highlight=False)
     console.print(
-        f"{frames} frames at {report.frames_per_second:.1f} fps on {report.device}, {report.precision}", highlight=False
+        f"patient: [bold]{report.decision}[/]{probability}{partial}; research use only", highlight=False, soft_wrap=True
+    )
+    console.print(
+        f"{frames} frames at {report.frames_per_second:.1f} fps on {report.device}, {report.precision}",
+        highlight=False,
+        soft_wrap=True,
     )
     for live in (video.live for video in report.videos if video.live):
         console.print(
             f"live: latency {live.latency_ms.p50:.0f} ms (median), {live.latency_ms.p95:.0f} ms (95th percentile), "
             f"{live.dropped_frames} frames dropped",
             highlight=False,
+            soft_wrap=True,
         )
     console.print(Text(f"results: {output / 'report.html'}"), soft_wrap=True)

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from streamer.backends import OpenVinoFiles
+from streamer.backends.process import stay_in_process
 from streamer.errors import WeightsError
 from streamer.geometry import Box, CropWindow
 from streamer.models.joint_output import OUTLINE_STRIDE, evidence
@@ -97,6 +98,7 @@ class HeatMaps:
 
     def _evidence(self, crop: Grey) -> Heat:
         """Positive evidence of malignancy in the network's own, coarse cells."""
+        stay_in_process()
         with self._lock:
             if self._explain is None:
                 self._explain = self._load()

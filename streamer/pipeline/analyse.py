@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
-from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
+from streamer.pipeline.analyser import FrameAnalyser, FrameFindings, checked_analyser
 from streamer.pipeline.confirmation import Settled, TrackConfirmation
 from streamer.pipeline.scheduler import Scheduler
 from streamer.pipeline.thyroid import Engine
@@ -58,7 +58,7 @@ def analyse(
         Frames of a recording wait for the next ten (`tracking.look_ahead_frames`), which decide what is shown in them.
 
     Raises:
-        InputError: the clip cannot be read, or `source` is nothing that can be.
+        InputError: the clip cannot be read, or `source` or `analyser` is nothing that can be one.
         WeightsError, DeviceError: the networks cannot be loaded.
         ValueError: both settings and an analyser are given, or the spacing is not two finite numbers above 0.
 
@@ -70,7 +70,7 @@ def analyse(
         raise ValueError("pass `settings` or `analyser`, not both: an analyser has settings of its own")
     if pixel_spacing_mm is not None:
         check_spacing(pixel_spacing_mm)  # before the networks are loaded
-    analyser = analyser or Engine(settings)
+    analyser = Engine(settings) if analyser is None else checked_analyser(analyser)
     aggregator = aggregator or PatientAggregator(analyser.settings)
     with ExitStack() as stack:
         opened = _opened(source, analyser.settings, pixel_spacing_mm)
@@ -103,7 +103,12 @@ def analyse_image(
 
 def _opened(source: object, settings: Settings, pixel_spacing_mm: tuple[float, float] | None) -> Source:
     if isinstance(source, (str, Path)):
-        return open_source(source, decoder=settings.runtime.decoder, pixel_spacing_mm=pixel_spacing_mm)
+        return open_source(
+            source,
+            decoder=settings.runtime.decoder,
+            deinterlace=settings.input.deinterlace,
+            pixel_spacing_mm=pixel_spacing_mm,
+        )
     if hasattr(source, "frames") and hasattr(source, "info"):
         return cast(Source, source)
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray)):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from streamer.errors import InputError
 from streamer.models.grad_cam import HeatMaps
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.settings import Settings
@@ -150,3 +151,15 @@ def _finding(row: Sequence[float]) -> Finding:
         short_axis_px=0.0,
         area_px=0.0,
     )
+
+
+def checked_analyser(analyser: FrameAnalyser) -> FrameAnalyser:
+    """The analyser, if it is one.
+
+    Raises:
+        InputError: it is something else, such as the name of one.
+    """
+    if isinstance(analyser, type) or not callable(getattr(analyser, "analyse", None)):
+        kind = analyser.__name__ if isinstance(analyser, type) else f"a {type(analyser).__name__}"
+        raise InputError(f"analyser must be loaded networks (streamer.Engine()) or a FrameAnalyser, not {kind}")
+    return analyser

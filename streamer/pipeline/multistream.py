@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Literal, Self
 
 from streamer._timing import LiveClock
-from streamer.errors import StreamerError
+from streamer.errors import InputError, StreamerError
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import follow
-from streamer.pipeline.analyser import FrameAnalyser
+from streamer.pipeline.analyser import FrameAnalyser, checked_analyser
 from streamer.pipeline.scheduler import Scheduler, StreamQueue
 from streamer.sources import Source
 from streamer.types import FrameResult, LiveFigures
@@ -83,6 +83,9 @@ def analyse_streams(
         latency_budget_ms: how long a live frame may wait for those of other streams; without effect where the backend
             takes frames one by one, as on a CPU.
 
+    Raises:
+        InputError: `sources` are no open sources, or `analyser` is none.
+
     Returns:
         The running service; use it as a context manager, or stop it.
 
@@ -90,6 +93,15 @@ def analyse_streams(
             serving.wait(timeout_s=60)
     """
     return Serving(sources, analyser, on_result, on_event, latency_budget_ms / 1000)
+
+
+def _check_sources(sources: object) -> None:
+    if isinstance(sources, (str, bytes)) or not isinstance(sources, Sequence):
+        raise InputError(f"sources must be a list of open sources, not a {type(sources).__name__}")
+    for position, source in enumerate(sources):
+        if not hasattr(source, "frames") or not hasattr(source, "live"):
+            kind = type(source).__name__
+            raise InputError(f"sources[{position}] is a {kind}: open it with open_source or open_live first")
 
 
 class Serving:
@@ -108,6 +120,8 @@ class Serving:
         patience_s: float,
     ) -> None:
         """Start at once; see `analyse_streams`."""
+        _check_sources(sources)
+        checked_analyser(analyser)
         self._scheduler = Scheduler(analyser, sources, max_wait_s=patience_s)
         self._streams = [
             _Stream(position, queue, PatientAggregator(analyser.settings), on_result, on_event)

@@ -10,6 +10,8 @@ from scipy.special import expit, logit
 from streamer._pixels import to_grey
 from streamer._resources import weights_dir
 from streamer.backends import choose_backend
+from streamer.backends.process import stay_in_process
+from streamer.errors import SettingsError
 from streamer.models.classifier import prevalence_shift
 from streamer.models.crop_analyser import Roi, RoiPrediction, load_crop_analyser
 from streamer.models.detector import Detection, Detector
@@ -33,10 +35,16 @@ class Engine:
         """Load weights and make them ready on the chosen backend.
 
         Raises:
+            SettingsError: `settings` is something else.
             WeightsError: weights are missing or damaged.
-            DeviceError: the device cannot be used.
+            DeviceError: the device cannot be used, or networks were loaded before this process was forked.
         """
-        settings = settings or Settings()
+        stay_in_process()
+        settings = Settings() if settings is None else settings
+        if not isinstance(settings, Settings):
+            raise SettingsError(
+                f"settings must be streamer.Settings, as from load_settings, not a {type(settings).__name__}"
+            )
         folder = settings.weights or weights_dir()
         self.manifest = read_manifest(folder)
         self.settings = _with_confidence(settings, self.manifest)
@@ -107,7 +115,11 @@ class Engine:
 
         Returns:
             One entry a frame, in order; the same whatever the batch.
+
+        Raises:
+            DeviceError: this process was forked from the one that loaded the networks.
         """
+        stay_in_process()
         clock = _StageTimer()
         greys = [to_grey(frame.image) for frame in frames]
         detections = self._detector(greys)

@@ -16,6 +16,7 @@ from scipy.special import softmax
 from torch import nn
 
 from streamer.backends.openvino import OpenVinoBackend
+from streamer.backends.process import stay_in_process
 from streamer.backends.select import available_cores
 from streamer.models.architectures import GreyInput
 from streamer.scintigraphy.image import Grey
@@ -39,7 +40,9 @@ class Predictor:
 
         Raises:
             WeightsError: they are missing or damaged.
+            DeviceError: networks were loaded before this process was forked.
         """
+        stay_in_process()
         self.folder, self.entry = folder, read_entry(folder)
         backend = OpenVinoBackend(threads or available_cores(), "fp32")
         self._workers = backend.workers
@@ -55,6 +58,7 @@ class Predictor:
 
     def probabilities(self, grey: npt.NDArray[np.uint8]) -> Floats:
         """Probabilities of pictures, shape (n, side, side) of `entry.size_px`; returns (n, 4), each row's sum 1."""
+        stay_in_process()
         if not len(grey):
             return np.zeros((0, len(self.entry.classes)))
         with ThreadPoolExecutor(self._workers, thread_name_prefix="scintigraphy") as pool:

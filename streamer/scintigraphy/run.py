@@ -10,6 +10,7 @@ import torch
 
 from streamer._files import write_whole
 from streamer._resources import configs_dir
+from streamer._yaml import read_yaml
 from streamer.backends.select import available_cores
 from streamer.errors import DataError, DeviceError
 from streamer.evaluation.writer import EvaluationFolder
@@ -24,7 +25,7 @@ from streamer.scintigraphy.readings import read_readings, simulate_reader, write
 from streamer.scintigraphy.samples import FOLDS, ScintigraphyData, read_samples
 from streamer.scintigraphy.training import Trainer
 from streamer.scintigraphy.weights import read_entry
-from streamer.settings import read_yaml, validated
+from streamer.settings import validated
 
 PREDICTIONS = "predictions.csv"
 PAGE = "report.html"

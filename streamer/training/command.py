@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from streamer._resources import configs_dir, weights_dir
+from streamer._yaml import read_yaml
 from streamer.backends.select import available_cores
 from streamer.data.csv_manifest import manifest_sources
 from streamer.errors import DeviceError, SettingsError
-from streamer.settings import read_yaml, validated
+from streamer.settings import validated
 from streamer.training.config import Ingredient, TrainingConfig
 from streamer.training.tensorboard import tensorboard_log
 from streamer.training.train import train

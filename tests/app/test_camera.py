@@ -99,3 +99,19 @@ def test_nothing_is_recorded_after_the_end(jobs: Jobs) -> None:
     with pytest.raises(InputError, match="the camera has ended"):
         film.record()
     assert film.job.recordings() == []
+
+
+@pytest.mark.parametrize("time_s", [float("nan"), float("inf"), float("-inf")])
+def test_a_time_that_is_no_number_does_not_end_the_camera(jobs: Jobs, time_s: float) -> None:
+    film = Film(jobs)
+    film.put(2)
+    picture = cv2.imencode(".jpg", numbered(2))[1].tobytes()
+    with pytest.raises(InputError, match="finite number"):
+        film.job.put(picture, time_s)
+    with pytest.raises(InputError, match="finite number"):
+        film.job.record(True, time_s)
+    film.record()
+    film.put(3)
+    jobs.stop(film.job)
+    assert film.job.finished.wait(10)
+    assert [length(recording) for recording in film.job.recordings()] == [3]

@@ -73,6 +73,19 @@ def test_api_returns_the_report(app: App, clip: Path) -> None:
     assert app.job_folders() == []
 
 
+def test_api_without_a_patient(app: App, clip: Path) -> None:
+    gradio_client = pytest.importorskip("gradio_client")
+    client = gradio_client.Client(app.url, verbose=False, analytics_enabled=False)
+    report = client.predict(gradio_client.handle_file(clip), None, api_name="/analyse")
+    client.close()
+    assert (report["patient"], report["complete"]) == ("", True)
+
+
+@pytest.mark.parametrize("patient", [None, 7, ["P"], {"a": 1}])
+def test_a_patient_that_is_no_text(app: App, patient: object) -> None:
+    assert ask(app, "start", [["a"], patient]).json() == {"error": "the patient's identifier must be a text"}
+
+
 def test_login_guards_page_questions_and_files() -> None:
     pytest.importorskip("gradio")
     engine = HeldEngine().as_engine()

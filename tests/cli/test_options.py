@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from streamer._resources import configs_dir
-from streamer.cli.options import PRESETS, Device, settings_of
+from streamer.cli.options import PRESETS, Deinterlace, Device, settings_of
 from streamer.errors import SettingsError
 from streamer.settings import Settings
 from tests.cli.command_line import Cli
@@ -45,3 +45,11 @@ def test_published_figures_are_those_of_the_default_settings(
 ) -> None:
     assert cli("evaluate", "pipeline", "--data", str(tmp_path), "--config", "paper", "--update-manifest") == 2
     assert "leave out --config" in capsys.readouterr().err
+
+
+def test_deinterlacing_is_the_options_or_the_configurations(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("input: {deinterlace: on}\n")
+    assert settings_of(None, None).input.deinterlace == "auto"
+    assert settings_of(config, None).input.deinterlace == "on"
+    assert settings_of(config, None, None, Deinterlace.off).input.deinterlace == "off"

@@ -49,7 +49,7 @@ def test_a_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine")  # has filled the cache
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_run_with_a_partial_result(tmp_path: Path, config: Path, number: signal.Signals) -> None:
     clip_in(tmp_path, frames=4000)
     output = tmp_path / "out"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from streamer._yaml import read_yaml
 from streamer.errors import DataError, WeightsError
 from streamer.models.architectures import GreyInput
 from streamer.scintigraphy.config import ScintigraphyConfig
@@ -17,7 +18,7 @@ from streamer.scintigraphy.predictor import Predictor, heat_share
 from streamer.scintigraphy.samples import read_samples
 from streamer.scintigraphy.training import Trainer, changed
 from streamer.scintigraphy.weights import load_network, read_entry
-from streamer.settings import read_yaml, validated
+from streamer.settings import validated
 from tests.scintigraphy.conftest import RECIPE
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"

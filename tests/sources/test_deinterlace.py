@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from streamer.outputs.schema import read_report
+from streamer.run import run_study
+from streamer.settings import InputSettings, Settings
 from streamer.sources import Source, open_live, open_source
 from streamer.sources._deinterlace import DEINTERLACED, LEFT_INTERLACED, Deinterlacing
+from streamer.testing import FakeAnalyser
 from streamer.types import Frame, Image
 from tests.sources.media import write_clip
 
@@ -86,3 +90,16 @@ def test_a_live_picture_is_deinterlaced_too(tmp_path: Path) -> None:
         frames = list(source.frames())
         assert source.warnings == (DEINTERLACED,)
     assert all(_combing(frame) < 1 for frame in frames[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("deinterlace", "said"), [("auto", DEINTERLACED), ("on", DEINTERLACED), ("off", LEFT_INTERLACED)]
+)
+def test_a_run_does_as_its_settings_say_and_reports_it(tmp_path: Path, deinterlace: Deinterlacing, said: str) -> None:
+    clip = _write(tmp_path / "1080i.mp4")
+    analyser = FakeAnalyser()
+    analyser.settings = Settings(input=InputSettings(deinterlace=deinterlace), outputs=("report_json",))
+    run_study([clip], tmp_path / "out", analyser=analyser)
+    report = read_report(tmp_path / "out" / "report.json")
+    assert said in report.videos[0].warnings
+    assert report.settings["input"] == {"deinterlace": deinterlace}

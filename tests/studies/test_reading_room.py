@@ -44,7 +44,7 @@ def shown(page: Any) -> str:
     page.wait_for_function(
         """() => { const token = document.querySelector('#stage').dataset.token;
         return [...document.querySelectorAll('#stage img, #stage video')].some(medium => !medium.hidden &&
-          medium.getAttribute('src') === '/media/' + token &&
+          medium.getAttribute('src') === 'media/' + token &&
           (medium.naturalWidth === 160 || medium.videoWidth === 160)); }"""
     )
     return str(page.get_attribute("#stage", "data-token"))

@@ -9,10 +9,11 @@ import torch
 
 from streamer._files import write_whole
 from streamer._resources import configs_dir, weights_dir
+from streamer._yaml import read_yaml
 from streamer.backends.select import available_cores
 from streamer.data.csv_manifest import manifest_sources
 from streamer.errors import DeviceError, SettingsError
-from streamer.settings import Settings, read_yaml, validated
+from streamer.settings import Settings, validated
 from streamer.studies.generalise.report import generalisation_page, matrix_table, subgroup_table, training_table
 from streamer.studies.generalise.study import Generalisation, Options, generalise
 from streamer.studies.page import markdown, write_page

@@ -11,8 +11,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from streamer._yaml import read_yaml
 from streamer.errors import DataError, SettingsError
-from streamer.settings import read_yaml, validated
+from streamer.settings import validated
 from streamer.studies.ratings import read_predictions
 from streamer.studies.scale import Scale, scale_named
 

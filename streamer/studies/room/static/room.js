@@ -48,26 +48,26 @@ async function attempt(work) {
     if (!(error instanceof Refused)) throw error;
     if (error.status === 401) { here = null; show('login'); byId('name').focus(); }
     else if (error.answer.elsewhere) show('elsewhere');
-    else if (error.answer.closed) accept(await ask('/api/state'));
+    else if (error.answer.closed) accept(await ask('api/state'));
     else tell(error.message);
   }
 }
 
 async function welcome() {
-  const answer = await ask('/api/welcome');
+  const answer = await ask('api/welcome');
   byId('who').textContent = answer.name;
   if (answer.administrator) { await progress(); return; }
   await enter();
 }
 
 async function enter() {
-  const answer = await ask('/api/enter', {});
+  const answer = await ask('api/enter', {});
   here = answer.window;
   accept(answer);
 }
 
 async function progress() {
-  const answer = await ask('/api/progress');
+  const answer = await ask('api/progress');
   byId('title').textContent = answer.title;
   byId('rows').replaceChildren(...answer.rows.map(row => {
     const line = document.createElement('tr');
@@ -146,7 +146,7 @@ function draw() {
 function picture(image) {
   const token = overlaid && image.overlay ? image.overlay : image.token;
   const kind = overlaid && image.overlay ? image.overlay_kind : image.kind;
-  const still = byId('still'), clip = byId('clip'), address = `/media/${token}`;
+  const still = byId('still'), clip = byId('clip'), address = `media/${token}`;
   const target = kind === 'clip' ? clip : still;
   byId('stage').dataset.token = token;
   if (target.getAttribute('src') !== address) {
@@ -170,7 +170,7 @@ async function answer(label) {
   busy = true;
   const image = room.images[current];
   await attempt(async () => {
-    await ask('/api/answer', {image: image.token, rating: label});
+    await ask('api/answer', {image: image.token, rating: label});
     image.rating = label;
     draw();
   });
@@ -180,7 +180,7 @@ async function answer(label) {
 async function next() {
   if (busy || !room.images.every(image => image.rating)) return;
   busy = true;
-  await attempt(async () => accept(await ask('/api/close', {image: room.images[0].token})));
+  await attempt(async () => accept(await ask('api/close', {image: room.images[0].token})));
   busy = false;
 }
 
@@ -224,13 +224,13 @@ for (const id of ['still', 'clip'])
 byId('login').addEventListener('submit', event => {
   event.preventDefault();
   attempt(async () => {
-    await ask('/api/login', {name: byId('name').value.trim(), code: byId('code').value.trim()});
+    await ask('api/login', {name: byId('name').value.trim(), code: byId('code').value.trim()});
     byId('code').value = '';
     await welcome();
   });
 });
 byId('logout').addEventListener('click', () => attempt(async () => {
-  await ask('/api/logout', {});
+  await ask('api/logout', {});
   here = room = null; begun = 0;
   byId('who').textContent = '';
   show('login');
