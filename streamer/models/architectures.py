@@ -63,7 +63,7 @@ def build_classifier(variant: str = "densenet121", classes: int = len(CLASSIFIER
 
     Args:
         variant: "densenet121" with the paper's head, 1024 -> 256 -> ReLU -> dropout 0.2 -> a logit per class, or
-            "densenet121-region", whose head pools inside the nodule's outline, on its rim and over the crop.
+            "densenet121-region", whose head pools inside the nodule's outline.
         classes: number of classes.
     """
     if variant.endswith("-region"):

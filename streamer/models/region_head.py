@@ -1,4 +1,4 @@
-"""A classifier's head that looks where the nodule is: features pooled inside the outline and on its rim.
+"""A classifier's head that looks where the nodule is: features pooled inside its outline.
 
 The outline is the head's own: one 1x1 convolution on features that are there anyway, taught by masks. What is pooled
 where is therefore known, and the head behind the pooling is two linear layers: how much each cell of the features
@@ -18,8 +18,7 @@ thirty-second."""
 _HIDDEN = 256
 _SHARPNESS = 3.0
 """Factor on the outline's logits where they weigh cells: masks teach shares of cells, and what is left outside draws
-the map there. With 1, 2, 3 and 5 the map's mass inside `ddti` nodules was 0.40, 0.50, 0.53 and 0.55, at an AUC of
-0.817, 0.815, 0.814 and 0.813 (`tn3k`, held-out fold, before it was trained so; docs/experiments.md)."""
+the map there (docs/experiments.md)."""
 _MIN_WEIGHT = 1e-4
 """Of a region that the outline leaves empty: its mean is then nothing, and no number is divided by zero."""
 
@@ -27,17 +26,16 @@ _MIN_WEIGHT = 1e-4
 class RegionHead(nn.Module):
     """Two logits out of the features of a crop.
 
-    Two means reach the first linear layer: of both feature maps inside the outline, and of the fine one on the rim, the
-    cells next to the outline that are outside it. A cell sees more than itself (fine ones the whole crop), so what
-    lies around the nodule counts; the mean over the crop as a third brought nothing (AUC 0.8168 with, 0.8173 without)
-    and drew the map away from the nodule.
+    One mean reaches the first linear layer, that of both feature maps inside the outline. A cell sees more than itself
+    (fine ones the whole crop), so what lies around the nodule counts; means over the rim and over the crop beside it
+    brought nothing (AUC 0.814 with and without) and drew the map away from the nodule (docs/experiments.md).
     """
 
     def __init__(self, classes: int) -> None:
         """Start with random weights."""
         super().__init__()
         self.outline = nn.Conv2d(FINE_CHANNELS + COARSE_CHANNELS, 1, 1)
-        self.hidden = nn.Linear(2 * FINE_CHANNELS + COARSE_CHANNELS, _HIDDEN)
+        self.hidden = nn.Linear(FINE_CHANNELS + COARSE_CHANNELS, _HIDDEN)
         self.dropout = nn.Dropout(0.3)
         self.logits = nn.Linear(_HIDDEN, classes)
 
@@ -48,7 +46,7 @@ class RegionHead(nn.Module):
             fine: features behind the third block, none negative, shape (n, 1024, side, side).
             coarse: features behind the fourth, none negative, shape (n, 1024, side / 2, side / 2).
         """
-        both, outline, weights = self._regions(fine, coarse)
+        both, outline, weights = self._inside(fine, coarse)
         return self.logits(self.dropout(self._hidden(both, weights).relu())), outline
 
     def evidence(self, fine: torch.Tensor, coarse: torch.Tensor, malignant: int) -> torch.Tensor:
@@ -62,35 +60,21 @@ class RegionHead(nn.Module):
             fine, coarse: as in `forward`.
             malignant: number of that class; all others together are what it is held against, two classes in all.
         """
-        both, _, weights = self._regions(fine, coarse)
+        both, _, weights = self._inside(fine, coarse)
         active = (self._hidden(both, weights) > 0).to(both.dtype)
         margin = self.logits.weight[malignant] - self.logits.weight[1 - malignant]
-        gradient = (active * margin) @ self.hidden.weight  # of the pooled features, shape (n, 3072)
-        inside, rim = torch.split(gradient, [FINE_CHANNELS + COARSE_CHANNELS, FINE_CHANNELS], 1)
-        shares = [
-            (both * inside[:, :, None, None]).sum(1),
-            (both[:, :FINE_CHANNELS] * rim[:, :, None, None]).sum(1),
-        ]
-        return (torch.stack(shares, 1) * weights).sum(1, keepdim=True)
+        gradient = (active * margin) @ self.hidden.weight  # of the pooled features, shape (n, 2048)
+        return (both * gradient[:, :, None, None]).sum(1, keepdim=True) * weights
 
-    def _regions(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Both feature maps at the fine one's scale, the outline's logits, and each region's weights, which sum to 1.
-
-        The weights have shape (n, 2, side, side): inside, rim.
-        """
+    def _inside(self, fine: torch.Tensor, coarse: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Both feature maps at the fine one's scale, the outline's logits, and the cells' weights, which sum to 1."""
         both = torch.cat([fine, functional.interpolate(coarse, scale_factor=2.0, mode="nearest")], 1)
         outline = self.outline(both)
         inside = (_SHARPNESS * outline.detach()).sigmoid()  # masks teach where to look, labels what is seen there
-        rim = functional.max_pool2d(inside, 3, 1, 1) - inside
-        regions = torch.cat([inside, rim], 1)
-        return both, outline, regions / (regions.sum((2, 3), keepdim=True) + _MIN_WEIGHT)
+        return both, outline, inside / (inside.sum((2, 3), keepdim=True) + _MIN_WEIGHT)
 
     def _hidden(self, both: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        means = [
-            (both * weights[:, 0:1]).sum((2, 3)),
-            (both[:, :FINE_CHANNELS] * weights[:, 1:2]).sum((2, 3)),
-        ]
-        hidden: torch.Tensor = self.hidden(torch.cat(means, 1))
+        hidden: torch.Tensor = self.hidden((both * weights).sum((2, 3)))
         return hidden
 
 
@@ -133,8 +117,8 @@ def from_plain_head(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
     other did not pool count nothing at first.
     """
     hidden = tensors["classifier.0.weight"]
-    spread = hidden.new_zeros(len(hidden), 2 * FINE_CHANNELS + COARSE_CHANNELS)
-    spread[:, FINE_CHANNELS : FINE_CHANNELS + COARSE_CHANNELS] = hidden
+    spread = hidden.new_zeros(len(hidden), FINE_CHANNELS + COARSE_CHANNELS)
+    spread[:, FINE_CHANNELS:] = hidden
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
     return kept | {
         "head.hidden.weight": spread,
