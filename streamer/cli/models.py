@@ -30,7 +30,8 @@ class SplitName(StrEnum):
     test = "test"
 
 
-PIPELINE = "pipeline"
+BESIDE_NETWORKS = ("pipeline", "sweeps")
+"""What is evaluated beside single networks."""
 
 
 def _network(name: str) -> str:
@@ -40,7 +41,7 @@ def _network(name: str) -> str:
 
 def _subject(name: str) -> str:
     """What can be evaluated."""
-    return _one_of(name, (*TASKS, PIPELINE))
+    return _one_of(name, (*TASKS, *BESIDE_NETWORKS))
 
 
 def _one_of(name: str, known: tuple[str, ...]) -> str:
@@ -53,9 +54,9 @@ NetworkArgument = Annotated[str, typer.Argument(help="Which network.", parser=_n
 SubjectArgument = Annotated[
     str,
     typer.Argument(
-        help="Which network; or all three with tracking, on clips.",
+        help="Which network; all three with tracking, on clips; or what sweeps without labels say.",
         parser=_subject,
-        metavar="|".join((*TASKS, PIPELINE)),
+        metavar="|".join((*TASKS, *BESIDE_NETWORKS)),
     ),
 ]
 DataOption = Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")]

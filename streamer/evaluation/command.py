@@ -39,7 +39,7 @@ def evaluate(
     """Evaluate a network, or all three on clips, and write figures, tables, plots and a page.
 
     Args:
-        subject: name of a task in the registry, or "pipeline".
+        subject: name of a task in the registry, "pipeline" or "sweeps".
         data: folder in the public layout, or CSV manifest.
         output: folder of the results; made where missing.
         weights: weights folder.

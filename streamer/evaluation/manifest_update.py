@@ -11,7 +11,6 @@ from streamer.evaluation.card import write_card
 from streamer.evaluation.out_of_fold import OUT_OF_FOLD
 from streamer.evaluation.pipeline import OUTLINE_MEASURES
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.sweeps import CALLED
 from streamer.models.weights_manifest import ModelEntry, ReportedFigure, Role, read_manifest, write_entry
 
 OUT_OF_FOLD_PREFIX = "out of fold: "
@@ -27,8 +26,8 @@ def update_manifest(folder: Path, evaluation: Evaluation) -> list[Path]:
     """Store an evaluation's figures with the weights, in place of those of the last evaluation of its kind.
 
     Figures of the pipeline stand with the detector, those of outlines with the segmenter, those out of fold and those
-    of calling sweeps with the classifier. Figures that are not defined or have no interval are left out: the manifest
-    promises both.
+    of sweeps, with their operating point, with the classifier. Figures that are not defined or have no interval are
+    left out: the manifest promises both.
 
     Returns:
         The model cards, written anew.
@@ -39,19 +38,15 @@ def update_manifest(folder: Path, evaluation: Evaluation) -> list[Path]:
     """
     if evaluation.subject == "pipeline":
         outlines = [result for result in evaluation.results if result.name in OUTLINE_MEASURES]
-        others = [
-            result
-            for result in evaluation.results
-            if result.name not in OUTLINE_MEASURES and not result.name.startswith(CALLED)
-        ]
+        others = [result for result in evaluation.results if result.name not in OUTLINE_MEASURES]
         _store(folder, "detector", others, PIPELINE_PREFIX)
         _store(folder, "segmenter", outlines, PIPELINE_PREFIX)
-        if evaluation.sweep is not None:
-            entry = read_manifest(folder).models["classifier"]
-            write_entry(folder, "classifier", entry.model_copy(update={"sweep": evaluation.sweep}))
-            calling = [result for result in evaluation.results if result.name.startswith(CALLED)]
-            _store(folder, "classifier", calling, PIPELINE_PREFIX)
-        return [write_card(folder, role) for role in ("detector", "segmenter", "classifier")]
+        return [write_card(folder, role) for role in ("detector", "segmenter")]
+    if evaluation.subject == "sweeps":
+        _store(folder, "classifier", evaluation.results, PIPELINE_PREFIX)
+        entry = read_manifest(folder).models["classifier"]
+        write_entry(folder, "classifier", entry.model_copy(update={"sweep": evaluation.sweep}))
+        return [write_card(folder, "classifier")]
     if evaluation.subject == OUT_OF_FOLD:
         _store(folder, "classifier", evaluation.results, OUT_OF_FOLD_PREFIX, evaluation.chosen)
         return [write_card(folder, "classifier")]

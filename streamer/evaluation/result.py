@@ -117,7 +117,7 @@ class Evaluation:
     """The outcome of one evaluation.
 
     Attributes:
-        subject: "detector", "segmenter", "classifier", "pipeline" or "classifier, out of fold".
+        subject: "detector", "segmenter", "classifier", "pipeline", "sweeps" or "classifier, out of fold".
         results: all figures, overall ones first.
         plots: drawing by file name without suffix.
         settings: thresholds and the like that the figures depend on, by name.

@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit, logit
 
 from streamer.errors import DataError
-from streamer.evaluation.result import Result
+from streamer.evaluation.result import Evaluation, Result, Table
 from streamer.metrics.estimate import Resampling, mean_figure
 from streamer.models.sweep_point import SweepOperatingPoint, expected_rise
 from streamer.models.weights_manifest import SweepSpread
@@ -23,28 +23,32 @@ from streamer.pipeline.analyse import analyse
 from streamer.pipeline.thyroid import Engine
 
 Floats = npt.NDArray[np.float64]
-_LONGEST = 45
-"""Frames a window at most; beyond it too few tracks are left to average over."""
 _LONGEST_CORRELATION = 100.0
 _MIN_TRACKS = 10
 _MIN_FRAMES = 5
+_THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
+_NOTES = (
+    "No label was used: what is compared is how often nodules are called, not how often rightly.",
+    "The sweep's own point of each nodule was fitted to the sweeps of other groups.",
+)
 CALLED = "nodules of sweeps called malignant, "
 """Begins the names of those figures."""
 
 
 class Spread(NamedTuple):
-    """Standard deviation of a nodule's log-odds within a sweep, and frames after which a reading is a new one."""
+    """How nodules' log-odds vary, see `SweepOperatingPoint`: within a sweep, and over the readings of all nodules."""
 
     deviation: float
     correlation_frames: float
+    mean: float
+    reading_deviation: float
 
 
 def fit_spread(tracks: Sequence[Floats]) -> Spread:
-    """The spread under which the expected maximum rises with the number of frames as it does in these tracks.
+    """The spread under which the maximum lies as far above the mean, by the number of frames, as in these tracks.
 
-    For each number of frames the maximum over all windows of as many successive frames is averaged over each track and
-    then over tracks, less the track's mean; `expected_rise` is fitted to that, each number of frames weighing as its
-    count of tracks.
+    `expected_rise` is fitted to the maximum of each whole track less its mean. (Windows within tracks would show
+    less: a nodule's first and last frames, which vary most, lie in few of them.)
 
     Args:
         tracks: calibrated log-odds of each track's frames, in order; those of fewer than five frames do not count.
@@ -58,29 +62,22 @@ def fit_spread(tracks: Sequence[Floats]) -> Spread:
             f"the spread within sweeps needs at least {_MIN_TRACKS} tracks of {_MIN_FRAMES} frames or more, "
             f"there are {len(counted)}"
         )
-    numbers, rises, weights = _rises(counted)
+    rises = np.array([track.max() - track.mean() for track in counted])
 
     def misfit(parameters: Floats) -> Floats:
-        expected = [expected_rise(float(parameters[0]), float(parameters[1]), int(number)) for number in numbers]
-        return np.asarray(weights * (np.array(expected) - rises))
+        deviation, correlation_frames = map(float, parameters)
+        expected = [expected_rise(deviation, correlation_frames, len(track)) for track in counted]
+        return np.asarray(np.array(expected) - rises)
 
     found = least_squares(misfit, [0.5, 3.0], bounds=([0.0, 1.0], [10.0, _LONGEST_CORRELATION]))
-    return Spread(round(float(found.x[0]), 4), round(float(found.x[1]), 2))
-
-
-def _rises(tracks: Sequence[Floats]) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
-    """Numbers of frames, the mean rise of the maximum over as many, and the weight of each."""
-    numbers, rises, weights = [], [], []
-    for number in range(2, _LONGEST + 1):
-        long_enough = [track for track in tracks if len(track) >= number]
-        if len(long_enough) < _MIN_TRACKS:
-            break
-        windows = [np.lib.stride_tricks.sliding_window_view(track, number).max(axis=1).mean() for track in long_enough]
-        means = [track.mean() for track in long_enough]
-        numbers.append(number)
-        rises.append(float(np.mean(np.subtract(windows, means))))
-        weights.append(len(long_enough) ** 0.5)
-    return np.array(numbers, np.int64), np.array(rises), np.array(weights)
+    means = np.array([track.mean() for track in counted])
+    within = float(np.mean([track.var() for track in counted]))
+    return Spread(
+        deviation=round(float(found.x[0]), 4),
+        correlation_frames=round(float(found.x[1]), 2),
+        mean=round(float(means.mean()), 4),
+        reading_deviation=round(max(1e-4, float(means.var(ddof=1) + within) ** 0.5), 4),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,34 +120,61 @@ def fitted(tracks: Sequence[SweepTrack], data: str) -> SweepSpread:
     spread = fit_spread([track.log_odds for track in tracks])
     frames = sum(len(track.log_odds) for track in tracks)
     return SweepSpread(
-        deviation=spread.deviation,
-        correlation_frames=spread.correlation_frames,
+        **spread._asdict(),
         source=f"{len(tracks)} tracks of {frames} frames in sweeps of {data}, labels not used",
     )
 
 
-def calling_results(tracks: Sequence[SweepTrack], threshold: float, spread: Spread, data: str) -> list[Result]:
+def evaluate_sweeps(tracks: Sequence[SweepTrack], threshold: float, data: str) -> Evaluation:
+    """The operating point of sweeps, and which share of their nodules is called malignant at it and otherwise.
+
+    Args:
+        tracks: all nodules of unlabelled sweeps.
+        threshold: operating point of a still.
+        data: name of the data.
+
+    Raises:
+        DataError: they are too few, or of one group.
+    """
+    spread = fitted(tracks, data)
+    others = _spreads_of_the_others(tracks)
+    return Evaluation(
+        subject="sweeps",
+        results=tuple(calling_results(tracks, others, threshold, data)),
+        plots={},
+        settings={"operating point of a still": f"{threshold:.4g}"},
+        notes=_NOTES,
+        sweep=spread,
+        tables=(_shares_table(tracks, others),),
+    )
+
+
+def _spreads_of_the_others(tracks: Sequence[SweepTrack]) -> list[Spread]:
+    """For each track the spread of the tracks of other groups: nothing is judged by what it was fitted to."""
+    groups = {track.group for track in tracks}
+    spreads = {group: fit_spread([one.log_odds for one in tracks if one.group != group]) for group in groups}
+    return [spreads[track.group] for track in tracks]
+
+
+def calling_results(
+    tracks: Sequence[SweepTrack], spreads: Sequence[Spread], threshold: float, data: str
+) -> list[Result]:
     """Which share of the nodules is called malignant: by a frame of each, by their maximum, at the sweep's own point.
 
     Args:
         tracks: at least one.
+        spreads: for each, what its operating point is made from.
         threshold: operating point of a still.
-        spread: what the sweep's own operating point is made from.
         data: name of the data.
     """
-    point = SweepOperatingPoint(threshold, spread.deviation, spread.correlation_frames)
-    probabilities = [expit(track.log_odds) for track in tracks]
+    by_median = [float(expit(np.median(track.log_odds)) >= threshold) for track in tracks]
     shares = {
-        "by one of their frames": [float((values >= threshold).mean()) for values in probabilities],
-        "by their maximum at the operating point of stills": [
-            float(values.max() >= threshold) for values in probabilities
-        ],
-        "by their median at the operating point of stills": [
-            float(np.median(values) >= threshold) for values in probabilities
-        ],
-        "by their maximum at the operating point of their number of frames": [
-            float(values.max() >= point.over(len(values))) for values in probabilities
-        ],
+        "by one of their frames": _by_a_frame(tracks, threshold),
+        "by their maximum at the operating point of stills": _by_maximum(tracks, [threshold] * len(tracks)),
+        "by their median at the operating point of stills": by_median,
+        "by their maximum at the operating point of their number of frames": _by_maximum(
+            tracks, _points(tracks, spreads, threshold)
+        ),
     }
     groups = [track.group for track in tracks]
     return [
@@ -164,3 +188,40 @@ def calling_results(tracks: Sequence[SweepTrack], threshold: float, spread: Spre
         )
         for name, values in shares.items()
     ]
+
+
+def _by_a_frame(tracks: Sequence[SweepTrack], threshold: float) -> list[float]:
+    return [float((expit(track.log_odds) >= threshold).mean()) for track in tracks]
+
+
+def _by_maximum(tracks: Sequence[SweepTrack], points: Sequence[float]) -> list[float]:
+    return [float(expit(track.log_odds.max()) >= point) for track, point in zip(tracks, points, strict=True)]
+
+
+def _points(tracks: Sequence[SweepTrack], spreads: Sequence[Spread], threshold: float) -> list[float]:
+    return [
+        SweepOperatingPoint(threshold, *spread).over(len(track.log_odds))
+        for track, spread in zip(tracks, spreads, strict=True)
+    ]
+
+
+def _shares_table(tracks: Sequence[SweepTrack], spreads: Sequence[Spread]) -> Table:
+    rows = []
+    for threshold in _THRESHOLDS:
+        shares = (
+            _by_a_frame(tracks, threshold),
+            _by_maximum(tracks, [threshold] * len(tracks)),
+            _by_maximum(tracks, _points(tracks, spreads, threshold)),
+        )
+        rows.append((f"{threshold:.2f}", *(f"{float(np.mean(share)):.2f}" for share in shares)))
+    return Table(
+        title="Share of nodules called malignant",
+        caption=f"{len(tracks)} nodules. " + " ".join(_NOTES),
+        columns=(
+            "operating point of a still",
+            "by one of their frames",
+            "by their maximum",
+            "at the sweep's own point",
+        ),
+        rows=tuple(rows),
+    )

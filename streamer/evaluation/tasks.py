@@ -22,13 +22,15 @@ from streamer.evaluation.matrix import (
 from streamer.evaluation.pipeline import evaluate_tracks
 from streamer.evaluation.result import Evaluation, Matrix, MatrixRow, Result
 from streamer.evaluation.segmenter import OutlinedNodule, evaluate_outlines
-from streamer.evaluation.sweeps import Spread, calling_results, fitted
+from streamer.evaluation.sweeps import evaluate_sweeps
 from streamer.metrics.calibration import Scaling
 from streamer.models.registry import load_object, task
 from streamer.models.weights_manifest import Role
 
 PIPELINE = "pipeline"
 """What is evaluated beside single networks: all of them on clips, with tracking."""
+SWEEPS = "sweeps"
+"""The same on unlabelled clips: how a nodule's readings vary, and the operating point of a sweep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +60,15 @@ def evaluate_subject(subject: str, bench: EvaluationRun, *, choosing: bool) -> E
     """All figures of a network, or of all three on clips.
 
     Args:
-        subject: name of a task in the registry, or "pipeline".
+        subject: name of a task in the registry, "pipeline" or "sweeps".
         bench: weights and data.
         choosing: whether to choose an operating point on the way, and to report at it, where the subject has one.
     """
     if subject == PIPELINE:
-        evaluation = evaluate_tracks(bench.tracks(), bench.confidence)
-        return _with_sweeps(bench, evaluation) if choosing else evaluation
+        return evaluate_tracks(bench.tracks(), bench.confidence)
+    if subject == SWEEPS:
+        tracks, sources, threshold = bench.sweeps()
+        return evaluate_sweeps(tracks, threshold, sources)
     return evaluator(subject).evaluate(bench, choosing)
 
 
@@ -93,14 +97,6 @@ def _segmenter(bench: EvaluationRun, _choosing: bool) -> Evaluation:
     confidence, cut = bench.confidence, bench.entry("segmenter").operating_point
     cells = segmenter_cells([OutlinedNodule(nodule.traits, nodule.true_crop.dice) for nodule in seen])
     return _with_row(bench, "segmenter", evaluate_outlines(seen, confidence=confidence, cut=cut), cells)
-
-
-def _with_sweeps(bench: EvaluationRun, evaluation: Evaluation) -> Evaluation:
-    """The same with the spread within sweeps, and with what it makes of their nodules."""
-    tracks, sources, threshold = bench.sweeps()
-    spread = fitted(tracks, sources)
-    results = calling_results(tracks, threshold, Spread(spread.deviation, spread.correlation_frames), sources)
-    return replace(evaluation, results=(*evaluation.results, *results), sweep=spread)
 
 
 def _classifier(bench: EvaluationRun, choosing: bool) -> Evaluation:

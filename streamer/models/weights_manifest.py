@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from streamer._files import write_whole
 from streamer.errors import WeightsError
 from streamer.models.registry import TASKS
+from streamer.models.sweep_point import SweepOperatingPoint
 
 MANIFEST = "manifest.json"
 
@@ -206,12 +207,22 @@ class SweepSpread(_Entry):
     Attributes:
         deviation: standard deviation of the calibrated log-odds.
         correlation_frames: frames after which a reading is a new one.
+        mean: of the nodules' log-odds.
+        reading_deviation: standard deviation of single readings of any nodule; None where nobody noted it.
         source: what it was measured on.
     """
 
     deviation: Annotated[float, Field(ge=0)]
     correlation_frames: Annotated[float, Field(ge=1)]
+    mean: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    reading_deviation: Annotated[float, Field(gt=0)] | None = None
     source: str
+
+    def operating_point(self, threshold: float, shift: float = 0.0) -> SweepOperatingPoint:
+        """The operating point of a sweep that goes with a still's, 0 to 1; `shift` was added to all log-odds."""
+        return SweepOperatingPoint(
+            threshold, self.deviation, self.correlation_frames, self.mean + shift, self.reading_deviation
+        )
 
 
 class ModelEntry(_Entry):

@@ -70,10 +70,10 @@ class Engine:
     @property
     def operating_point(self) -> SweepOperatingPoint:
         """The same for a nodule in a sweep, by the number of its frames."""
-        sweep = self.manifest.models["classifier"].sweep
-        if sweep is None:
+        entry = self.manifest.models["classifier"]
+        if entry.sweep is None:
             return SweepOperatingPoint(self.threshold)
-        return SweepOperatingPoint(self.threshold, sweep.deviation, sweep.correlation_frames)
+        return entry.sweep.operating_point(self.threshold, prevalence_shift(entry, self.settings.classification))
 
     @property
     def versions(self) -> tuple[ModelVersion, ...]:
