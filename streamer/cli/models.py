@@ -10,7 +10,7 @@ import typer
 
 from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
 from streamer.errors import DataError
-from streamer.models.registry import TASKS
+from streamer.models.registry import OTHER_TASKS, TASKS
 from streamer.settings import Settings
 
 
@@ -45,6 +45,8 @@ def _subject(name: str) -> str:
 
 
 def _one_of(name: str, known: tuple[str, ...]) -> str:
+    if name in OTHER_TASKS:
+        raise typer.BadParameter(f"{name!r} has commands of its own: streamer {OTHER_TASKS[name].modality} --help.")
     if name not in known:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, known))}.")
     return name

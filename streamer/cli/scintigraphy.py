@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamer.cli.console import talking
 from streamer.cli.options import Device, DeviceOption
 from streamer.errors import DataError
 
@@ -62,6 +63,7 @@ MarkedOption = Annotated[
 @scintigraphy.command(
     epilog="Example: streamer scintigraphy train --data STUDY --config configs/scintigraphy-small.yaml"
 )
+@talking
 def train(
     data: DataOption,
     network: NetworkOption = None,
@@ -83,6 +85,7 @@ def train(
 @scintigraphy.command(
     "cross-validate", epilog="Example: streamer scintigraphy cross-validate --data STUDY --internal HOSPITAL-1 --resume"
 )
+@talking
 def cross_validate(
     data: DataOption,
     network: NetworkOption = None,
@@ -109,6 +112,7 @@ def cross_validate(
 @scintigraphy.command(
     epilog="Example: streamer scintigraphy evaluate runs/scintigraphy-resnet34-fc --data STUDY --readings readings.csv"
 )
+@talking
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of the networks to compare.")],
     data: DataOption,
@@ -144,6 +148,7 @@ def evaluate(
 @scintigraphy.command(
     epilog="Example: streamer scintigraphy readers evaluation/scintigraphy/predictions.csv --readings readings.csv"
 )
+@talking
 def readers(
     predictions: Annotated[Path, typer.Argument(help="predictions.csv of `streamer scintigraphy evaluate`.")],
     readings: Annotated[Path, typer.Option(help="CSV of physicians' readings: reader, patient, reading.")],
@@ -156,6 +161,7 @@ def readers(
 
 
 @scintigraphy.command(epilog="Example: streamer scintigraphy predict view.dcm --weights runs/scintigraphy-resnet34-fc")
+@talking
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="JPEG, PNG, DICOM NM, or folders of them.")],
     weights: Annotated[Path, typer.Option(help="Run folder of `streamer scintigraphy train`.")],
@@ -190,6 +196,7 @@ def predict(
 
 
 @scintigraphy.command(epilog="Example: streamer scintigraphy phantom --images 400 --external 160 --output STUDY")
+@talking
 def phantom(
     output: Annotated[Path, typer.Option(help="Folder of the study; must be empty.")] = Path("scintigraphy-phantom"),
     images: Annotated[int, typer.Option(min=1, max=100_000, help="Images of the first centre.")] = 400,
@@ -208,6 +215,7 @@ def phantom(
 
 
 @scintigraphy.command(epilog="Example: streamer scintigraphy demo --output scintigraphy-demo")
+@talking
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of the study, the runs and the page.")] = Path(
         "scintigraphy-demo"

@@ -3,7 +3,8 @@
 The layout is the one that the folder's own README describes. Splits keep what belongs together: cine by its given
 group (groups of sweeps that `cine/sisters.csv` calls one patient's are one), DDTI by case, TN3K by its given fold,
 glands by blocks of 100 neighbouring numbers. Each set comes from one place, so its name stands for the hospital; DDTI
-was made on one device, the other sets' vendors are not stated.
+was made on one device, the other sets' vendors are not stated. Sets of another modality than ultrasound are asked for
+by name: no ultrasound network may learn from them or be judged on them.
 
 A new set is a loader and a `PublicSource`, handed to `register_source`.
 """
@@ -22,6 +23,7 @@ from streamer.data.samples import SPLITS, TIRADS, Sample, Split
 from streamer.data.splits import held_out
 from streamer.errors import DataError, InputError
 from streamer.geometry import Box
+from streamer.models.registry import Modality
 from streamer.sources import open_source
 
 HELD_OUT_FRACTION = 0.2
@@ -48,6 +50,7 @@ class PublicSource:
             neighbouring numbers, where nobody knows the patients), or each image.
         label: what its labels rest on; outlines only where there are no classes.
         folds: number of folds it is published with; 1 for none.
+        modality: what its pictures were made with.
     """
 
     name: str
@@ -57,6 +60,7 @@ class PublicSource:
     unit: Unit
     label: LabelKind
     folds: int = 1
+    modality: Modality = "ultrasound"
 
     def split_name(self, split: str, fold: int) -> str:
         """A split as results call it; with the fold, where the set has several."""
@@ -64,9 +68,12 @@ class PublicSource:
 
 
 _SOURCES: dict[str, PublicSource] = {}
+_OTHER_SOURCES: dict[str, PublicSource] = {}
 
 PUBLIC_SOURCES: Mapping[str, PublicSource] = MappingProxyType(_SOURCES)
-"""The public sets by name, in the order in which their samples are listed; a live, read-only view."""
+"""The public sets of ultrasound by name, in the order in which their samples are listed; a live, read-only view."""
+OTHER_SOURCES: Mapping[str, PublicSource] = MappingProxyType(_OTHER_SOURCES)
+"""Those of another modality, likewise."""
 
 
 def register_source(source: PublicSource) -> PublicSource:
@@ -75,28 +82,30 @@ def register_source(source: PublicSource) -> PublicSource:
     Raises:
         ValueError: another set has its name.
     """
-    if _SOURCES.get(source.name, source) != source:
+    if (_SOURCES | _OTHER_SOURCES).get(source.name, source) != source:
         raise ValueError(f"there is a data set {source.name} already")
-    _SOURCES[source.name] = source
+    (_SOURCES if source.modality == "ultrasound" else _OTHER_SOURCES)[source.name] = source
     return source
 
 
-def load_public(data: Path, *, tn3k_val_fold: int = 0) -> list[Sample]:
-    """All samples of a folder in the public layout.
+def load_public(data: Path, *, tn3k_val_fold: int = 0, modality: Modality = "ultrasound") -> list[Sample]:
+    """All samples of one modality in a folder in the public layout.
 
     Args:
         data: the folder.
         tn3k_val_fold: fold of TN3K, 0 to 4, that is held out.
+        modality: of the sets to load.
 
     Raises:
         DataError: it holds none of the sets, or what it holds is inconsistent.
     """
+    sources = [source for source in (_SOURCES | _OTHER_SOURCES).values() if source.modality == modality]
     try:
-        samples = [sample for source in PUBLIC_SOURCES.values() for sample in source.load(data, tn3k_val_fold)]
+        samples = [sample for source in sources for sample in source.load(data, tn3k_val_fold)]
     except (LookupError, ValueError, TypeError, AttributeError, OSError, csv.Error) as error:  # a row may be short
         raise DataError(f"a table below {data} is not in the public layout: {type(error).__name__} {error}") from error
     if not samples:
-        raise DataError(f"{data} holds none of {', '.join(f'{name}/' for name in PUBLIC_SOURCES)}")
+        raise DataError(f"{data} holds none of {', '.join(f'{source.name}/' for source in sources)}")
     return samples
 
 
@@ -235,6 +244,19 @@ def _breast(data: Path, _fold: int) -> Iterator[Sample]:
         )
 
 
+def _scintigraphy(data: Path, _fold: int) -> Iterator[Sample]:
+    """Nine real planar views with gland outlines and no class: to look at, and to compare simulated ones with."""
+    for outline in sorted((data / "scintigraphy").glob("*-gland.png")):
+        name = outline.stem.removesuffix("-gland")
+        yield Sample(
+            image=outline.with_name(f"{name}.png"),
+            gland_mask=outline,
+            group=f"scintigraphy-{name}",
+            source="scintigraphy",
+            split="test",  # nothing may learn from so few
+        )
+
+
 def _named_split(name: str) -> Split:
     for split in SPLITS:
         if split == name:
@@ -299,6 +321,15 @@ for _source in (
         organ="breast",
         unit="image",
         label="pathology",
+    ),
+    PublicSource(
+        name="scintigraphy",
+        load=_scintigraphy,
+        terms="nine planar thyroid views cut from a published figure (thyroidiomics, MIT), with gland outlines",
+        organ="thyroid",
+        unit="image",
+        label="outlines",
+        modality="scintigraphy",
     ),
 ):
     register_source(_source)

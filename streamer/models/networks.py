@@ -13,7 +13,7 @@ from torch import nn
 
 from streamer._files import write_whole
 from streamer.errors import WeightsError
-from streamer.models.registry import TASKS, load_object
+from streamer.models.registry import OTHER_TASKS, TASKS, load_object
 from streamer.models.weights import checked_weights
 from streamer.models.weights_manifest import Manifest, Role
 
@@ -26,11 +26,12 @@ def build(architecture: str) -> nn.Module:
     Raises:
         WeightsError: unknown name.
     """
-    for spec in TASKS.values():
+    specs = [*TASKS.values(), *OTHER_TASKS.values()]
+    for spec in specs:
         if architecture in spec.architectures:
             network: nn.Module = load_object(spec.architectures[architecture])(architecture, len(spec.classes))
             return network
-    known = ", ".join(name for spec in TASKS.values() for name in spec.architectures)
+    known = ", ".join(name for spec in specs for name in spec.architectures)
     raise WeightsError(f"unknown architecture {architecture!r}: {known}")
 
 

@@ -3,7 +3,8 @@
 A new network is one module (its architecture, its trainer, its evaluator) and one entry: describe it by a `TaskSpec`
 and hand that to `register_task`. Everything else asks here: the manifest of a weights folder which names and
 architectures there are, `streamer train` and `streamer evaluate` what does the work, `streamer quantise` what stays in
-float32, the model card what the network is for.
+float32, the model card what the network is for. A task of another modality than ultrasound has a wing with commands of
+its own, which ask here too.
 
 This module imports no network library: what a task needs is named by a dotted path and imported when it is used.
 
@@ -25,6 +26,8 @@ from streamer.errors import StreamerError, WeightsError
 
 Target = Literal["boxes", "outline", "label"]
 """What a network learns to give: where each object is, the outline of one, or the class of one."""
+Modality = Literal["ultrasound", "scintigraphy"]
+"""What a picture was made with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +65,9 @@ class TaskSpec:
             number of classes, and gives a randomly initialised `torch.nn.Module`.
         trainer: a `streamer.training.loop.Task` class; called with configuration, training pictures and
             validation pictures.
-        evaluator: a `streamer.evaluation.tasks.Evaluator`.
+        evaluator: a `streamer.evaluation.tasks.Evaluator`; of another modality, what its own command calls.
         operating_point: its threshold.
+        modality: of its pictures.
         options: fields of `TrainingConfig` that change this task's training, and not that of every task.
         fp32_layers: layers that stay in float32 in an int8 version, as patterns of their names.
         fast_bias_correction: whether quantisation may estimate the error that rounding leaves in each layer's mean.
@@ -81,6 +85,7 @@ class TaskSpec:
     trainer: str | Callable[..., Any]
     evaluator: str | object
     operating_point: OperatingPoint
+    modality: Modality = "ultrasound"
     options: frozenset[str] = field(default_factory=frozenset)
     fp32_layers: tuple[str, ...] = ()
     fast_bias_correction: bool = True
@@ -96,9 +101,13 @@ class TaskSpec:
 
 
 _TASKS: dict[str, TaskSpec] = {}
+_OTHER_TASKS: dict[str, TaskSpec] = {}
 
 TASKS: Mapping[str, TaskSpec] = MappingProxyType(_TASKS)
-"""Every registered task by name, in the order of registration; a live, read-only view."""
+"""The registered tasks on ultrasound by name, in the order of registration: what a weights folder's manifest can hold,
+and what `streamer train`, `evaluate` and `quantise` know; a live, read-only view."""
+OTHER_TASKS: Mapping[str, TaskSpec] = MappingProxyType(_OTHER_TASKS)
+"""Those of another modality, likewise."""
 
 
 def register_task(spec: TaskSpec) -> TaskSpec:
@@ -107,24 +116,26 @@ def register_task(spec: TaskSpec) -> TaskSpec:
     Raises:
         ValueError: its name, or the name of one of its architectures, is taken by another task.
     """
-    if _TASKS.get(spec.name, spec) != spec:
+    known = _TASKS | _OTHER_TASKS
+    if known.get(spec.name, spec) != spec:
         raise ValueError(f"there is a task {spec.name} already")
-    for other in _TASKS.values():
+    for other in known.values():
         if other.name != spec.name and (shared := set(other.architectures) & set(spec.architectures)):
             raise ValueError(f"the architecture {min(shared)} belongs to the task {other.name} already")
-    _TASKS[spec.name] = spec
+    (_TASKS if spec.modality == "ultrasound" else _OTHER_TASKS)[spec.name] = spec
     return spec
 
 
 def task(name: str) -> TaskSpec:
-    """The task of a name.
+    """The task of a name, of whatever modality.
 
     Raises:
         WeightsError: none has it.
     """
-    if name not in _TASKS:
-        raise WeightsError(f"there is no network {name!r}: it is one of {', '.join(_TASKS)}")
-    return _TASKS[name]
+    known = _TASKS | _OTHER_TASKS
+    if name not in known:
+        raise WeightsError(f"there is no network {name!r}: it is one of {', '.join(known)}")
+    return known[name]
 
 
 def load_object(path: object) -> Any:
@@ -218,6 +229,25 @@ CLASSIFIER = register_task(
                 "frozen_blocks",
             }
         ),
+    )
+)
+SCINTIGRAPHY = register_task(
+    TaskSpec(
+        name="scintigraphy",
+        purpose="gives the probabilities of Graves' disease, normal thyroid, subacute thyroiditis and thyroid "
+        "tumour for a planar 99mTc-pertechnetate image of the neck",
+        view="frame",
+        target="label",
+        classes=("graves", "normal", "subacute", "tumour"),  # the order of the paper's Figure 1
+        architectures=dict.fromkeys(
+            ("resnet34-fc", "alexnet", "shufflenet-v2", "mobilenet-v3"), "streamer.scintigraphy.networks:build"
+        ),
+        trainer="streamer.scintigraphy.training:ScintigraphyTask",
+        evaluator="streamer.scintigraphy.evaluation:evaluate",
+        operating_point=OperatingPoint(
+            meaning="none: the most probable class is the answer", initial=0.25, source="four classes"
+        ),
+        modality="scintigraphy",
     )
 )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
+
+from streamer.models.registry import SCINTIGRAPHY
 
 Architecture = Literal["resnet34-fc", "alexnet", "shufflenet-v2", "mobilenet-v3"]
 
-ARCHITECTURES: tuple[Architecture, ...] = ("resnet34-fc", "alexnet", "shufflenet-v2", "mobilenet-v3")
+ARCHITECTURES = cast("tuple[Architecture, ...]", tuple(SCINTIGRAPHY.architectures))
 TITLES: dict[str, str] = {
     "resnet34-fc": "ResNet-34 (modified)",
     "alexnet": "AlexNet",

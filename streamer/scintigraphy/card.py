@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from streamer._files import write_whole
+from streamer.models.registry import SCINTIGRAPHY
 from streamer.scintigraphy.architectures import TITLES as NETWORKS
-from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import FLAG, MARK
 from streamer.scintigraphy.weights import ScintigraphyEntry
 
@@ -24,8 +24,7 @@ def render_card(entry: ScintigraphyEntry) -> str:
     start = training.started_from[:16] if training.started_from else "random numbers"
     simulated = "simulated" in entry.taught_by
     rows = {
-        "Purpose": "for a planar 99mTc-pertechnetate image of the neck, one of "
-        + ", ".join(TITLES[name] for name in CLASSES),
+        "Purpose": SCINTIGRAPHY.purpose,
         "Taught by": " and ".join(entry.taught_by) or "not stated",
         "Input": f"{entry.size_px} x {entry.size_px} px, grey, its 99.8th percentile white; "
         f"(value / 255 - {entry.mean}) / {entry.std}",

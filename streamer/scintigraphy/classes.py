@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from streamer.errors import DataError
+from streamer.models.registry import SCINTIGRAPHY
 
 Diagnosis = Literal["graves", "normal", "subacute", "tumour"]
 
-CLASSES: tuple[Diagnosis, ...] = ("graves", "normal", "subacute", "tumour")
+CLASSES = cast("tuple[Diagnosis, ...]", SCINTIGRAPHY.classes)
 """Order of the network's outputs and of every table: that of the paper's Figure 1."""
 
 TITLES: dict[Diagnosis, str] = {

@@ -38,12 +38,18 @@ _CACHED = {
 
 
 def build(
-    architecture: Architecture, *, dropout: float = 0.8, hidden: tuple[int, int] = (256, 64), leak: float = 0.01
+    architecture: Architecture,
+    classes: int = len(CLASSES),
+    *,
+    dropout: float = 0.8,
+    hidden: tuple[int, int] = (256, 64),
+    leak: float = 0.01,
 ) -> nn.Module:
-    """A network with four logits, randomly initialised; takes float images of shape (n, 3, side, side).
+    """A network with a logit per class, randomly initialised; takes float images of shape (n, 3, side, side).
 
     Args:
         architecture: which.
+        classes: their number.
         dropout: of the modified ResNet-34's first fully connected layer; the others keep torchvision's.
         hidden: widths of its two fully connected layers.
         leak: slope of leaky ReLU below zero (torch's default).
@@ -54,7 +60,6 @@ def build(
     """
     from torchvision import models
 
-    count = len(CLASSES)
     if architecture == "resnet34-fc":
         network: nn.Module = models.resnet34(weights=None)
         network.fc = nn.Sequential(
@@ -63,7 +68,7 @@ def build(
             nn.Dropout(dropout),
             nn.Linear(hidden[0], hidden[1]),
             nn.LeakyReLU(leak),
-            nn.Linear(hidden[1], count),
+            nn.Linear(hidden[1], classes),
         )
         return network
     builders: Mapping[str, Callable[..., nn.Module]] = {
@@ -71,7 +76,7 @@ def build(
         "shufflenet-v2": models.shufflenet_v2_x1_0,
         "mobilenet-v3": models.mobilenet_v3_large,
     }
-    return builders[architecture](weights=None, num_classes=count)
+    return builders[architecture](weights=None, num_classes=classes)
 
 
 def last_convolution(network: nn.Module, architecture: Architecture) -> nn.Module:

@@ -19,6 +19,7 @@ from torch import nn
 
 from streamer._files import write_whole
 from streamer.errors import DataError, SettingsError
+from streamer.models.registry import SCINTIGRAPHY, load_object
 from streamer.scintigraphy.card import write_card
 from streamer.scintigraphy.classes import CLASSES
 from streamer.scintigraphy.config import ScintigraphyConfig
@@ -36,7 +37,7 @@ from streamer.scintigraphy.weights import (
     write_entry,
 )
 from streamer.training.curves import draw_curves
-from streamer.training.loop import Batch, Observer, Optimisation, Run, parameter_groups
+from streamer.training.loop import Batch, Observer, Optimisation, Run, Task, parameter_groups
 from streamer.training.precision import Forward
 
 _VALIDATION_BATCH = 32
@@ -164,7 +165,7 @@ class Trainer:
         """
         train, val = self._fold(fold)
         torch.manual_seed(self.config.seed)
-        task = ScintigraphyTask(self.config, train, val)
+        task: Task = load_object(SCINTIGRAPHY.trainer)(self.config, train, val)
         if task.steps() == 0:
             raise DataError(f"{len(train.grey)} training images are fewer than a batch of {self.config.batch}")
         started_from = start_network(task.network, self.config, self.pretrained)

@@ -124,6 +124,12 @@ class TrainingConfig(_Section):
         return self
 
     @model_validator(mode="after")
+    def _frozen_blocks_have_learned(self) -> TrainingConfig:
+        if self.frozen_blocks and not (self.init or self.start_from_weights or self.encoder_from_segmenter):
+            raise ValueError("frozen_blocks would keep random numbers: name what the network starts from")
+        return self
+
+    @model_validator(mode="after")
     def _network_fits_role(self) -> TrainingConfig:
         if self.architecture not in self.task.architectures:
             raise ValueError(f"architecture of a {self.role} is one of {', '.join(self.task.architectures)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamer.data.pixels import load_pictures
-from streamer.data.public_sources import load_public
+from streamer.data.public_sources import OTHER_SOURCES, load_public
 from streamer.data.samples import Sample
 from streamer.data.splits import check_splits
 from streamer.errors import DataError
@@ -61,6 +61,11 @@ def test_what_is_known_of_place_and_patient(samples: list[Sample]) -> None:
     assert {one.tirads for one in ddti.values() if one.label == "malignant"} == {"4a", "4b", "4c", "5"}
     assert Counter(sample.sex for sample in ddti.values()) == {"F": 348, "M": 37, None: 108}
     assert all(sample.age is None and sample.sex is None for sample in samples if sample.source != "ddti")
+
+
+def test_no_ultrasound_network_is_given_another_modality(samples: list[Sample]) -> None:
+    assert set(OTHER_SOURCES) == {"scintigraphy"}
+    assert not {sample.source for sample in samples} & set(OTHER_SOURCES)
 
 
 def test_the_second_look_at_the_sweeps(samples: list[Sample]) -> None:

@@ -2,10 +2,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
+import typer
 
+from streamer.cli import models
 from streamer.errors import StreamerError, WeightsError
 from streamer.evaluation.tasks import Evaluator, evaluator
-from streamer.models.registry import TASKS, OperatingPoint, TaskSpec, load_object, register_task, task
+from streamer.models.networks import build
+from streamer.models.registry import OTHER_TASKS, TASKS, OperatingPoint, TaskSpec, load_object, register_task, task
 from streamer.training.config import TrainingConfig
 
 POINT = OperatingPoint(meaning="share", initial=0.5, source="none")
@@ -35,9 +39,22 @@ def test_every_task_has_what_it_names(name: str) -> None:
     assert known.options <= set(TrainingConfig.model_fields)
 
 
+def test_another_modality_is_apart_and_has_what_it_names() -> None:
+    assert list(OTHER_TASKS) == ["scintigraphy"]
+    known = task("scintigraphy")
+    assert len(known.classes) == 4
+    assert callable(load_object(known.trainer))
+    assert callable(load_object(known.evaluator))
+    assert build("shufflenet-v2")(torch.zeros(1, 3, 64, 64)).shape == (1, len(known.classes))
+    with pytest.raises(typer.BadParameter, match="commands of its own: streamer scintigraphy --help"):
+        models._network("scintigraphy")
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
+        ({"name": "scintigraphy"}, "there is a task scintigraphy already"),
+        ({"architectures": {"alexnet": "some.module:build"}}, "alexnet belongs to the task scintigraphy"),
         ({"name": "detector"}, "there is a task detector already"),
         ({"architectures": {"yolov5n": "some.module:build"}}, "yolov5n belongs to the task detector"),
     ],
@@ -63,7 +80,7 @@ def test_a_spec_is_whole(changes: dict[str, object], complaint: str) -> None:
 
 
 def test_what_is_not_there_is_one_line() -> None:
-    with pytest.raises(WeightsError, match="no network 'quality': it is one of detector, segmenter, classifier"):
+    with pytest.raises(WeightsError, match="no network 'quality': it is one of detector, segmenter, classifier, scin"):
         task("quality")
     with pytest.raises(StreamerError, match=r"some\.module:build cannot be imported"):
         load_object("some.module:build")

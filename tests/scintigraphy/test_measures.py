@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from streamer.benchmark.scintigraphy import measure
-from streamer.scintigraphy.phantom.likeness import likeness
+from streamer.data.grey import read_grey
+from streamer.data.public_sources import load_public
+from streamer.scintigraphy.phantom.likeness import Likeness, likeness
 from tests.scintigraphy.random_run import write_random_run
 
 
@@ -23,6 +25,22 @@ def test_likeness_of_a_picture_of_known_size_contrast_and_noise() -> None:
     assert found.contrast == pytest.approx(6, rel=0.02)
     assert found.noise == pytest.approx(3 / 60, rel=0.05)  # smoothing over 2 px takes little of white noise away
     assert found.salivary == pytest.approx(5, rel=0.15)
+
+
+def test_the_table_of_real_views_in_the_documentation(data_dir: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scintigraphy.md").read_text(encoding="utf-8")
+    groups: dict[str, list[Likeness]] = {}
+    for view in load_public(data_dir, modality="scintigraphy"):
+        assert view.gland_mask is not None
+        name = view.image.stem.rsplit("-", 1)[0].replace("-", " ")
+        groups.setdefault(name, []).append(likeness(read_grey(view.image), read_grey(view.gland_mask) > 0))
+    for name, found in groups.items():
+        shown = [f"| real, {name} | {len(found)} "]
+        for trait, digits in (("width", 2), ("height", 2), ("contrast", 1), ("noise", 2), ("salivary", 1)):
+            values = [getattr(one, trait) for one in found]
+            low, high = min(values), max(values)
+            shown.append(f"| {np.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f}) ")
+        assert "".join(shown) in page
 
 
 def test_speed_is_measured_from_files_to_probabilities(study_folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from streamer.errors import DataError, OutputError
 from streamer.scintigraphy.classes import CLASSES, Diagnosis
 from streamer.scintigraphy.phantom import HOSPITALS, PhantomStudy, acquire, draw_subject, write_study
+from streamer.scintigraphy.phantom import study as study_module
 from streamer.scintigraphy.phantom.anatomy import Ellipsoid, project
 from streamer.scintigraphy.read import read_image
 
@@ -130,8 +131,23 @@ def test_both_formats_of_every_hospital_are_read_back_and_say_that_they_are_simu
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(OutputError, match="is not empty"):
+    with pytest.raises(OutputError, match="is not an empty folder"):
         write_study(PhantomStudy(images={"north": 1}), tmp_path)
+
+
+def test_a_study_that_was_stopped_leaves_nothing_and_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    wanted = PhantomStudy(images={"north": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr(study_module, "_write_masks", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write_study(wanted, tmp_path / "study")
+    assert list(tmp_path.iterdir()) == []
+    assert write_study(wanted, tmp_path / "study") == 4
 
 
 def test_an_unknown_centre_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from streamer.data.public_sources import load_public
 from streamer.errors import DataError
 from streamer.scintigraphy.colour_maps import COLOUR_MAPS, colour_table, grey_levels
 from streamer.scintigraphy.image import SIMULATED_MARK, checked_pixels, normalised
@@ -192,8 +193,9 @@ def test_a_picture_is_padded_to_a_square_and_white_at_its_brightest() -> None:
 
 
 def test_the_real_views_are_read(data_dir: Path) -> None:
-    views = [path for path in sorted((data_dir / "scintigraphy").glob("*.png")) if "gland" not in path.name]
+    views = load_public(data_dir, modality="scintigraphy")
     assert len(views) == 9
-    for path in views:
-        image = read_image(path)
+    assert {(view.source, view.label, view.split) for view in views} == {("scintigraphy", None, "test")}
+    for view in views:
+        image = read_image(view.image)
         assert (image.colour_map, image.simulated, image.kind) == ("grey", False, "grey levels")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from streamer._files import atomic_path
+from streamer._progress import track
 from streamer.errors import DataError, OutputError
 from streamer.scintigraphy.classes import CLASSES, Diagnosis
 from streamer.scintigraphy.colour_maps import Rgb, colour_table
@@ -62,18 +64,16 @@ class _Order:
     number: int
 
 
-def write_study(
-    study: PhantomStudy, folder: Path, *, workers: int = 1, on_progress: Callable[[int], None] | None = None
-) -> int:
+def write_study(study: PhantomStudy, folder: Path, *, workers: int = 1) -> int:
     """Simulate a study into a folder: `CENTRE/CLASS/ID.jpg`, `truth.csv` and masks.
 
-    The images depend on the seed, centre, class and number alone, not on the workers.
+    The images depend on the seed, centre, class and number alone, not on the workers. The folder appears once all of it
+    is there.
 
     Args:
         study: what to simulate.
         folder: where; made where missing, refused where it holds something else.
         workers: processes.
-        on_progress: called with the number of images written so far.
 
     Returns:
         The number of images.
@@ -91,20 +91,14 @@ def write_study(
         for label in CLASSES
         for number in range(count)
     ]
-    _make_folders(folder, study)
-    work = partial(_write_one, folder=str(folder), seed=study.seed, formats=study.formats)
-    rows = []
+    _refuse_full(folder)
     try:
-        if workers <= 1:
-            for order in orders:
-                rows.append(work(order))
-                _tell(on_progress, len(rows))
-        else:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                for row in pool.map(work, orders, chunksize=_CHUNK):
-                    rows.append(row)
-                    _tell(on_progress, len(rows))
-        _write_truth(folder / TRUTH, rows)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder) as unfinished:
+            _make_folders(unfinished, study)
+            work = partial(_write_one, folder=str(unfinished), seed=study.seed, formats=study.formats)
+            rows = list(track(_each(work, orders, workers), len(orders), "simulating"))
+            _write_truth(unfinished / TRUTH, rows)
     except OSError as error:
         raise OutputError(f"cannot write the study to {folder}: {error.strerror}") from error
     return len(rows)
@@ -125,17 +119,25 @@ def export_picture(acquisition: Acquisition, export: Export, window: float) -> R
     return np.asarray(colour_table(export.colour_map)[np.clip(enlarged, 0, 255).astype(np.uint8)], np.uint8)
 
 
+def _refuse_full(folder: Path) -> None:
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputError(f"{folder} is not an empty folder: choose another one for the simulated study")
+
+
 def _make_folders(folder: Path, study: PhantomStudy) -> None:
-    if folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"{folder} is not empty: choose another folder for the simulated study")
-    try:
-        (folder / MASKS).mkdir(parents=True, exist_ok=True)
-        for name in study.images:
-            for kind in study.formats:
-                for label in CLASSES:
-                    _class_folder(folder, study.formats, kind, name, label).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    (folder / MASKS).mkdir(parents=True)
+    for name in study.images:
+        for kind in study.formats:
+            for label in CLASSES:
+                _class_folder(folder, study.formats, kind, name, label).mkdir(parents=True)
+
+
+def _each(work: Callable[[_Order], dict[str, str]], orders: Sequence[_Order], workers: int) -> Iterator[dict[str, str]]:
+    if workers <= 1:
+        yield from map(work, orders)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, orders, chunksize=_CHUNK)
 
 
 def _class_folder(root: Path, formats: Sequence[Format], kind: Format, centre: str, label: Diagnosis) -> Path:
@@ -215,8 +217,3 @@ def _write_truth(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         writer = csv.DictWriter(stream, _COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _tell(on_progress: Callable[[int], None] | None, count: int) -> None:
-    if on_progress is not None:
-        on_progress(count)

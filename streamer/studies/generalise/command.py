@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,6 +14,7 @@ from streamer._yaml import read_yaml
 from streamer.backends.select import available_cores
 from streamer.data.csv_manifest import manifest_sources
 from streamer.errors import DeviceError, SettingsError
+from streamer.models.weights_manifest import Role
 from streamer.settings import Settings, validated
 from streamer.studies.generalise.report import generalisation_page, matrix_table, subgroup_table, training_table
 from streamer.studies.generalise.study import Generalisation, Options, generalise
@@ -21,8 +23,12 @@ from streamer.training.config import TrainingConfig
 
 _LOG = logging.getLogger(__name__)
 
-_FIRST_STAGE = {"segmenter": "train-segmenter-first.yaml"}
-"""The recipe that starts from nothing, where the published one builds on another network."""
+_FIRST_STAGE: dict[Role, str] = {
+    "detector": "train-detector-teacher.yaml",
+    "segmenter": "train-segmenter-first.yaml",
+    "classifier": "train-classifier-first.yaml",
+}
+"""Recipes that build on no network of another recipe, by task."""
 
 
 def run_generalise(
@@ -45,8 +51,9 @@ def run_generalise(
         DeviceError: CUDA is asked for and absent.
         DataError, OutputError: see `generalise`.
     """
-    path = config or configs_dir() / _FIRST_STAGE.get(options.role, f"train-{options.role}.yaml")
+    path = config or configs_dir() / _FIRST_STAGE[options.role]
     given = read_yaml(path)
+    _find_start(given, data, required=config is not None)
     if epochs is not None:
         given["epochs"] = epochs
     if size_px is not None:
@@ -74,3 +81,18 @@ def run_generalise(
     write_whole(output / "tables.md", markdown(tables).encode())
     _LOG.info("results: %s", page)
     return study
+
+
+def _find_start(given: dict[str, Any], data: Path, *, required: bool) -> None:
+    """Make the path of tensors to start from absolute: each network's manifest lies in a folder of its own.
+
+    A published recipe does without them where they are not beside the data.
+    """
+    if not isinstance(name := given.get("init"), str):
+        return
+    path = ((data if data.is_dir() else data.parent) / name).resolve()
+    if path.is_file() or required:
+        given["init"] = str(path)
+    else:
+        del given["init"]
+        _LOG.warning("networks start from random numbers: %s is not there", path)

@@ -36,11 +36,13 @@ _NOT_BUILT_ON = {
     "encoder_from_segmenter": False,
     "encoder_from_classifier": False,
     "start_from_weights": False,
+    "outlines_from_segmenter": False,
     "self_training": None,
+    "frozen_blocks": 0,
     "phantom": 0,
 }
 """Networks that have seen the other centres must not be what these ones start from, and a centre's network learns from
-that centre alone."""
+that centre alone. Blocks of an encoder that starts from random numbers are not frozen."""
 
 _LOG = logging.getLogger(__name__)
 
