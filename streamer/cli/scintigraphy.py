@@ -122,7 +122,7 @@ def evaluate(
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of results.")] = Path("evaluation/scintigraphy"),
     internal: InternalOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, as in the recipe.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the split, as in the recipe.")] = 0,
     meaningless_for_patients: MarkedOption = False,
 ) -> None:
     """Make the paper's tables 1 to 5 and figures 4 to 6: one page, CSV, JSON and pictures."""

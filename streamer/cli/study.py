@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from streamer.cli.console import talking
-from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
+from streamer.cli.options import ConfigOption, Device, DeviceOption, a_number, settings_of
 from streamer.errors import DataError
 
 study = typer.Typer(no_args_is_help=True, help="Studies: do networks generalise, and do they help a reader?")
@@ -160,7 +160,7 @@ def plan(
     reader_sd: Annotated[
         float | None, typer.Option(help="Without a pilot: standard deviation over readers of the difference in AUC.")
     ] = None,
-    malignant_share: Annotated[float, typer.Option(min=0.01, max=0.99, help="Of the cases.")] = 0.5,
+    malignant_share: Annotated[float, typer.Option(min=0.01, max=0.99, callback=a_number, help="Of the cases.")] = 0.5,
     readers: Annotated[str, typer.Option(help="Numbers of readers to plan for, as 4-10 or 6.")] = "4-10",
     power: Annotated[float, typer.Option(help="Probability to find the difference.")] = 0.8,
     fixed_readers: Annotated[
@@ -244,7 +244,7 @@ def simulate(
     ] = 0,
 ) -> None:
     """Simulate readers of stated skill and correlation (Roe and Metz), to try the whole way and estimate power."""
-    from streamer.studies.readers_command import cases_of, numbers_of, write_simulation
+    from streamer.studies.readers_command import cases_of, counts_of, numbers_of, write_simulation
     from streamer.studies.scenarios import FREESTYLE, WITHOUT
     from streamer.studies.simulate import ReaderModel, estimate_power, made_up_cases
 
@@ -260,8 +260,8 @@ def simulate(
         error=error,
         ai_correlation=ai_correlation,
     )
-    malignant, benign = numbers_of(cases, 2, "--cases")
-    known = made_up_cases(int(malignant), int(benign)) if ai is None else cases_of(ai)
+    malignant, benign = counts_of(cases, 2, "--cases")
+    known = made_up_cases(malignant, benign) if ai is None else cases_of(ai)
     write_simulation(output, model, known, scenarios=(WITHOUT, FREESTYLE), readers=readers, seniors=seniors, seed=seed)
     typer.echo(f"ratings: {output}; analyse them: streamer study readers {output}" + (f" --ai {ai}" if ai else ""))
     if studies:

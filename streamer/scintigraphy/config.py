@@ -25,7 +25,7 @@ class ScintigraphyConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Architecture = "resnet34-fc"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     size_px: Annotated[int, Field(ge=SMALLEST_PX, le=512, multiple_of=32)] = 128
     epochs: Annotated[int, Field(ge=1)] = 200
     batch: Annotated[int, Field(ge=2)] = 12

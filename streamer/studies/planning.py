@@ -76,8 +76,8 @@ def assumed_pilot(
         raise DataError(f"the expected AUC must lie between 0.5 and 1, got {area:g}")
     if not (0 <= r3 <= r2 < 1 and r3 <= r1 < 1):
         raise DataError("correlations r1, r2, r3 must lie from 0 to below 1, with r3 the least of them")
-    if interaction_sd < 0:
-        raise DataError(f"the standard deviation over readers cannot be negative, got {interaction_sd:g}")
+    if not 0 <= interaction_sd < 1:
+        raise DataError(f"the standard deviation over readers of an AUC lies from 0 to below 1, got {interaction_sd:g}")
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     error = (area * (1 - area) + (malignant - 1) * (q1 - area**2) + (benign - 1) * (q2 - area**2)) / (
         malignant * benign
@@ -142,6 +142,8 @@ def plan(
         raise DataError(f"power and alpha lie between 0 and 1, got {target:g} and {alpha:g}")
     if difference == 0:
         raise DataError("no study finds a difference of 0: say which difference in AUC matters")
+    if not -1 < difference < 1:
+        raise DataError(f"a difference in AUC lies between -1 and 1, got {difference:g}")
 
     def reached(cases: int) -> float:
         return power(pilot, difference=difference, readers=readers, cases=cases, population=population, alpha=alpha)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
 
 import numpy as np
 from scipy import stats
@@ -164,6 +164,10 @@ def study_readers(
     Raises:
         DataError: a case has no prediction, or ratings and method do not fit.
     """
+    if threshold is not None and predictions is None:
+        raise DataError("a threshold is of the AI's scores: give its predictions too (--ai)")
+    if threshold is not None and not isfinite(threshold):
+        raise DataError(f"a threshold is a finite number, got {threshold}")
     resampling = resampling or Resampling()
     number = first_reading(data, baseline)
     scores, called, chosen = None, None, False

@@ -23,6 +23,7 @@ from streamer.studies.readers_page import readers_page
 from streamer.studies.scale import C_TIRADS
 from streamer.studies.simulate import Cases, ReaderModel, simulate
 
+_MAX_COUNT = 100_000
 RATING_COLUMNS = ("reader", "group", "scenario", "case", "patient", "truth", "rating")
 
 
@@ -168,6 +169,18 @@ def write_simulation(
                 rating = C_TIRADS[int(study.scores[i, j, k]) - 1]
                 writer.writerow((name, group, scenario, case, cases.patients[k], truth, rating))
     write_whole(path, stream.getvalue().encode())
+
+
+def counts_of(text: str, count: int, option: str) -> tuple[int, ...]:
+    """As `numbers_of`, whole numbers up to 100,000.
+
+    Raises:
+        DataError: they are not.
+    """
+    numbers = numbers_of(text, count, option)
+    if not all(number.is_integer() and 0 <= number <= _MAX_COUNT for number in numbers):
+        raise DataError(f"{option} is {count} whole numbers from 0 to {_MAX_COUNT:,}, got {text!r}")
+    return tuple(int(number) for number in numbers)
 
 
 def numbers_of(text: str, count: int, option: str) -> tuple[float, ...]:

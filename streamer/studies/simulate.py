@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -51,10 +51,11 @@ class ReaderModel:
     def __post_init__(self) -> None:
         """Refuse what is no model."""
         parts = (self.case, self.scenario_case, self.reader_case, self.error)
-        if min(*parts, self.reader, self.interaction) < 0 or abs(sum(parts) - 1) > 1e-6:
+        variances = (*parts, self.reader, self.interaction)
+        if not all(isfinite(part) and part >= 0 for part in variances) or abs(sum(parts) - 1) > 1e-6:
             raise DataError(
-                "variances are not negative, and those of case, scenario by case, reader by case and error add up to 1 "
-                f"(got {', '.join(f'{part:g}' for part in parts)})"
+                "variances are finite and not negative, and those of case, scenario by case, reader by case and error "
+                f"add up to 1 (got {', '.join(f'{part:g}' for part in parts)})"
             )
         if not self.areas or not all(0 < area < 1 for area in self.areas):
             raise DataError("an expected AUC lies between 0 and 1")

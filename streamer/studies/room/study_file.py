@@ -161,7 +161,7 @@ def load_study(path: Path) -> ReadingStudy:
                 if image.overlay is None:
                     raise DataError(
                         f"{folder / file.cases}: {image.name!r} has no overlay, but a scenario shows overlays: "
-                        "make them with `streamer study prepare`"
+                        "make them with `streamer study predict`"
                     )
     return ReadingStudy(path=path.resolve(), file=file, scale=scale, cases=cases)
 

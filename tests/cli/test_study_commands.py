@@ -1,0 +1,141 @@
+"""`streamer study ...`: every command from its files to its answer, and one line for what a user can mend."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from streamer.studies.room.store import AnswerStore
+from streamer.studies.room.study_file import load_study
+from tests.cli.command_line import Cli
+from tests.studies.conftest import write_study
+from tests.studies.van_dyke import van_dyke_path
+
+PREDICTIONS = "case,patient,truth,score,call\n" + "".join(
+    f"c{number},p{number},{truth},{score},{truth}\n"
+    for number, (truth, score) in enumerate([("malignant", 0.9), ("benign", 0.2)] * 6)
+)
+RATINGS = "reader,scenario,case,truth,rating\n" + "".join(
+    f"{reader},{scenario},c{number},{'malignant' if number % 2 else 'benign'},{1 + (number + shift) % 5}\n"
+    for shift, reader in enumerate("ab") for scenario in ("without", "freestyle") for number in range(8)
+)  # fmt: skip
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_readers_are_simulated_analysed_and_planned_from(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("study", "simulate", "--cases", "12,12", "--readers", 3, "--seniors", 1, "--output", "r.csv") == 0
+    ratings = rows(tmp_path / "r.csv")
+    assert len(ratings) == 2 * 3 * 24
+    assert {row["scenario"] for row in ratings} == {"without", "freestyle"}
+    assert cli("study", "readers", "r.csv", "--output", "out", "--resamples", 10) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "without - freestyle: " in said
+    assert "readers and cases random" in said
+    assert {row["reader"] for row in rows(tmp_path / "out" / "auc.csv")} == {"reader-1", "reader-2", "reader-3"}
+    assert cli("study", "plan", "--pilot", "r.csv", "--difference", 0.3, "--readers", "4-5", "--fixed-readers") == 0
+    assert "these readers alone" in capsys.readouterr().out
+
+
+def test_readers_are_simulated_on_the_networks_own_cases(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ai.csv").write_text(PREDICTIONS)
+    assert cli("study", "simulate", "--ai", "ai.csv", "--output", "r.csv", "--readers", 2, "--studies", 3) == 0
+    assert "3 simulated studies: power 0." in " ".join(capsys.readouterr().out.split())
+    assert {row["case"] for row in rows(tmp_path / "r.csv")} == {f"c{number}" for number in range(12)}
+    assert cli("study", "readers", "r.csv", "--ai", "ai.csv", "--output", "out", "--resamples", 10) == 0
+    assert "without - rule-based: " in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_study_is_planned_without_a_pilot(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assumed = ("--auc", 0.85, "--correlations", "0.45,0.4,0.3", "--reader-sd", 0.03)
+    assert cli("study", "plan", "--difference", 0.06, *assumed, "--readers", "6") == 0
+    line = capsys.readouterr().out.splitlines()[1].split()
+    assert line[0] == "6"
+    assert int(line[1]) > 50
+    assert float(line[3]) >= 0.8
+
+
+def test_progress_and_export_of_a_reading_study(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = load_study(write_study(tmp_path))
+    assert cli("study", "status", "study.yaml") == 0
+    assert capsys.readouterr().out.count("0 of 3") == 4
+    AnswerStore(study.database, study.digest).close()
+    assert cli("study", "export", "study.yaml") == 2
+    assert "--partial" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "ratings.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("readers none.csv", "cannot read"),
+        ("readers empty.csv", "no rows"),
+        ("readers notes.txt", "lacks the column"),
+        ("readers picture.csv", "cannot read"),
+        ("readers ratings.csv --scale much", "--scale"),
+        ("readers ratings.csv --scale 1-3", "row 5: the rating '4' is not one of 1, 2, 3"),
+        ("readers ratings.csv --first dreams", "'dreams'"),
+        ("readers ratings.csv --ai other.csv", "lack case 'c0'"),
+        ("readers ratings.csv --threshold 0.5", "--ai"),
+        ("readers ratings.csv --output notes.txt", "notes.txt"),
+        ("plan --difference 0.05", "give --pilot"),
+        ("plan --difference 0.05 --pilot ratings.csv --auc 0.8", "planning without --pilot"),
+        ("plan --difference 0 --pilot ratings.csv", "difference of 0"),
+        ("plan --difference nan --pilot ratings.csv", "between -1 and 1"),
+        ("plan --difference 0.05 --auc 0.8 --correlations 0.4,0.3,0.3 --reader-sd nan", "standard deviation"),
+        ("plan --difference 0.05 --pilot ratings.csv --malignant-share nan", "nan is not a number"),
+        ("readers ratings.csv --ai ratings-ai.csv --threshold nan", "finite"),
+        ("simulate --reader-variance nan", "finite"),
+        ("plan --difference 0.05 --pilot ratings.csv --readers many", "'many'"),
+        ("plan --difference 0.05 --pilot ratings.csv --readers 9-4", "'9-4'"),
+        ("plan --difference 0.05 --pilot ratings.csv --power 1", "between 0 and 1"),
+        ("plan --difference 0.05 --auc 0.8 --correlations 0.4 --reader-sd 0.03", "3 numbers"),
+        ("simulate --auc 0.8", "2 numbers"),
+        ("simulate --auc 0.8,1", "between 0 and 1"),
+        ("simulate --cases 1,60", "two cases of each class"),
+        ("simulate --cases 10.5,60", "whole numbers"),
+        ("simulate --case-variances 1,1,1,1", "add up to 1"),
+        ("simulate --ai ratings.csv", "score"),
+        ("predict none.csv", "cannot read"),
+        ("predict ratings.csv", "lacks the column"),
+        ("status none.yaml", "none.yaml"),
+        ("status notes.txt", "notes.txt"),
+        ("export none.yaml", "none.yaml"),
+        ("generalise --data none --by source --task segmenter", "no training data at none"),
+        ("generalise --data notes.txt --by source --task segmenter", "notes.txt"),
+        ("generalise --data notes.txt --by source --task segmenter --config other.csv", "other.csv"),
+    ],
+)  # fmt: skip
+def test_what_a_user_can_mend_is_one_line(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, complaint: str
+) -> None:
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    (tmp_path / "empty.csv").write_text(RATINGS.splitlines()[0])
+    (tmp_path / "other.csv").write_text("case,score\nx,0.5\n")
+    (tmp_path / "ratings-ai.csv").write_text("case,score\n" + "".join(f"c{n},0.{n}\n" for n in range(8)))
+    (tmp_path / "notes.txt").write_text("left lobe\n")
+    (tmp_path / "picture.csv").write_bytes(bytes(range(256)))
+    before = sorted(tmp_path.iterdir())
+    assert cli("study", *arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert complaint in " ".join(said.split()), said
+    assert "Traceback" not in said
+    made = [path for path in tmp_path.rglob("*") if path not in before and path.is_file()]
+    assert made == []  # nothing half-written
+
+
+def test_the_published_study_goes_through_the_command(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("study", "readers", van_dyke_path(), "--output", "out", "--resamples", 10) == 0
+    assert "1 - 2: -0.044 (-0.088 to +0.000), P = 0.0512" in " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "out" / "report.html").is_file()
