@@ -82,7 +82,8 @@ class EvaluationFolder:
             self._write(f"{name}.svg", drawings[name])
             self._write(f"{name}.png", _png(plot))
         self._write("figures.csv", as_csv(evaluation.results).encode())
-        self._write("figures.md", as_markdown(evaluation.results).encode())
+        mark = f"**{evaluation.mark}**\n\n" if evaluation.mark else ""
+        self._write("figures.md", (mark + as_markdown(evaluation.results)).encode())
         if evaluation.matrix is not None:
             self._write("matrix.csv", matrix_csv(evaluation.matrix).encode())
             self._write("matrix.md", matrix_markdown(evaluation.matrix).encode())

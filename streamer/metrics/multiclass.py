@@ -18,7 +18,6 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa
-from statsmodels.stats.multitest import multipletests
 
 from streamer.errors import DataError
 from streamer.metrics.classification import auc, auc_by_group
@@ -195,21 +194,6 @@ def compare_paired(first: Answers, second: Answers) -> PairedComparison:
         chi_squared_p=p_value,
         mcnemar_p=float(mcnemar(table, exact=True).pvalue),
     )
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P values after Holm's correction (Scand J Stat 1979;6:65-70); NaN stays NaN and counts as no test.
-
-    Example:
-        >>> holm([0.01, 0.04])
-        [0.02, 0.04]
-    """
-    values = np.asarray(p_values, np.float64)
-    known = ~np.isnan(values)
-    corrected = np.full(len(values), nan)
-    if known.any():
-        corrected[known] = multipletests(values[known], method="holm")[1]
-    return [float(value) for value in corrected]
 
 
 def _class_auc(given: Answers, number: int, independent: bool) -> Figure:

@@ -11,7 +11,8 @@ import numpy as np
 from streamer.evaluation.result import Result, Table
 from streamer.metrics.classification import delong_test
 from streamer.metrics.estimate import Figure
-from streamer.metrics.multiclass import compare_paired, holm
+from streamer.metrics.holm import holm
+from streamer.metrics.multiclass import compare_paired
 from streamer.scintigraphy.answers import Said, SetName, on_the_same
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.samples import ScintigraphySample

@@ -13,9 +13,9 @@ from scipy import stats
 from streamer.errors import DataError
 from streamer.metrics.classification import DelongTest, auc, delong_test, patient_maximum, youden_threshold
 from streamer.metrics.estimate import Figure, Resampling, proportion
+from streamer.metrics.holm import holm
 from streamer.studies.agreement import Concordance, kendalls_w, weighted_kappa
 from streamer.studies.areas import CovarianceMethod, Floats, clustered_covariance
-from streamer.studies.holm import holm
 from streamer.studies.mrmc import Analysis, Estimate, Inference, against_one, analyse
 from streamer.studies.ratings import Predictions, ReaderRatings, for_cases
 from streamer.studies.scenarios import first_reading, with_rule_based

@@ -18,7 +18,6 @@ from streamer.metrics.multiclass import (
     class_figures,
     compare_paired,
     confusion,
-    holm,
     overall_figures,
 )
 
@@ -125,16 +124,6 @@ def test_two_that_are_always_right_do_not_differ() -> None:
 def test_answers_on_other_images_are_not_compared(given: Answers) -> None:
     with pytest.raises(DataError, match="on the same images"):
         compare_paired(given, answers([0, 1], np.eye(4)[[0, 1]], ["a", "b"]))
-
-
-def test_holms_correction_of_a_worked_example() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_leaves_what_is_no_test() -> None:
-    corrected = holm([0.02, float("nan"), 0.03])
-    assert corrected[0] == pytest.approx(0.04)
-    assert isnan(corrected[1])
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -45,6 +45,18 @@ def test_the_page_has_every_table_and_figure_of_the_paper(evaluated: Path) -> No
         assert heading in page
 
 
+def test_every_table_and_figure_says_that_the_images_are_simulated(evaluated: Path) -> None:
+    page = (evaluated / "report.html").read_text()
+    headed = [part.split("</h2>")[0] for part in page.split("<section>")[1:] if "<thead>" in part]
+    captions = [part.split("</figcaption>")[0] for part in page.split("<figcaption>")[1:]]
+    assert len(headed) >= 7
+    assert len(captions) >= 6
+    assert all("simulated images: no statement about patients" in text for text in (*headed, *captions))
+    assert (evaluated / "figures.md").read_text().startswith("**simulated images")
+    for drawing in evaluated.glob("*.svg"):
+        assert "simulated images" in drawing.read_text(), drawing.name  # a figure is copied without its page
+
+
 def test_the_figures_file_has_every_measure_of_every_class(evaluated: Path) -> None:
     rows = list(csv.DictReader((evaluated / "figures.csv").read_text().splitlines()))
     named = {(row["name"], row["data"]) for row in rows}

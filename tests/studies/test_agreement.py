@@ -1,4 +1,4 @@
-"""Kendall's W, weighted kappa, Holm."""
+"""Kendall's W, weighted kappa."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sklearn.metrics import cohen_kappa_score
 
 from streamer.metrics.estimate import Resampling
 from streamer.studies.agreement import kendalls_w, reading_of, weighted_kappa
-from streamer.studies.holm import holm
 
 FEW = Resampling(resamples=50)
 
@@ -61,11 +60,3 @@ def test_kappa_is_scikit_learns(weights: str) -> None:
     figure = weighted_kappa(first, second, 5, weights, np.arange(60), FEW)  # type: ignore[arg-type]
     assert figure.value == pytest.approx(cohen_kappa_score(first, second, weights=weights))
     assert figure.low < figure.value < figure.high
-
-
-def test_holm_steps_down_and_never_falls() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])
-    adjusted = holm([nan, 0.02])
-    assert isnan(adjusted[0])
-    assert adjusted[1] == pytest.approx(0.02)

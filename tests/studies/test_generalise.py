@@ -19,12 +19,14 @@ from streamer.errors import DataError
 from streamer.metrics.classification import delong_test
 from streamer.metrics.estimate import Resampling
 from streamer.settings import Settings
+from streamer.studies.generalise import command as command_module
 from streamer.studies.generalise import study as study_module
 from streamer.studies.generalise.centres import MIXED, load_centres, plan_networks
 from streamer.studies.generalise.command import run_generalise
 from streamer.studies.generalise.figures import cell, subgroups, with_holm
 from streamer.studies.generalise.measure import Row, measure
 from streamer.studies.generalise.study import ALL, Options, generalise, write_samples
+from streamer.training.config import TrainingConfig
 from tests.data.manifest_file import write_manifest
 from tests.training import tiny
 
@@ -187,6 +189,45 @@ def test_interaction_is_found_where_there_is_one() -> None:
     found = subgroups("classifier", "age", one_class, FEW)
     assert found[1].figure is None
     assert np.isnan(found[0].p_interaction)
+
+
+@pytest.mark.parametrize("role", ["detector", "segmenter", "classifier"])
+def test_the_default_recipe_builds_on_no_network_that_has_seen_another_centre(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    seen: list[TrainingConfig] = []
+
+    def only_look(_data: Path, _output: Path, _options: Options, config: TrainingConfig, **_: Any) -> None:
+        seen.append(config.model_copy(update=study_module.NOT_BUILT_ON))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_module, "generalise", only_look)
+    with pytest.raises(KeyboardInterrupt):
+        run_generalise(
+            manifest, tmp_path / "out", options(role=role), config=None, epochs=1, size_px=None,
+            settings=Settings(), weights=None, device="cpu", threads=1,
+        )  # fmt: skip
+    recipe = TrainingConfig.model_validate(seen[0].model_dump())  # what is trained is valid as a whole
+    assert recipe.role == role
+    builds_on = ("start_from_weights", "encoder_from_segmenter", "encoder_from_classifier", "outlines_from_segmenter")
+    assert not any(getattr(recipe, name) for name in builds_on)
+    assert (recipe.self_training, recipe.frozen_blocks, recipe.phantom, recipe.init) == (None, 0, 0, None)
+
+
+def test_tensors_to_start_from_lie_beside_the_data_of_the_study(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every network has a manifest in a folder of its own, from where a relative path would lead nowhere."""
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(tiny.config("detector", init="start.safetensors").model_dump(mode="json")))
+    seen: list[TrainingConfig] = []
+    monkeypatch.setattr(command_module, "generalise", lambda *given, **_: seen.append(given[3]))
+    with pytest.raises(AttributeError):  # nothing was made to write about
+        run_generalise(
+            manifest, tmp_path / "out", options(role="detector"), config=config, epochs=None, size_px=None,
+            settings=Settings(), weights=None, device="cpu", threads=1,
+        )  # fmt: skip
+    assert seen[0].init == manifest.resolve().parent / "start.safetensors"
 
 
 class Rehearsal:

@@ -263,6 +263,7 @@ def test_validation_without_one_of_the_classes(tmp_path: Path) -> None:
     [
         ({"size_wh": [100, 64]}, "multiple of 32"),
         ({"size_wh": [96, 64]}, "crops are square"),
+        ({"frozen_blocks": 2}, "would keep random numbers"),
         ({"epochs": 0}, "'epochs'"),
         ({"architecture": "densenet121-fpn"}, "architecture of a classifier is one of densenet121"),
         ({"batch": 0}, "'batch'"),

@@ -2,9 +2,14 @@
 
 Where the numbers come from:
 
-- 100,000 to 200,000 counts in view or a time limit, imaging 15 to 30 minutes after 74 to 370 MBq: SNMMI procedure
-  guideline for thyroid scintigraphy 3.0 (2006); 74 to 111 MBq: EANM guideline (Eur J Nucl Med Mol Imaging
-  2019;46:2514-2525). The guideline's pinhole aperture is 5 mm or less.
+- 100,000 counts a view, for which a high-resolution collimator generally needs 10 minutes: procedure guideline of the
+  German Society of Nuclear Medicine, version 3 (Nuklearmedizin 2007;46:203-205, doi:10.1160/nukmed-0284). `south`
+  follows it.
+- Imaging 15 to 30 minutes after the injection: Society of Nuclear Medicine, Procedure Guideline for Thyroid
+  Scintigraphy, version 2.0 (1999). 74 to 370 MBq, 100,000 to 200,000 counts and a pinhole of 5 mm or less: its version
+  3.0 (2006). 74 to 111 MBq: EANM practice guideline and SNMMI procedure standard (Eur J Nucl Med Mol Imaging
+  2019;46:2514-2525, doi:10.1007/s00259-019-04472-8). These four are quoted from summaries; the texts were not at hand.
+- More counts than that, in `north` and `west`, and their limit of 5 minutes: assumed, within the activities above.
 - Parallel holes: the collimator's blur grows linearly with distance and adds in squares to the crystal's; LEHR cameras
   have about 7.5 mm FWHM at 10 cm, 3.8 mm intrinsic, and about 90 counts a second and MBq (typical data sheets).
 - Pinhole: blur d(f + h)/f, sensitivity d^2 cos^3(theta)/(16 h^2), with diameter d, focal length f and distance h:

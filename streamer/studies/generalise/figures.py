@@ -13,10 +13,10 @@ from scipy import stats
 from streamer.metrics.classification import auc, delong_test, has_both
 from streamer.metrics.detection import precision_recall_area
 from streamer.metrics.estimate import Figure, Multiplicity, Resampling
+from streamer.metrics.holm import holm
 from streamer.metrics.matching import ImageBoxes, match
 from streamer.models.weights_manifest import Role
 from streamer.studies.generalise.measure import Row
-from streamer.studies.holm import holm
 
 MEASURES: dict[Role, str] = {"detector": "AP50", "segmenter": "Dice", "classifier": "AUC"}
 

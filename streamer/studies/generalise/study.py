@@ -32,7 +32,7 @@ ALL = "all"
 AGE_BOUND_YEARS = 45.0
 """The paper's age groups: under 45, and from 45 years on."""
 
-_NOT_BUILT_ON = {
+NOT_BUILT_ON = {
     "encoder_from_segmenter": False,
     "encoder_from_classifier": False,
     "start_from_weights": False,
@@ -141,7 +141,7 @@ def generalise(
         min_patients=options.min_patients,
         images_per_patient=options.images_per_patient,
     )
-    config = config.model_copy(update=_NOT_BUILT_ON)
+    config = config.model_copy(update=NOT_BUILT_ON)
     plans = plan_networks(centres, equal_patients=options.equal_patients)
     _claim(output, options, config, plans)
     test = [sample for centre in centres for sample in centre.test]
