@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from streamer.cli.console import talking
-from streamer.cli.options import ConfigOption, Device, DeviceOption, a_number, settings_of
+from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
 from streamer.errors import DataError
 
 study = typer.Typer(no_args_is_help=True, help="Studies: do networks generalise, and do they help a reader?")
@@ -160,7 +160,7 @@ def plan(
     reader_sd: Annotated[
         float | None, typer.Option(help="Without a pilot: standard deviation over readers of the difference in AUC.")
     ] = None,
-    malignant_share: Annotated[float, typer.Option(min=0.01, max=0.99, callback=a_number, help="Of the cases.")] = 0.5,
+    malignant_share: Annotated[float, typer.Option(min=0.01, max=0.99, help="Of the cases.")] = 0.5,
     readers: Annotated[str, typer.Option(help="Numbers of readers to plan for, as 4-10 or 6.")] = "4-10",
     power: Annotated[float, typer.Option(help="Probability to find the difference.")] = 0.8,
     fixed_readers: Annotated[
@@ -291,14 +291,10 @@ def predict(
     """Let the networks judge the cases of a reader study: scores, calls, and overlays for the reading room."""
     from streamer.pipeline.thyroid import Engine
     from streamer.studies.predict import predict_cases
+    from streamer.studies.room.study_file import read_cases
 
-    engine = Engine(settings_of(config, device))
-    found = predict_cases(
-        cases,
-        output,
-        engine=engine,
-        overlays=not no_overlays,
-    )
+    listed = read_cases(cases)  # before the networks are loaded
+    found = predict_cases(listed, output, engine=Engine(settings_of(config, device)), overlays=not no_overlays)
     if found.without_nodule:
         typer.echo(
             f"no nodule was found in {len(found.without_nodule)} cases: they have the score 0 and count as benign"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamer._files import write_whole
 from streamer._progress import track
-from streamer.errors import DataError, OutputError
+from streamer.errors import OutputError
 from streamer.pipeline.thyroid import Engine
 from streamer.run import run_study
 from streamer.studies.page import prepare_folder
+from streamer.studies.room.study_file import Case, CaseImage
 
 _OVERLAYS = "overlays"
 
@@ -35,48 +38,66 @@ class Predicted:
     without_nodule: tuple[str, ...]
 
 
-def predict_cases(cases: Path, output: Path, *, engine: Engine, overlays: bool) -> Predicted:
+def predict_cases(cases: Sequence[Case], output: Path, *, engine: Engine, overlays: bool) -> Predicted:
     """Analyse every case of a table and write predictions, overlays and the table for the reading room.
 
-    The score is the patient-level probability of the pipeline over that one still or clip. Cases that an earlier call
+    The score is the patient-level probability of the pipeline over that one still or clip. Files that an earlier call
     has predicted with the same networks are not analysed again.
 
     Args:
-        cases: CSV with the columns case, file and truth; patient if any.
+        cases: as `room.study_file.read_cases` reads them.
         output: folder of the results.
         engine: loaded networks.
         overlays: whether to keep overlays.
 
     Raises:
-        DataError: the table is wrong.
         InputError: a still or clip cannot be read.
         OutputError: the folder cannot be written.
     """
-    rows = _rows(cases)
+    images = [(case.patient, image) for case in cases for image in case.images]
     prepare_folder(output / _OVERLAYS)
     memory = output / ".predicted.jsonl"
     done = _known(memory, repr(engine.versions))
-    for row in track(rows, len(rows), "predicting"):
-        if row["case"] in done and (not overlays or _overlay(output, row["case"]).is_file()):
+    for _, image in track(images, len(images), "predicting"):
+        key = _key(image)
+        if key in done and (not overlays or _overlay(output, image.name).is_file()):
             continue
-        score, malignant = _analyse(cases.parent / row["file"], _overlay(output, row["case"]), engine, keep=overlays)
-        done[row["case"]] = (score, malignant)
-        line = json.dumps(
-            {"case": row["case"], "score": score, "malignant": malignant, "models": repr(engine.versions)}
-        )
+        score, malignant = _analyse(image.file, _overlay(output, image.name), engine, keep=overlays)
+        done[key] = (score, malignant)
+        line = json.dumps({"key": key, "score": score, "malignant": malignant, "models": repr(engine.versions)})
         try:
             with memory.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
         except OSError as error:
             raise OutputError(f"cannot write {memory}: {error.strerror}") from error
     predictions, table = output / "predictions.csv", output / "cases.csv"
-    _write(predictions, ("case", "patient", "truth", "score", "call"), [_prediction(row, done) for row in rows])
-    columns = ("case", "patient", "file", "truth", "overlay")
-    _write(table, columns, [_case(row, cases, output, overlays=overlays) for row in rows])
+    rows = [(patient, image, *done[_key(image)]) for patient, image in images]
+    _write(
+        predictions,
+        ("case", "patient", "truth", "score", "call"),
+        [
+            (image.name, patient, _word(image.malignant), f"{score or 0.0:.6f}", _word(malignant))
+            for patient, image, score, malignant in rows
+        ],
+    )
+    _write(
+        table,
+        ("case", "patient", "file", "truth", "overlay"),
+        [
+            (
+                image.name,
+                patient,
+                str(image.file.resolve()),
+                _word(image.malignant),
+                str(_overlay(output, image.name).resolve()) if overlays else "",
+            )
+            for patient, image in images
+        ],
+    )
     return Predicted(
         predictions=predictions,
         cases=table,
-        without_nodule=tuple(row["case"] for row in rows if done[row["case"]][0] is None),
+        without_nodule=tuple(image.name for _, image, score, _ in rows if score is None),
     )
 
 
@@ -92,20 +113,21 @@ def _analyse(file: Path, overlay: Path, engine: Engine, *, keep: bool) -> tuple[
 
 
 def _overlay(output: Path, case: str) -> Path:
-    safe = "".join(character if character.isalnum() or character in "-_." else "_" for character in case)
+    """A file name that every file system takes, and that two cases never share."""
+    safe = "".join(character if character.isalnum() or character in "-_." else "_" for character in case)[:60]
+    if safe != case:
+        safe += f"-{hashlib.sha256(case.encode()).hexdigest()[:8]}"
     return output / _OVERLAYS / f"{safe}.mp4"
 
 
-def _prediction(row: dict[str, str], done: dict[str, tuple[float | None, bool]]) -> tuple[str, ...]:
-    score, malignant = done[row["case"]]
-    call = "malignant" if malignant else "benign"
-    return row["case"], row.get("patient") or row["case"], row["truth"], f"{score or 0.0:.6f}", call
+def _key(image: CaseImage) -> str:
+    """The case and the file behind it: another file of that name is another case."""
+    found = image.file.stat()
+    return f"{image.name} {image.file.resolve()} {found.st_size} {found.st_mtime_ns}"
 
 
-def _case(row: dict[str, str], cases: Path, output: Path, *, overlays: bool) -> tuple[str, ...]:
-    file = str((cases.parent / row["file"]).resolve())
-    overlay = str(_overlay(output, row["case"]).resolve()) if overlays else ""
-    return row["case"], row.get("patient") or row["case"], file, row["truth"], overlay
+def _word(malignant: bool) -> str:
+    return "malignant" if malignant else "benign"
 
 
 def _known(memory: Path, versions: str) -> dict[str, tuple[float | None, bool]]:
@@ -116,25 +138,10 @@ def _known(memory: Path, versions: str) -> dict[str, tuple[float | None, bool]]:
             try:
                 entry = json.loads(line)
                 if entry["models"] == versions:
-                    found[entry["case"]] = (entry["score"], entry["malignant"])
+                    found[entry["key"]] = (entry["score"], entry["malignant"])
             except (json.JSONDecodeError, KeyError, TypeError):  # the last line of a run that was killed
                 continue
     return found
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            for name in ("case", "file", "truth"):
-                if name not in (reader.fieldnames or ()):
-                    raise DataError(f"{path} lacks the column {name!r}; it needs case, file, truth; patient if any")
-            rows = [{name: (value or "").strip() for name, value in row.items() if name} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the cases {path}: {error}") from error
-    if len({row["case"] for row in rows}) < len(rows):
-        raise DataError(f"{path}: a case stands in two rows")
-    return rows
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

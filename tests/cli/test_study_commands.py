@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from streamer.studies.room.store import AnswerStore
-from streamer.studies.room.study_file import load_study
-from tests.cli.command_line import Cli
+from streamer.studies.room.study_file import load_study, read_cases
+from tests.cli.command_line import Cli, clip_in
+from tests.fakes import FakeEngine
 from tests.studies.conftest import write_study
 from tests.studies.van_dyke import van_dyke_path
 
@@ -66,12 +67,36 @@ def test_a_study_is_planned_without_a_pilot(cli: Cli, capsys: pytest.CaptureFixt
 
 def test_progress_and_export_of_a_reading_study(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = load_study(write_study(tmp_path))
+    assert cli("study", "status", "study.yaml") == 2
+    assert "nobody has read yet" in " ".join(capsys.readouterr().err.split())
+    AnswerStore(study.database, study.digest).close()
     assert cli("study", "status", "study.yaml") == 0
     assert capsys.readouterr().out.count("0 of 3") == 4
-    AnswerStore(study.database, study.digest).close()
     assert cli("study", "export", "study.yaml") == 2
     assert "--partial" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "ratings.csv").exists()
+
+
+def test_cases_are_predicted_once_and_their_table_opens_a_reading_room(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = FakeEngine()
+    monkeypatch.setattr("streamer.pipeline.thyroid.Engine", lambda _settings: engine.as_engine())
+    clip_in(tmp_path, frames=4)
+    table = "case,patient,file,truth\na/1,pa,clip.mp4,malignant\na_1,pb,clip.mp4,benign\n"
+    (tmp_path / "cases.csv").write_text(table)
+    assert cli("study", "predict", "cases.csv") == 0
+    first = rows(tmp_path / "predicted" / "predictions.csv")
+    assert [(row["case"], row["truth"]) for row in first] == [("a/1", "malignant"), ("a_1", "benign")]
+    assert all(0 <= float(row["score"]) <= 1 and row["call"] in ("benign", "malignant") for row in first)
+    cases = read_cases(tmp_path / "predicted" / "cases.csv")
+    overlays = {image.overlay for case in cases for image in case.images}
+    assert len(overlays) == 2  # names that differ in a forbidden character only
+    assert all(overlay is not None and overlay.stat().st_size > 0 for overlay in overlays)
+    monkeypatch.setattr("streamer.studies.predict.run_study", lambda *_, **__: pytest.fail("analysed again"))
+    assert cli("study", "predict", "cases.csv") == 0
+    assert rows(tmp_path / "predicted" / "predictions.csv") == first
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize(
@@ -92,9 +117,9 @@ def test_progress_and_export_of_a_reading_study(cli: Cli, tmp_path: Path, capsys
         ("plan --difference 0 --pilot ratings.csv", "difference of 0"),
         ("plan --difference nan --pilot ratings.csv", "between -1 and 1"),
         ("plan --difference 0.05 --auc 0.8 --correlations 0.4,0.3,0.3 --reader-sd nan", "standard deviation"),
-        ("plan --difference 0.05 --pilot ratings.csv --malignant-share nan", "nan is not a number"),
+        ("plan --difference 0.05 --pilot ratings.csv --malignant-share nan", "Invalid value for '--malignant-share'"),
         ("readers ratings.csv --ai ratings-ai.csv --threshold nan", "finite"),
-        ("simulate --reader-variance nan", "finite"),
+        ("simulate --reader-variance nan", "Invalid value for '--reader-variance'"),
         ("plan --difference 0.05 --pilot ratings.csv --readers many", "'many'"),
         ("plan --difference 0.05 --pilot ratings.csv --readers 9-4", "'9-4'"),
         ("plan --difference 0.05 --pilot ratings.csv --power 1", "between 0 and 1"),
@@ -107,6 +132,8 @@ def test_progress_and_export_of_a_reading_study(cli: Cli, tmp_path: Path, capsys
         ("simulate --ai ratings.csv", "score"),
         ("predict none.csv", "cannot read"),
         ("predict ratings.csv", "lacks the column"),
+        ("predict gone.csv", "row 2: there is no file 'gone.mp4'"),
+        ("predict twice.csv", "row 3: case 'a' stands in row 2 already"),
         ("status none.yaml", "none.yaml"),
         ("status notes.txt", "notes.txt"),
         ("export none.yaml", "none.yaml"),
@@ -123,6 +150,8 @@ def test_what_a_user_can_mend_is_one_line(
     (tmp_path / "other.csv").write_text("case,score\nx,0.5\n")
     (tmp_path / "ratings-ai.csv").write_text("case,score\n" + "".join(f"c{n},0.{n}\n" for n in range(8)))
     (tmp_path / "notes.txt").write_text("left lobe\n")
+    (tmp_path / "gone.csv").write_text("case,file,truth\na,gone.mp4,benign\n")
+    (tmp_path / "twice.csv").write_text("case,file,truth\n" + "a,notes.txt,benign\n" * 2)
     (tmp_path / "picture.csv").write_bytes(bytes(range(256)))
     before = sorted(tmp_path.iterdir())
     assert cli("study", *arguments.split()) == 2

@@ -154,7 +154,7 @@ def load_study(path: Path) -> ReadingStudy:
     if not 2 <= len(scale.labels) <= _MAX_KEYS:
         raise SettingsError(f"{path}: scale {file.scale!r} cannot be answered with the keys 1 to {_MAX_KEYS}")
     calls = _calls(folder / file.predictions) if file.predictions is not None else {}
-    cases = _read_cases(folder / file.cases, calls if any(s.ai for s in file.scenarios) else None)
+    cases = read_cases(folder / file.cases, calls if any(s.ai for s in file.scenarios) else None)
     if any(scenario.overlay for scenario in file.scenarios):
         for case in cases:
             for image in case.images:
@@ -173,7 +173,16 @@ def _calls(path: Path) -> dict[str, bool]:
     return dict(predictions.calls)
 
 
-def _read_cases(path: Path, calls: dict[str, bool] | None) -> tuple[Case, ...]:
+def read_cases(path: Path, calls: dict[str, bool] | None = None) -> tuple[Case, ...]:
+    """Read the table of cases: columns case, file, truth; patient and overlay if any.
+
+    Args:
+        path: CSV; files are relative to it.
+        calls: what the AI calls each case; None where nobody is shown it.
+
+    Raises:
+        DataError: the table is wrong, or a file that it names is missing; row and rule are named.
+    """
     patients: dict[str, list[CaseImage]] = {}
     seen: dict[str, int] = {}
     try:
