@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from streamer.errors import DataError
+from streamer.scintigraphy import run as run_module
 from streamer.scintigraphy.readings import read_readings, simulate_reader, write_readings
 from streamer.scintigraphy.run import evaluate_study, run_demo
 from streamer.scintigraphy.samples import ScintigraphySample, read_samples
 from streamer.scintigraphy.tables import folds_table
+from streamer.scintigraphy.weights import read_entry
 from tests.cli.command_line import Cli
+from tests.scintigraphy.conftest import RECIPE
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +190,36 @@ def test_the_phantom_command_writes_a_study(cli: Cli, tmp_path: Path) -> None:
     assert cli("scintigraphy", "phantom", "--output", tmp_path / "study", *arguments) == 2
 
 
+def test_a_hospitals_own_folder_in_the_papers_form_goes_through_the_commands(
+    study_folder: Path, cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JPEG a patient, folders named as the paper names its classes, two centres; nothing says that it is simulated."""
+    names = {"graves": "Graves' disease", "normal": "Normal", "subacute": "SAT", "tumour": "Thyroid tumor"}
+    for picture in study_folder.glob("*/*/*.jpg"):
+        folder = tmp_path / "own" / picture.parent.parent.name / names[picture.parent.name]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.open(picture).convert("RGB").save(folder / picture.name, quality=95)
+    recipe = {**RECIPE.model_dump(mode="json"), "epochs": 1}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    common = ("--data", "own", "--internal", "north")
+    assert cli("scintigraphy", "train", *common, "--config", "recipe.yaml", "--output", "run", "--threads", 1) == 0
+    assert "epoch 0" in capsys.readouterr().out  # progress is shown
+    assert read_entry(tmp_path / "run").taught_by == ("patients",)
+    readings = "reader,patient,reading\n" + "".join(
+        f"junior,{picture.stem},{picture.parent.name}\n" for picture in sorted((tmp_path / "own").glob("south/*/*"))
+    )
+    (tmp_path / "readings.csv").write_text(readings)
+    assert cli("scintigraphy", "evaluate", "run", *common, "--readings", "readings.csv", "--output", "out") == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(f"<h2>Table {number}." in page for number in (1, 2, 4, 5))
+    assert "simulated" not in page
+    assert "McNemar P" in page
+    images = tmp_path / "own" / "south" / "SAT"
+    assert cli("scintigraphy", "predict", images, "--weights", "run", "--output", "answers") == 0
+    answers = json.loads((tmp_path / "answers" / "report.json").read_text())["images"]
+    assert [one["marks"] for one in answers] == [[]] * 6
+
+
 def test_cross_validation_trains_five_and_resumes(study_folder: Path, cli: Cli, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("architecture: shufflenet-v2\nsize_px: 64\nepochs: 1\nbatch: 16\nstart: scratch\n")
@@ -200,11 +234,42 @@ def test_cross_validation_trains_five_and_resumes(study_folder: Path, cli: Cli, 
     assert {path.parent.name for path in again if written[path] != again[path]} == {"fold-3"}
 
 
-@pytest.mark.slow
-def test_the_demo_leaves_a_page_with_everything(tmp_path: Path) -> None:
-    page = run_demo(tmp_path / "demo").read_text()
+def whole_demo(folder: Path) -> None:
+    """See that the page of a demo has every table and figure of the paper, and says on each that it is simulated."""
+    page = (folder / "evaluation" / "report.html").read_text()
     assert all(f"<h2>Table {number}." in page for number in range(1, 6))
-    assert "simulated images: no statement about patients" in page
+    for name in ("figure-4a", "figure-4b", "figure-5", "figure-6", "figure-s2", "figure-s3"):
+        assert f"<figcaption>{name}" in page
+    headed = [part.split("</h2>")[0] for part in page.split("<section>")[1:] if "<thead>" in part]
+    captions = [part.split("</figcaption>")[0] for part in page.split("<figcaption>")[1:]]
+    assert all("simulated images: no statement about patients" in text for text in (*headed, *captions))
+    assert "simulated junior" in page
+    assert "simulated senior" in page
+
+
+def test_the_demo_goes_from_nothing_to_its_page_and_does_nothing_twice(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_module, "_DEMO_IMAGES", {"north": 8, "south": 3})
+    monkeypatch.setattr(run_module, "_DEMO_RECIPE", {**run_module._DEMO_RECIPE, "epochs": 1})
+    trainer = run_module._demo_trainer
+    monkeypatch.setattr(run_module, "_demo_trainer", lambda data, _: trainer(data, "shufflenet-v2"))  # the smallest
+    assert cli("scintigraphy", "demo", "--output", "demo", "--threads", 1) == 0
+    said = capsys.readouterr().out
+    assert "step 2 of 10: train ResNet-34 (modified)" in said
+    assert "step 10 of 10" in said
+    whole_demo(tmp_path / "demo")
+    shutil.rmtree(tmp_path / "demo" / "evaluation")  # as a stop before the last step leaves it
+    monkeypatch.setattr(run_module.Trainer, "train", lambda *_, **__: pytest.fail("trained again"))
+    assert cli("scintigraphy", "demo", "--output", "demo", "--threads", 1) == 0
+    whole_demo(tmp_path / "demo")
+
+
+@pytest.mark.slow
+def test_the_demo_has_learned_something(tmp_path: Path) -> None:
+    page = run_demo(tmp_path / "demo").read_text()
+    whole_demo(tmp_path / "demo")
+    assert all(network in page for network in ("ResNet-34", "AlexNet", "ShuffleNetV2", "MobileNetV3"))
     figures = json.loads((tmp_path / "demo" / "evaluation" / "metrics.json").read_text())
     best = figures["settings"]["best network"]
     accuracy = {row["data"]: row["value"] for row in figures["figures"] if row["name"] == f"{best}: accuracy"}
