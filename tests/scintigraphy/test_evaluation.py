@@ -15,6 +15,7 @@ from streamer.scintigraphy.readings import read_readings, simulate_reader, write
 from streamer.scintigraphy.run import evaluate_study, run_demo
 from streamer.scintigraphy.samples import ScintigraphySample, read_samples
 from streamer.scintigraphy.tables import folds_table
+from streamer.scintigraphy.training import Trainer
 from streamer.scintigraphy.weights import read_entry
 from tests.cli.command_line import Cli
 from tests.scintigraphy.conftest import RECIPE
@@ -260,7 +261,7 @@ def test_the_demo_goes_from_nothing_to_its_page_and_does_nothing_twice(
     assert "step 10 of 10" in said
     whole_demo(tmp_path / "demo")
     shutil.rmtree(tmp_path / "demo" / "evaluation")  # as a stop before the last step leaves it
-    monkeypatch.setattr(run_module.Trainer, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(Trainer, "train", lambda *_, **__: pytest.fail("trained again"))
     assert cli("scintigraphy", "demo", "--output", "demo", "--threads", 1) == 0
     whole_demo(tmp_path / "demo")
 
