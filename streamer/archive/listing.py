@@ -65,7 +65,7 @@ def _below(fs: Any, path: str, given: str) -> Iterator[ClipTask | Outcome]:
         if not matches:
             raise InputError(f"nothing matches {given}")
         entries = sorted(matches.values(), key=_order)
-        yield from _in_folder(fs, "", [one for one in entries if one["type"] == "file"], stills_are_clips=True)
+        yield from _in_folder(fs, "", [one for one in entries if _is_file(fs, one)], stills_are_clips=True)
         for one in entries:
             if one["type"] == "directory":
                 yield from _walk(fs, str(one["name"]))
@@ -91,7 +91,7 @@ def _walk(fs: Any, folder: str) -> Iterator[ClipTask | Outcome]:
             yield Outcome(task=ClipTask(uri=uri, files=()), failure=failure)
             continue
         shown = [one for one in entries if not _name(one).startswith(".") and _name(one)]
-        yield from _in_folder(fs, place, [one for one in shown if one["type"] == "file"])
+        yield from _in_folder(fs, place, [one for one in shown if _is_file(fs, one)])
         folders = [str(one["name"]).rstrip("/") for one in shown if one["type"] == "directory"]
         waiting.extend(name for name in reversed(folders) if name != place.rstrip("/"))
 
@@ -164,6 +164,11 @@ def _clip(fs: Any, entries: list[Mapping[str, Any]], uri: str | None = None) -> 
         size_bytes=None if any(size is None for size in sizes) else sum(int(size or 0) for size in sizes),
         modified=max(changes) if all(changes) else "",
     )
+
+
+def _is_file(fs: Any, entry: Mapping[str, Any]) -> bool:
+    """Whether it is a file, or a link to one; links to folders are left out, since they may lead round in a circle."""
+    return entry["type"] == "file" or (bool(entry.get("islink")) and bool(fs.isfile(entry["name"])))
 
 
 def _modified(entry: Mapping[str, Any]) -> str:

@@ -1,10 +1,14 @@
 """Which questions of the page are noted, and how often."""
 
+import asyncio
 import json
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from streamer.app.api import _answering
 from streamer.app.audit import AppAudit
 from streamer.errors import OutputError
 from streamer.monitoring.audit import AuditLog
@@ -35,6 +39,35 @@ def test_a_visit_is_noted_and_looking_at_one_analysis_once(audit: AppAudit, tmp_
     assert entries[3]["user"] == ""
     text = json.dumps(entries)
     assert not any(name in text for name in ("NAME", "PATIENT", "anna"))
+
+
+class _Request:
+    """A page's request, as Gradio hands it over."""
+
+    username = "anna"
+
+    async def json(self) -> dict[str, str]:
+        return {"session_hash": "s"}
+
+
+def test_a_question_is_noted_before_it_is_answered(audit: AppAudit, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def archive(session: str, token: str) -> dict[str, Any]:
+        asked.append(token)
+        return {"path": session}
+
+    answer = _answering(archive, audit)
+    assert asyncio.run(_awaited(answer(["token"], cast(Any, _Request())))) == {"path": "s"}
+    (entry,) = _entries(tmp_path)
+    assert (entry["action"], entry["user"]) == ("export", AuditLog(tmp_path).pseudonym("anna"))
+    (tmp_path / "head.json").write_text("nonsense")
+    assert "damaged" in asyncio.run(_awaited(answer(["other"], cast(Any, _Request()))))["error"]
+    assert asked == ["token"], "what cannot be noted is not done"
+
+
+async def _awaited(answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    return await answer
 
 
 def test_what_cannot_be_noted_is_an_error(audit: AppAudit, tmp_path: Path) -> None:

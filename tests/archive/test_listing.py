@@ -36,6 +36,16 @@ def test_stills_of_one_folder_are_one_clip(tmp_path: Path) -> None:
     assert Path(found[1].uri).name == "sweep"
 
 
+def test_links_to_files_are_followed_those_to_folders_are_not(tmp_path: Path) -> None:
+    _touch(tmp_path, "far/a.mp4")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.mp4").symlink_to(tmp_path / "far" / "a.mp4")
+    (tmp_path / "in" / "broken.mp4").symlink_to(tmp_path / "none.mp4")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+    found = list(list_clips(str(tmp_path / "in")))
+    assert [Path(one.uri).name for one in found if isinstance(one, ClipTask)] == ["link.mp4"]
+
+
 def test_globs_and_single_files(tmp_path: Path) -> None:
     _touch(tmp_path, "a.mp4", "b.mov", "x/c.mp4", "x/1.png", "x/2.png")
     assert _names(tmp_path, f"{tmp_path}/*.mp4") == ["a.mp4"]
