@@ -43,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 _MAX_DIFFERENCE = 0.001
 """Largest difference from torch that files may have, as a share of the largest number in the channel of the output.
 
-The published networks differ by at most 1e-5.
+The published networks differ by at most 2e-6.
 """
 
 

@@ -148,7 +148,8 @@ def test_a_processor_without_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("model name\t: x\nflags\t\t: fpu avx2 avx512f avx512_vnni\n", True),
         ("flags\t\t: fpu avx2 avx_vnni\n", True),
-        ("flags\t\t: fpu avx2 avx512f\nbugs\t\t: vnni\n", False),
+        ("flags\t\t: fpu avx2\nbugs\t\t: vnni\n", True),
+        ("flags\t\t: fpu sse4_1 avx\nbugs\t\t: vnni avx2\n", False),
         ("Features\t: fp asimd asimddp\n", True),
         ("", True),
     ],
