@@ -249,6 +249,7 @@ def whole_demo(folder: Path) -> None:
     assert "simulated senior" in page
 
 
+@pytest.mark.slow
 def test_the_demo_goes_from_nothing_to_its_page_and_does_nothing_twice(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
