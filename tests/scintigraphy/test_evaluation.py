@@ -191,6 +191,7 @@ def test_the_phantom_command_writes_a_study(cli: Cli, tmp_path: Path) -> None:
     assert cli("scintigraphy", "phantom", "--output", tmp_path / "study", *arguments) == 2
 
 
+@pytest.mark.slow
 def test_a_hospitals_own_folder_in_the_papers_form_goes_through_the_commands(
     study_folder: Path, cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
