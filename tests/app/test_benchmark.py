@@ -18,6 +18,7 @@ from streamer.settings import Settings
 from tests.app.held_engine import HeldEngine
 
 
+@pytest.mark.slow
 def test_shown_frames_are_measured(browser: Any, clip: Path) -> None:
     result = benchmark.measure(HeldEngine().as_engine(), browser, clip, seconds=3)
     assert result["frames"] == 75  # the clip has 60: it was repeated

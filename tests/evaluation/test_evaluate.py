@@ -203,7 +203,7 @@ def test_figures_of_network_and_pipeline_stand_side_by_side(weights: Path) -> No
     cards = update_manifest(weights, measured("pipeline", F1=0.7, **{outline: 0.8}))
     assert stored(weights, "detector") == {"AP50": 0.6, "pipeline: F1": 0.7}
     assert stored(weights, "segmenter") == {f"pipeline: {outline}": 0.8}
-    assert [card.name for card in cards] == ["detector.md", "segmenter.md", "classifier.md"]
+    assert [card.name for card in cards] == ["detector.md", "segmenter.md"]
 
 
 def test_a_card_holds_the_manifests_figures_and_the_notes(data: Path, weights: Path, tmp_path: Path) -> None:
