@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,9 +27,21 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """The same sums in the same order, however many threads other tests have left torch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def run_folder(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder; read-only for tests."""
     data = read_samples(study_folder, internal="north")
     trainer = Trainer.prepare(RECIPE, data, device=torch.device("cpu"))
-    return trainer.train(tmp_path_factory.mktemp("scintigraphy") / "run")
+    with one_torch_thread():
+        return trainer.train(tmp_path_factory.mktemp("scintigraphy") / "run")

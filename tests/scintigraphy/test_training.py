@@ -19,7 +19,7 @@ from streamer.scintigraphy.samples import read_samples
 from streamer.scintigraphy.training import Trainer, changed
 from streamer.scintigraphy.weights import load_network, read_entry
 from streamer.settings import validated
-from tests.scintigraphy.conftest import RECIPE
+from tests.scintigraphy.conftest import RECIPE, one_torch_thread
 
 _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -70,11 +70,12 @@ def test_an_interrupted_run_resumes_to_the_same_weights(study_folder: Path, run_
     def stop(_: int, __: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), one_torch_thread():
         trainer.train(tmp_path / "run", observer=stop)
     assert read_entry(tmp_path / "run").training.epochs == 1
     assert not trainer.is_trained(tmp_path / "run")
-    trainer.train(tmp_path / "run", resume=True)
+    with one_torch_thread():
+        trainer.train(tmp_path / "run", resume=True)
     assert trainer.is_trained(tmp_path / "run")
     one, other = (load_network(folder, read_entry(folder)).state_dict() for folder in (run_folder, tmp_path / "run"))
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-5) for name in one)
