@@ -1,4 +1,4 @@
-"""One PACS for all tests of this folder, and a node beside it."""
+"""One PACS for all tests of a module, and a node beside it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,9 +18,13 @@ StartNode = Callable[..., Node]
 require_node("these tests")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """The PACS; skips where it cannot be had."""
+    """The PACS; skips where it cannot be had.
+
+    It ends with the module: this thread is in a network of its own as long, where tests of other folders, which may
+    come between two modules of this one, would find no app.
+    """
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as pacs:
         yield pacs
 
