@@ -93,6 +93,7 @@ def test_without_nncf(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch)
         quantise(data, folder, images=2)
 
 
+@pytest.mark.slow
 def test_segmenter_and_classifier_as_one(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One file for both; each alone gets its part of it, and both together look at mirror images, too."""
     monkeypatch.setattr(command, "load_proposer", lambda _: None)  # the tiny data have boxes
