@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -224,6 +225,18 @@ def test_stills_that_do_not_follow_one_another_are_no_clip(tmp_path: Path, capsy
     assert report.decision == "no nodule"
     print_summary(Console(), report, tmp_path / "out")
     assert "6 brief findings did not last long enough to count" in capsys.readouterr().out
+
+
+def test_the_summary_fits_a_terminal_of_80_columns_and_keeps_names_whole(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = shutil.copy(clip, tmp_path / "cine-077.mp4")
+    report = run([named], tmp_path / "out")
+    print_summary(Console(width=80), report, tmp_path / "out")
+    said = capsys.readouterr().out
+    for text in ("cine-077.mp4", "threshold", "key frame", "axes"):
+        assert text in said
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
 
 
 @pytest.mark.parametrize(

@@ -207,18 +207,11 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
     """Nodules, decision, speed and where the results are."""
     qualifying = [track for track in report.tracks if track.qualifies]
     if qualifying:
-        table = Table(title="nodules that count for the patient")
-        for heading in (
-            "nodule",
-            "clip",
-            "frames",
-            "max",
-            "malignant from",
-            "median",
-            "key frame",
-            "long x short axis",
-        ):
-            table.add_column(heading, justify="left" if heading == "clip" else "right")
+        # Without lines a clip's name of twelve letters fits into 80 columns; a longer one breaks, and is read whole.
+        table = Table(title="nodules that count for the patient", title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for heading in ("nodule", "clip", "frames", "max", "threshold", "median", "key frame", "axes"):
+            name = heading == "clip"
+            table.add_column(heading, justify="left" if name else "right", no_wrap=not name, overflow="fold")
         for track in qualifying:
             key = track.key_nodule
             table.add_row(
