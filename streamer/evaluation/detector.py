@@ -13,7 +13,7 @@ from streamer.data.pixels import Picture
 from streamer.data.samples import Sample
 from streamer.evaluation.plots import Line, draw_lines
 from streamer.evaluation.result import Chosen, Evaluation, Result
-from streamer.evaluation.subsets import ImageTraits, Subset, subsets, traits_of
+from streamer.evaluation.subsets import ImageTraits, Subset, results_of, subsets, traits_of
 from streamer.metrics.detection import (
     DetectionCurve,
     average_precision,
@@ -184,7 +184,7 @@ def operating_results(part: Subset, images: Sequence[ImageBoxes], confidence: fl
         figures["false positives an image without a nodule, at the operating point"] = false_positives_on_empty(
             matches, confidence, resampling
         )
-    return _named(part, figures)
+    return results_of(part, figures, "images")
 
 
 def _curve_results(part: Subset, images: Sequence[ImageBoxes]) -> list[Result]:
@@ -200,21 +200,7 @@ def _curve_results(part: Subset, images: Sequence[ImageBoxes]) -> list[Result]:
     )
     if part.whole:
         figures["best F1"] = best_f1(matches, resampling)
-    return _named(part, figures)
-
-
-def _named(part: Subset, figures: dict[str, Figure]) -> list[Result]:
-    return [
-        Result(
-            name=name,
-            figure=figure,
-            data=part.name,
-            split=part.split,
-            count_of="images",
-            clusters_of=f"{part.cluster}s",
-        )
-        for name, figure in figures.items()
-    ]
+    return results_of(part, figures, "images")
 
 
 def _precision_recall(curves: dict[str, DetectionCurve]) -> Plot:

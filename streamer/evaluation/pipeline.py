@@ -16,7 +16,7 @@ from streamer.evaluation.detector import SECOND_LOOK, image_boxes, operating_res
 from streamer.evaluation.plots import draw_bars
 from streamer.evaluation.result import Evaluation, Result
 from streamer.evaluation.segmenter import NO_OVERLAP, Overlap, filled, nodule_mask, overlap
-from streamer.evaluation.subsets import ImageTraits, Subset, subsets, traits_of
+from streamer.evaluation.subsets import ImageTraits, Subset, results_of, subsets, traits_of
 from streamer.metrics.estimate import Figure, mean_figure
 from streamer.metrics.matching import UNMATCHED, ImageBoxes, taken_truths
 from streamer.metrics.tracking import nodule_tracks, nodules_found, tracking_figures
@@ -194,14 +194,4 @@ def _tracking_results(part: Subset, frames: Sequence[TrackedFrame]) -> list[Resu
             [[frame.second_look or frame.boxes for frame in clip] for clip in clips], part.resampling
         )
         figures |= {name + SECOND_LOOK: figure for name, figure in again.items()}
-    return [
-        Result(
-            name=name,
-            figure=figure,
-            data=part.name,
-            split=part.split,
-            count_of="clips",
-            clusters_of=f"{part.cluster}s",
-        )
-        for name, figure in figures.items()
-    ]
+    return results_of(part, figures, "clips")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from streamer.data.pixels import Picture
 from streamer.data.public_sources import PUBLIC_SOURCES, unit_of
+from streamer.evaluation.result import Result
 from streamer.geometry import Box
-from streamer.metrics.estimate import Resampling
+from streamer.metrics.estimate import Figure, Resampling
 
 SIZE_BOUNDS = (0.03, 0.10)
 """Area of a nodule's box as a share of the frame: small below the first, large from the second. Of the public nodules
@@ -134,3 +135,24 @@ def _subset(
         kind=kind,
         cluster=clusters.pop() if len(clusters) == 1 else "group",
     )
+
+
+def results_of(part: Subset, figures: Mapping[str, Figure], count_of: str) -> list[Result]:
+    """Figures of a subset, by name, as results.
+
+    Args:
+        part: the subset.
+        figures: figures by name, resampled over the subset's clusters.
+        count_of: plural of what each figure counts.
+    """
+    return [
+        Result(
+            name=name,
+            figure=figure,
+            data=part.name,
+            split=part.split,
+            count_of=count_of,
+            clusters_of=f"{part.cluster}s",
+        )
+        for name, figure in figures.items()
+    ]
