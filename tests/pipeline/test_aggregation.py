@@ -180,6 +180,31 @@ def test_a_nodule_is_as_it_was_found_and_its_key_nodule_says_whether_it_qualifie
     assert seen.tracks()[0].key_nodule.qualifies
 
 
+def test_in_a_short_clip_nothing_qualifies_before_its_last_frame() -> None:
+    assert watch(study(least=5), (1, [0.6] * 3), expected=3) == [None, None, 0.6]
+
+
+def test_a_clip_longer_than_announced_needs_as_many_frames_as_it_has_so_far() -> None:
+    """Announced as a still: a nodule seen in every frame qualifies all along, one that joins later does not yet."""
+    seen = study(least=5)
+    seen.start_clip("a.mp4", 1)
+    running = []
+    for index in range(3):
+        found = [tracked(1, 0.6)] if index == 0 else [tracked(1, 0.6), tracked(2, 0.9)]
+        seen.add(frame(index, video="a.mp4"), found)
+        running.append(seen.running_maximum)
+    assert running == [0.6, 0.6, 0.6]
+
+
+def test_the_other_clips_maximum_stands_while_a_clip_turns_out_longer() -> None:
+    seen = study(least=2)
+    watch(seen, (1, [0.7] * 3), video="a.mp4")
+    seen.start_clip("b.mp4", 1)
+    for index in range(2):
+        seen.add(frame(index, video="b.mp4"), [])
+        assert seen.running_maximum == 0.7
+
+
 def test_a_clip_must_be_announced() -> None:
     with pytest.raises(KeyError):
         study().add(frame(0, video="a.mp4"), [])

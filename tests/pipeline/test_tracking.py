@@ -76,6 +76,29 @@ def test_a_scene_cut_starts_new_numbers() -> None:
     assert follow(tracked, [[finding(HERE)]] * 3, image=grey_image(90)) == [[2]] * 3
 
 
+def test_cuts_are_counted() -> None:
+    tracked = tracker()
+    cuts = []
+    for level in (60, 60, 120, 120, 60, 120):
+        tracked.update(grey_image(level), [])
+        cuts.append(tracked.cuts)
+    assert cuts == [0, 0, 1, 1, 2, 3]
+
+
+def test_before_the_first_frame_nothing_has_happened() -> None:
+    assert (tracker().cuts, tracker().ended) == (0, ())
+
+
+def test_without_dropped_frames_the_limit_is_the_setting_itself() -> None:
+    """A difference of 9 is a cut at a limit of 8; over one dropped frame the limit would be 11.3."""
+    tracked = tracker(scene_cut=8)
+    tracked.update(grey_image(60), [])
+    tracked.update(grey_image(69), [])
+    assert tracked.cuts == 1
+    tracked.update(grey_image(60), [], skipped=1)
+    assert tracked.cuts == 1
+
+
 def test_a_change_of_gain_is_no_cut() -> None:
     tracked = tracker(scene_cut=8)
     assert follow(tracked, [[finding(HERE)]]) + follow(tracked, [[finding(HERE)]], grey_image(66)) == [[1], [1]]
