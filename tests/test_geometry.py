@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.geometry import NO_OUTLINE, CropWindow, Letterbox, calipers, outline_of
+from streamer.geometry import NO_OUTLINE, CropWindow, Letterbox, calipers, outline_of, size_mm
 
 SIZES_WH = st.tuples(st.integers(1, 4000), st.integers(1, 4000))
 CANVASES_WH = st.tuples(st.integers(32, 640), st.integers(32, 640))
@@ -205,3 +205,19 @@ def test_calipers_are_ordered_and_turn_with_the_contour(points: list[tuple[int, 
     assert calipers(contour + 37) == pytest.approx((long_axis, short_axis))
     # A quarter turn; where two diameters are equally long another may be taken, so only the longest is compared.
     assert calipers(np.stack([-contour[:, 1], contour[:, 0]], axis=1))[0] == pytest.approx(long_axis)
+
+
+def test_axes_are_sought_in_millimetres_where_pixels_are_not_square() -> None:
+    flat_in_pixels = np.array([(50, 40), (70, 50), (50, 60), (30, 50)], np.int32)
+    size = size_mm(flat_in_pixels, 600, (0.1, 0.3))
+    assert size is not None
+    assert size.long_axis_mm == pytest.approx(20 * 0.3 + 0.3)  # it stands upright in tissue
+    assert size.short_axis_mm == pytest.approx(40 * 0.1 + 0.1)
+    assert size.area_mm2 == pytest.approx(18)
+
+
+def test_a_pixel_has_the_size_of_a_pixel_and_nothing_has_none() -> None:
+    size = size_mm(np.array([(3, 4)], np.int32), 1, (0.2, 0.1))
+    assert size is not None
+    assert (size.long_axis_mm, size.short_axis_mm) == (0.1, 0.1)
+    assert size_mm(np.zeros((0, 2), np.int32), 0, (0.2, 0.1)) is None

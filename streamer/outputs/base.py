@@ -83,7 +83,7 @@ class SinkContext:
     """What the sinks of one study share.
 
     Attributes:
-        folder: the output folder; a sink writes to `folder.partial(name)` and says `publish(name)` when it is whole.
+        folder: the output folder; a sink writes to `folder.partial(name)` and says `commit(name)` when it is whole.
         settings: of the run.
         clips: number of clips in the study, which decides how overlays are named.
         on_stage: called with each stage's time; None where nobody listens.
@@ -91,7 +91,7 @@ class SinkContext:
         overlays: file name of each clip's overlay video, by clip name.
         pictures: file name of each nodule's picture, by track number.
         warnings: what the writing itself has to say, by clip name.
-        published: names of the finished files.
+        committed: names of the finished files.
     """
 
     folder: OutputFolder
@@ -102,9 +102,9 @@ class SinkContext:
     overlays: dict[str, str] = field(default_factory=dict)
     pictures: dict[int, str] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    published: list[str] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
 
-    def publish(self, name: str) -> None:
+    def commit(self, name: str) -> None:
         """Say that the file `name` is whole: it gets its name with all others, once the report is written."""
-        if name not in self.published:
-            self.published.append(name)
+        if name not in self.committed:
+            self.committed.append(name)

@@ -56,4 +56,4 @@ class CsvSink(BaseSink):
             return
         with output_errors(self._path):
             self._file.close()
-        self._context.publish(NODULES_CSV)
+        self._context.commit(NODULES_CSV)

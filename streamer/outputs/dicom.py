@@ -184,11 +184,11 @@ class DicomSink(BaseSink):
 
     @contextmanager
     def _file(self, kind: str, number: int) -> Iterator[Path]:
-        """Where a result is written; it is published once it is whole."""
+        """Where a result is written; it gets its name once it is whole."""
         path = self._context.folder.partial(dicom_name(kind, number))
         with output_errors(path):
             yield path
-        self._context.publish(dicom_name(kind, number))
+        self._context.commit(dicom_name(kind, number))
 
 
 def source_of(info: ClipInfo) -> Dataset:

@@ -150,7 +150,7 @@ class OutputFolder:
             if name != path.name and (name == _BEFORE or _OWN_NAMES.fullmatch(name)):
                 path.unlink()
 
-    def publish(self, names: Sequence[str]) -> None:
+    def commit(self, names: Sequence[str]) -> None:
         """Give finished files their names, `report.json` last, in place of an earlier run's.
 
         Only files that the earlier run's report lists are removed or replaced. That report is set aside first: at no

@@ -38,4 +38,4 @@ class FramesSink(BaseSink):
             return
         with output_errors(self._path):
             self._lines.close()
-        self._context.publish(FRAMES)
+        self._context.commit(FRAMES)

@@ -79,7 +79,7 @@ class KeyFrameSink(BaseSink):
             name = picture_name(track.track_id)
             if track.qualifies and self._context.folder.partial(name).exists():
                 self._context.pictures[track.track_id] = name
-                self._context.publish(name)
+                self._context.commit(name)
 
     def _draw(self, track: int, candidate: _Candidate) -> None:
         if self._context.heatmaps is not None:

@@ -38,7 +38,7 @@ class ReportSink(BaseSink):
         path = self._context.folder.partial(name)
         with output_errors(path):
             path.write_text(text, encoding="utf-8")
-        self._context.publish(name)
+        self._context.commit(name)
 
     def _rendered(self, content: Report) -> tuple[str, str]:
         """Name and text of the file."""
@@ -58,7 +58,7 @@ class HtmlSink(ReportSink):
     def _rendered(self, content: Report) -> tuple[str, str]:
         folder = self._context.folder
         frames = {video.name: video.frames for video in content.videos}
-        written = FRAMES in self._context.published
+        written = FRAMES in self._context.committed
         curves = read_curves(read_frames(folder.partial(FRAMES)), frames) if written else {}
         timeline = timeline_svg(content, curves) if curves and content.videos else None
         pictures = {track: folder.partial(name) for track, name in self._context.pictures.items()}

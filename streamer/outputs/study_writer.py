@@ -150,7 +150,7 @@ class StudyWriter:
             except Exception:
                 self._sinks = sinks[position + 1 :]
                 raise
-        self._folder.publish(self._context.published)
+        self._folder.commit(self._context.committed)
         with output_errors(self._directory):
             self._folder.discard()  # pictures of nodules that do not qualify
 

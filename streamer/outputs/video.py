@@ -222,7 +222,7 @@ class OverlaySink(BaseSink):
             return
         self._video.close(None if summary is None else summary.duration_s)
         self._context.warnings[self._info.name] = self._video.warnings
-        self._context.publish(self._context.overlays[self._info.name])
+        self._context.commit(self._context.overlays[self._info.name])
         self._video = None
 
     def abort(self) -> None:

@@ -73,14 +73,14 @@ def test_a_track_that_ended_gets_a_picture_if_it_qualified(
     assert len(shown) == qualifies
 
 
-def test_only_pictures_of_nodules_that_qualify_are_published(tmp_path: Path) -> None:
+def test_only_pictures_of_nodules_that_qualify_are_committed(tmp_path: Path) -> None:
     context = SinkContext(folder=OutputFolder(tmp_path), settings=Settings())
     pictures = KeyFrameSink(context)
     pictures.start_clip(example_clip())
     pictures.write(frame_result(0, nodule(1), replace(nodule(2), qualifies=False)))
     pictures.end_clip(None)
     pictures.close(study_report(track(1), track(2, qualifies=False)))
-    assert (context.pictures, context.published) == ({1: "nodule-001.png"}, ["nodule-001.png"])
+    assert (context.pictures, context.committed) == ({1: "nodule-001.png"}, ["nodule-001.png"])
 
 
 def test_png_is_written_unfinished(tmp_path: Path) -> None:
