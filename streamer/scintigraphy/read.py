@@ -19,6 +19,8 @@ SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES)
 """What a folder is searched for; a file that is named may have any suffix or none."""
 
 _PREAMBLE = 128
+_PNG_BIT_DEPTH = 24
+"""Where a PNG says how many bits a channel has (PNG specification, IHDR); Pillow reads 16-bit RGB as 8-bit RGB."""
 
 
 def read_image(path: Path, *, colour_map: str | None = None, frame: int | None = None) -> PlanarImage:
@@ -78,7 +80,7 @@ def _read_picture(content: bytes, place: str, colour_map: str | None) -> PlanarI
         with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=["JPEG", "PNG"]) as picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             mode, comment = picture.mode, picture.info.get("comment") or picture.info.get("Comment") or ""
-            if mode.startswith(("I", "F")):
+            if mode.startswith(("I", "F")) or (picture.format == "PNG" and content[_PNG_BIT_DEPTH] > 8):
                 raise DataError(
                     f"{place}: a picture of 16 bits a pixel, which may be counts or not: export 8 bits, or DICOM NM"
                 )

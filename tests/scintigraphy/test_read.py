@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from matplotlib import colormaps
@@ -72,8 +73,10 @@ def test_the_mark_of_a_phantom_is_read_from_jpeg_and_png_and_is_gone_when_saved_
     assert not read_image(tmp_path / "again.jpg").simulated
 
 
-def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.full((64, 64), 900, np.uint16)).save(tmp_path / "a.png")
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_are_refused(channels: int, tmp_path: Path) -> None:
+    grey = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.merge([grey] * channels))
     with pytest.raises(DataError, match="16 bits a pixel"):
         read_image(tmp_path / "a.png")
 
