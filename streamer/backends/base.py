@@ -33,6 +33,11 @@ class OpenVinoFiles(Protocol):
         """Its `.xml` file; the `.bin` file lies beside it."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """Changes whenever what the files should hold changes."""
+        ...
+
     def check_files(self) -> None:
         """Raise WeightsError unless the files are whole and belong to the weights in use."""
         ...

@@ -31,6 +31,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 import openvino  # noqa: E402
 
+from streamer.backends._compiled_cache import CompiledCache, compiled_key  # noqa: E402
 from streamer.backends._openvino_graph import chain_concatenations, halve_constants  # noqa: E402
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ NO_FILES = (
     "these weights have no OpenVINO files, and making them needs torch: python -m pip install 'streamer[train]'; "
     "`streamer publish --weights FOLDER` then keeps them for machines without it"
 )
+
+
+_ARITHMETIC = {"INFERENCE_PRECISION_HINT": "f32"}  # or machines with AMX would silently use bf16
 
 
 class OpenVinoBackend:
@@ -70,7 +74,7 @@ class OpenVinoBackend:
             "NUM_STREAMS": streams or threads,
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "f32",  # or machines with AMX would silently use bf16
+            **_ARITHMETIC,
         }
         self._release = openvino.get_version()
         int8 = "INT8" in _capabilities(self._core)
@@ -79,6 +83,7 @@ class OpenVinoBackend:
         self._int8_asked = precision == "int8"
         self._int8_wanted = self._int8_asked or (precision == "auto" and int8 and has_int8_instructions())
         self._loaded: set[str] = set()
+        self._compiled_cache = CompiledCache(cache_folder() / "compiled")
 
     @property
     def precision(self) -> str:
@@ -143,14 +148,23 @@ class OpenVinoBackend:
             return None
 
     def checked(self, files: OpenVinoFiles, *, views: int = 1) -> Runner:
-        """Compile a network from files, for so many views of each object, and see that it is what it should be.
+        """Make a network from files ready, for so many views of each object, and see that it is what it should be.
+
+        Where it was compiled before, it comes out of the user's cache folder, and passes the same check.
 
         Raises:
             WeightsError: it is not, or cannot run.
         """
         files.check_files()
-        runner = self.open(files.path, views=views)
-        files.check_output(runner)
+        # Streams and threads are chosen when it is read: the network is the same for any number of them.
+        key = compiled_key(files.digest, {"release": self._release, "views": views, **_ARITHMETIC})
+        runner = self._kept(key, files)
+        if runner is None:
+            compiled = self._compiled(files.path, views)
+            runner = _OpenVinoRunner(compiled, views)
+            files.check_output(runner)  # which runs it once, see `_started`
+            with contextlib.suppress(RuntimeError):
+                self._compiled_cache.put(key, compiled.export_model().getvalue())
         return files.part_of(runner)
 
     def open(self, path: Path, *, views: int = 1) -> Runner:
@@ -159,23 +173,36 @@ class OpenVinoBackend:
         Raises:
             WeightsError: they are absent or damaged, or this release of OpenVINO cannot run them.
         """
+        return _started(self._compiled(path, views), views)
+
+    def ready(self, model: Any) -> Runner:
+        """Compile an OpenVINO model, whose graph is changed on the way, and run it once."""
+        chain_concatenations(model)
+        return _started(self._core.compile_model(model, "CPU", self._properties), model.input(0).shape[0])
+
+    def _compiled(self, path: Path, views: int) -> Any:
         try:
             model = self._core.read_model(path)
             _, height, width = model.input(0).shape
             model.reshape([views, height, width])
-            return self.ready(model)
+            chain_concatenations(model)
+            return self._core.compile_model(model, "CPU", self._properties)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise WeightsError(f"OpenVINO {self._release} cannot run {path}: {reason}") from error
 
-    def ready(self, model: Any) -> Runner:
-        """Compile an OpenVINO model, whose graph is changed on the way, and run it once."""
-        shape = model.input(0).shape
-        chain_concatenations(model)
-        runner = _OpenVinoRunner(self._core.compile_model(model, "CPU", self._properties), views=shape[0])
-        # The first call ever sets up OpenVINO's Python binding; where two threads make it at once, they wait for each
-        # other for ever (2026.4: one holds the interpreter's lock, the other that of a static variable).
-        runner(np.zeros(shape, np.uint8))
+    def _kept(self, key: str, files: OpenVinoFiles) -> Runner | None:
+        """A network that was compiled before, if it computes what it should."""
+        network = self._compiled_cache.get(key)
+        if network is None:
+            return None
+        try:
+            compiled = self._core.import_model(network, "CPU", self._properties)
+            runner = _OpenVinoRunner(compiled, compiled.input(0).shape[0])
+            files.check_output(runner)
+        except (RuntimeError, WeightsError):
+            self._compiled_cache.remove(key)
+            return None
         return runner
 
     def _cached(self, path: Path) -> Any:
@@ -185,6 +212,15 @@ class OpenVinoBackend:
         except (OSError, ValueError, RuntimeError):
             pass
         return None  # absent or damaged: it is made again
+
+
+def _started(compiled: Any, views: int) -> _OpenVinoRunner:
+    """A runner that has run once."""
+    runner = _OpenVinoRunner(compiled, views)
+    # The first call ever sets up OpenVINO's Python binding; where two threads make it at once, they wait for each
+    # other for ever (2026.4: one holds the interpreter's lock, the other that of a static variable).
+    runner(np.zeros(compiled.input(0).shape, np.uint8))
+    return runner
 
 
 class _OpenVinoRunner:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from joblib import cpu_count
-
+from streamer.backends.select import available_cores
 from streamer.version import __version__
 
 _LINUX_CPUS = Path("/proc/cpuinfo")
@@ -19,7 +18,7 @@ _MIB = 2**20
 
 def describe_machine() -> dict[str, str | int]:
     """The processor's name, the cores this process may use, and the operating system."""
-    return {"cpu": _cpu_name(), "cores": cpu_count(), "system": f"{platform.system()} {platform.machine()}"}
+    return {"cpu": _cpu_name(), "cores": available_cores(), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def describe_versions(packages: Sequence[str]) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from streamer.backends import Runner
 from streamer.errors import SettingsError
+from streamer.models.log_odds import expit_each
 from streamer.models.registry import MALIGNANT
 from streamer.models.sweep_point import prior_shift
 from streamer.models.weights_manifest import ModelEntry
@@ -34,7 +34,7 @@ class Calibration:
             logits: of each view, shape (n, 2).
         """
         odds = np.mean([view[:, MALIGNANT] - view[:, 1 - MALIGNANT] for view in logits], axis=0, dtype=np.float32)
-        return [float(value) for value in expit(odds / self._temperature + self._offset)]
+        return expit_each(odds / self._temperature + self._offset)
 
 
 def prevalence_shift(entry: ModelEntry, settings: ClassificationSettings) -> float:

@@ -49,6 +49,11 @@ class NetworkFiles:
         """OpenVINO's `.xml` file."""
         return self.folder / self._version.file
 
+    @property
+    def digest(self) -> str:
+        """Both files' checksums, as the manifest has them."""
+        return f"{self._version.xml_sha256} {self._version.bin_sha256}"
+
     def check_files(self) -> None:
         """Check that the files are whole and were made from the weights in use.
 

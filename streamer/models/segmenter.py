@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logit
 
 from streamer.backends import Runner
 from streamer.geometry import CropWindow, Outline, outline_of
+from streamer.models.log_odds import logit
 from streamer.models.weights_manifest import ModelEntry
 
 
@@ -19,7 +19,7 @@ class Outliner:
     def __init__(self, entry: ModelEntry) -> None:
         """Cut at the entry's operating point."""
         # The cut on the probability map, moved to logits: the sigmoid need not be evaluated.
-        self._threshold = float(logit(entry.operating_point))
+        self._threshold = logit(entry.operating_point)
 
     def __call__(
         self, logits: npt.NDArray[np.float32], windows: Sequence[CropWindow], sizes_wh: Sequence[tuple[int, int]]

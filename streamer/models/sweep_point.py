@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy.special import expit, logit
+
+from streamer.models.log_odds import expit, logit
 
 _NORMAL = NormalDist()
 _VARIANCES = {1: 1.0, 1.5: 0.7935, 2: 0.6817, 3: 0.5595, 5: 0.4475, 10: 0.3443, 20: 0.2757, 50: 0.2157, 100: 0.1844}
@@ -84,8 +85,8 @@ class SweepOperatingPoint:
         if self.threshold in (0.0, 1.0) or self.deviation == 0:
             return self.threshold
         rise = expected_rise(self.deviation, self.correlation_frames, frames)
-        off_mean = (float(logit(self.threshold)) - self.mean) * self._narrowing(frames)
-        return float(expit(self.mean + off_mean + rise))
+        off_mean = (logit(self.threshold) - self.mean) * self._narrowing(frames)
+        return expit(self.mean + off_mean + rise)
 
     def _narrowing(self, frames: int) -> float:
         """Deviation of the maxima over so many frames as a share of that of single readings, 0 to 1."""
@@ -106,4 +107,4 @@ def prior_shift(trained: float, wanted: float) -> float:
         trained: share of malignant nodules at which the probability was calibrated, above 0 and below 1.
         wanted: the share where it is used, above 0 and below 1.
     """
-    return float(logit(wanted) - logit(trained))
+    return logit(wanted) - logit(trained)

@@ -1,23 +1,23 @@
-"""Malignancy over time, a panel a clip and a line a nodule, as SVG."""
+"""Malignancy over time, a panel per clip and a line per nodule, as SVG."""
 
 from __future__ import annotations
 
-import io
-import warnings
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patheffects import Stroke, withStroke
-
+from streamer._templates import html_templates
 from streamer.outputs.overlay import track_colour
 from streamer.outputs.schema import FrameLine, NoduleEntry, Report, VideoEntry
 
 _MAX_POINTS = 1500  # a line; more than a printed page resolves
-_INK = "#1b2733"
-_MUTED = "#5b6b7a"
+_WIDTH, _PLOT_HEIGHT = 720, 150
+_LEFT, _RIGHT = 58, 8
+_NAME_HEIGHT, _TICKS_HEIGHT, _TITLE_HEIGHT = 20, 24, 12
+_MAX_TICKS = 10
+_HIGH = 0.9
+"""Peaks above this have their number below them: above there is no room."""
 
 Curve = list[tuple[float, float]]
 """Time in seconds and malignancy, 0 to 1, in order of time."""
@@ -46,72 +46,78 @@ def read_curves(lines: Iterable[FrameLine], frames: Mapping[str, int]) -> dict[i
 def timeline_svg(report: Report, curves: Mapping[int, Curve]) -> bytes:
     """Plot the nodules' malignancy against time: qualifying ones in their colour, others thin and grey.
 
+    Written from a template: a plotting library takes longer to import than a short clip to analyse.
+
     Args:
         report: says which nodules count, their key frames, the threshold and the clips, of which there is at least one.
         curves: as from `read_curves`.
     """
-    figure = Figure(figsize=(10, 0.55 + 2.3 * len(report.videos)), layout="constrained")
-    panels = figure.subplots(len(report.videos), 1, squeeze=False)
-    for axes, video in zip(panels[:, 0], report.videos, strict=True):
-        _set_up(axes, video, report.threshold, named=len(report.videos) > 1)
-        for nodule in report.nodules:
-            if nodule.video == video.name and nodule.track in curves:
-                _draw_curve(axes, nodule, curves[nodule.track])
-    panels[-1, 0].set_xlabel("time in s", color=_MUTED, fontsize=9)
-    buffer = io.BytesIO()
-    # Text stays text, so that the browser finds the letters of any script; matplotlib's own font need not have them.
-    with matplotlib.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    named = len(report.videos) > 1
+    step = _PLOT_HEIGHT + _TICKS_HEIGHT + (_NAME_HEIGHT if named else 8)
+    panels = []
+    for number, video in enumerate(report.videos):
+        nodules = [one for one in report.nodules if one.video == video.name and one.track in curves]
+        panel = _Panel(top=number * step + step - _PLOT_HEIGHT - _TICKS_HEIGHT, span_s=max(video.duration_s, 0.1))
+        panels.append(panel.content(video, nodules, curves, report.threshold, named=named))
+    picture = html_templates("streamer.outputs").get_template("timeline.svg.j2")
+    height = len(panels) * step + _TITLE_HEIGHT
+    return picture.render(width=_WIDTH, height=height, left=_LEFT, right=_WIDTH - _RIGHT, panels=panels).encode()
 
 
-def _set_up(axes: Axes, video: VideoEntry, threshold: float, *, named: bool) -> None:
-    if named:
-        axes.set_title(video.name, loc="left", fontsize=10, color=_INK, fontweight="bold", parse_math=False)
-    span = max(video.duration_s, 0.1)
-    axes.set_xlim(-0.01 * span, 1.01 * span)
-    axes.set_ylim(-0.02, 1.02)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axes.set_ylabel("malignancy", color=_MUTED, fontsize=9)
-    axes.tick_params(colors=_MUTED, labelsize=9, length=3)
-    axes.grid(color="#e3e8ec", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#b8c2cb")
-    axes.axhline(threshold, color=_INK, linewidth=1.2, linestyle=(0, (5, 3)))
-    axes.annotate(
-        f"threshold on a still {100 * threshold:.1f} %",
-        (1, threshold),
-        (-2, 3),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        ha="right",
-        fontsize=8.5,
-        color=_INK,
-        path_effects=[withStroke(linewidth=3, foreground="white")],
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Panel:
+    """Where a clip's plot lies: its upper edge and the time that it spans."""
+
+    top: float
+    span_s: float
+
+    def x(self, time_s: float) -> float:
+        share = (time_s / self.span_s + 0.01) / 1.02  # a margin of a hundredth on either side
+        return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 2)
+
+    def y(self, malignancy: float) -> float:
+        return round(self.top + (1.02 - malignancy) / 1.04 * _PLOT_HEIGHT, 2)
+
+    def content(
+        self,
+        video: VideoEntry,
+        nodules: Sequence[NoduleEntry],
+        curves: Mapping[int, Curve],
+        threshold: float,
+        *,
+        named: bool,
+    ) -> dict[str, object]:
+        """What the template draws."""
+        brief_first = sorted(nodules, key=lambda nodule: nodule.qualifies)
+        return {
+            "top": self.top,
+            "bottom": self.top + _PLOT_HEIGHT,
+            "name": video.name if named else None,
+            "times": [(self.x(time_s), f"{time_s:g}") for time_s in ticks_s(self.span_s)],
+            "shares": [(self.y(share / 100), f"{share} %") for share in range(0, 101, 25)],
+            "threshold": (self.y(threshold), f"threshold on a still {100 * threshold:.1f} %"),
+            "lines": [self._line(nodule, curves[nodule.track]) for nodule in brief_first],
+        }
+
+    def _line(self, nodule: NoduleEntry, curve: Curve) -> dict[str, object]:
+        return {
+            "points": [(self.x(time_s), self.y(value)) for time_s, value in curve],
+            "qualifies": nodule.qualifies,
+            "colour": "#{:02x}{:02x}{:02x}".format(*track_colour(nodule.track)),
+            "peak": (self.x(nodule.key_time_s), self.y(nodule.malignancy_max)),
+            "label": f"#{nodule.track}",
+            "label_dy": 19 if nodule.malignancy_max > _HIGH else -8,
+        }
 
 
-def _draw_curve(axes: Axes, nodule: NoduleEntry, curve: Curve) -> None:
-    times, values = [time for time, _ in curve], [value for _, value in curve]
-    marker = "o" if len(curve) == 1 else ""
-    if not nodule.qualifies:
-        axes.plot(times, values, color="#98a4af", linewidth=0.9, marker=marker, markersize=3)
-        return
-    colour = tuple(channel / 255 for channel in track_colour(nodule.track))
-    rim = [Stroke(linewidth=3.2, foreground="#3a4650"), Stroke(linewidth=2.0, foreground=colour)]
-    axes.plot(times, values, color=colour, linewidth=2, marker=marker, path_effects=rim, solid_joinstyle="round")
-    peak = nodule.key_time_s, nodule.malignancy_max
-    axes.plot(*peak, marker="o", markersize=8, color=colour, markeredgecolor=_INK, markeredgewidth=1.3)
-    axes.annotate(
-        f"#{nodule.track}",
-        peak,
-        (0, -15 if nodule.malignancy_max > 0.9 else 7),
-        textcoords="offset points",
-        ha="center",
-        fontsize=9.5,
-        fontweight="bold",
-        color=_INK,
-        path_effects=[withStroke(linewidth=3, foreground="white")],
-    )
+def ticks_s(span_s: float) -> list[float]:
+    """Times to name on an axis from 0 to `span_s`: multiples of 1, 2 or 5 times a power of ten, at most ten of them.
+
+    Example:
+        >>> ticks_s(2.3)
+        [0.0, 0.5, 1.0, 1.5, 2.0]
+    """
+    least = span_s / (_MAX_TICKS - 1)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+    return [round(number * step, 9) for number in range(math.floor(span_s / step) + 1)]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from scipy.special import expit, logit
-
 from streamer._pixels import to_grey
 from streamer._resources import weights_dir
 from streamer.backends import choose_backend
@@ -17,6 +15,7 @@ from streamer.models.crop_analyser import Roi, RoiPrediction, load_crop_analyser
 from streamer.models.detector import Detection, Detector
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_runner
+from streamer.models.log_odds import expit, logit
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.models.weights_manifest import Manifest, read_manifest
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
@@ -65,7 +64,7 @@ class Engine:
         if own is not None:
             return own
         shift = prevalence_shift(entry, self.settings.classification)
-        return float(expit(logit(entry.operating_point) + shift)) if shift else entry.operating_point
+        return expit(logit(entry.operating_point) + shift) if shift else entry.operating_point
 
     @property
     def operating_point(self) -> SweepOperatingPoint:

@@ -9,15 +9,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-import supervision as sv
-from trackers import ByteTrackTracker
 
+from streamer.pipeline.byte_track import BoxTracker
 from streamer.settings import TrackingSettings
 from streamer.types import Finding, Image, TrackedFinding
 
-_LIBRARY_RATE_HZ = 30.0
-"""ByteTrack counts its memory in frames of this rate; at this rate one update is one frame."""
-_UNNUMBERED = -1
 _THUMBNAIL = (32, 32)
 
 
@@ -60,37 +56,24 @@ class NoduleTracker:
             self._tracker = self._new_tracker()
             self._confidences.clear()
         nodules = self._track(findings)
-        running = frozenset(one.tracker_id for one in self._tracker.tracks if one.tracker_id != _UNNUMBERED)
+        running = frozenset(track.number for track in self._tracker.tracks if track.number is not None)
         self.ended = tuple(sorted(self._running - running))
         self._running = running
         return nodules
 
     def _track(self, findings: Sequence[Finding]) -> tuple[TrackedFinding, ...]:
-        tracked = self._tracker.update(_as_detections(findings))
-        if not findings:
-            return ()
-        # ByteTrack gives a track its identity in its second frame, and until then forgets it after one missed frame. A
-        # nodule has its number from the first: new tracks stand at the end of both lists, in the same order.
-        fresh = iter([tracklet for tracklet in self._tracker.tracks if tracklet.tracker_id == _UNNUMBERED])
+        boxes = np.array([finding.box_xyxy for finding in findings], np.float32).reshape(-1, 4)
         nodules = []
-        for position, identity in zip(tracked.data["position"], _identities(tracked), strict=True):
-            if identity == _UNNUMBERED:
-                identity = next(self._numbers)
-                next(fresh).tracker_id = identity
-            finding = findings[int(position)]
-            confidence = self._confidences[identity].add(finding.confidence)
-            nodules.append(TrackedFinding(track_id=identity, track_confidence=confidence, finding=finding))
+        for track, finding in zip(self._tracker.update(boxes), findings, strict=True):
+            if track.number is None:
+                track.number = next(self._numbers)
+            confidence = self._confidences[track.number].add(finding.confidence)
+            nodules.append(TrackedFinding(track_id=track.number, track_confidence=confidence, finding=finding))
         return tuple(sorted(nodules, key=lambda nodule: nodule.track_id))
 
-    def _new_tracker(self) -> ByteTrackTracker:
-        return ByteTrackTracker(
-            lost_track_buffer=self._settings.max_missed_frames,
-            frame_rate=_LIBRARY_RATE_HZ,
-            track_activation_threshold=0.0,  # the detector has chosen already: every finding belongs to a track
-            high_conf_det_threshold=0.0,
-            minimum_consecutive_frames=1,  # how long a track must last is the study's rule, not the tracker's
-            minimum_iou_threshold=self._settings.min_iou,
-        )
+    def _new_tracker(self) -> BoxTracker:
+        settings = self._settings
+        return BoxTracker(max_missed_frames=settings.max_missed_frames, min_iou=settings.min_iou)
 
     def _is_cut(self, image: Image, skipped: int) -> bool:
         # A sixteenth of the pixels, of green, which is most of luma: 0.03 ms at 686x528, all of them take 0.7.
@@ -112,15 +95,3 @@ class _RunningMean:
         self.count += 1
         self.value += (value - self.value) / self.count
         return self.value
-
-
-def _as_detections(findings: Sequence[Finding]) -> sv.Detections:
-    return sv.Detections(
-        xyxy=np.array([finding.box_xyxy for finding in findings], np.float32).reshape(-1, 4),
-        confidence=np.array([finding.confidence for finding in findings], np.float32),
-        data={"position": np.arange(len(findings))},
-    )
-
-
-def _identities(tracked: sv.Detections) -> list[int]:
-    return [] if tracked.tracker_id is None else [int(identity) for identity in tracked.tracker_id]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -25,32 +24,25 @@ from pillow_heif import HeifImageFile
 from streamer.errors import InputError
 from streamer.sources._container import check_frame_size
 from streamer.sources._convert import over_black
+from streamer.sources._still_magic import HEAD_BYTES, StillKind, still_kind
 from streamer.sources.base import display_name
 from streamer.types import Image
-
-HEAD_BYTES = 132
-"""How much of a file tells what it is."""
 
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # TIFF 6.0, section 8
 _NEW_SUBFILE, _REDUCED_OR_MASK = 254, 0b101
 _OLD_SUBFILE, _REDUCED = 255, 2
 _MPF_ENTRIES = 0xB002
-_HEIF_STILLS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"miaf")  # ISO/IEC 23008-12, annex B
-_AVIF = (b"avif", b"avis")
 
 _Opener = Callable[..., ImageFile]
-_OPENERS: tuple[tuple[re.Pattern[bytes], _Opener], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), jpeg_factory),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
-    (re.compile(rb"II\*\x00|MM\x00\*"), TiffImageFile),
-    (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), BmpImageFile),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
-)
-
-
-def is_still(head: bytes) -> bool:
-    """True if a file that begins with `head` (at least `HEAD_BYTES` of it) holds pictures of a known kind."""
-    return _opener(head) is not None
+_OPENERS: Mapping[StillKind, _Opener] = {
+    "jpeg": jpeg_factory,
+    "png": PngImageFile,
+    "tiff": TiffImageFile,
+    "bmp": BmpImageFile,
+    "webp": WebPImageFile,
+    "avif": AvifImageFile,
+    "heif": HeifImageFile,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +81,11 @@ def read_pictures(path: Path, remark: Callable[[str], None]) -> Iterator[Picture
     shown, position = display_name(path), 0
     try:
         with path.open("rb") as file:
-            opener = _opener(file.read(HEAD_BYTES))
-            if opener is None:
+            kind = still_kind(file.read(HEAD_BYTES))
+            if kind is None:
                 raise InputError(f"{shown} is not a still that can be read")
             file.seek(0)
-            with warnings.catch_warnings(action="ignore"), opener(file) as opened:  # remarks on odd tags
+            with warnings.catch_warnings(action="ignore"), _OPENERS[kind](file) as opened:  # remarks on odd tags
                 positions = _positions(opened, shown, remark)
                 for number in positions:
                     with warnings.catch_warnings(action="ignore"):
@@ -114,21 +106,6 @@ def _from(position: int, reason: str, shown: str) -> InputError:
     if not position:
         return InputError(reason)
     return InputError(f"{shown} is damaged: from picture {position + 1} on it cannot be read")
-
-
-def _opener(head: bytes) -> _Opener | None:
-    if head[4:8] == b"ftyp":
-        return _heif_opener(head)
-    return next((opener for pattern, opener in _OPENERS if pattern.match(head)), None)
-
-
-def _heif_opener(head: bytes) -> _Opener | None:
-    """What reads a file of ISO/IEC 23008-12; image sequences in HEVC are read as videos."""
-    box = head[: int.from_bytes(head[:4], "big")]
-    major, compatible = box[8:12], {box[start : start + 4] for start in range(16, len(box), 4)}
-    if major in _AVIF or (major in (b"mif1", b"msf1", b"miaf") and compatible.intersection(_AVIF)):
-        return AvifImageFile
-    return HeifImageFile if major in _HEIF_STILLS else None
 
 
 def _positions(opened: ImageFile, shown: str, remark: Callable[[str], None]) -> list[int]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from streamer.sources._pictures import HEAD_BYTES, is_still
+from streamer.sources._still_magic import HEAD_BYTES, is_still
 from streamer.sources.base import display_name
 
 # What annotation tools and data sets write beside a picture: "frame1_mask.png", "case (3)_mask_1.png", "mask-012.png".

@@ -6,16 +6,18 @@ from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from streamer.errors import InputError
 from streamer.sources._container import is_plausible_fps
 from streamer.sources._convert import few_bits
-from streamer.sources._pictures import Picture, read_pictures
 from streamer.sources._recording import Recording
 from streamer.sources._still_folder import stills_in
 from streamer.sources.base import display_name
 from streamer.types import Frame
+
+if TYPE_CHECKING:
+    from streamer.sources._pictures import Picture
 
 STILL_FPS = 1.0
 """Nominal rate of a single still: it is shown for one second."""
@@ -71,6 +73,8 @@ class Stills(Recording):
         return source
 
     def _generate(self) -> Generator[Frame]:
+        from streamer.sources._pictures import read_pictures  # late: most runs read a video, and need no Pillow
+
         index, damaged, pointed_out = 0, 0, False
         at_s = Fraction(0)
         start = perf_counter()

@@ -11,8 +11,8 @@ from streamer.errors import InputError
 from streamer.sources._deinterlace import Deinterlacing
 from streamer.sources._dicom_magic import is_dicom
 from streamer.sources._hwaccel import Decoder
-from streamer.sources._pictures import HEAD_BYTES, is_still
 from streamer.sources._recording import Recording
+from streamer.sources._still_magic import HEAD_BYTES, is_still
 from streamer.sources._url import URL, Capture, device_address, url_address
 from streamer.sources.base import Source, display_name
 from streamer.sources.clips import expand_clips

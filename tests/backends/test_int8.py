@@ -36,6 +36,10 @@ class Version:
     whole: bool = True
     right: bool = True
 
+    @property
+    def digest(self) -> str:
+        return str(self.path)
+
     def check_files(self) -> None:
         if not self.whole:
             raise WeightsError("it is damaged")

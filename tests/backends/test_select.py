@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
 from streamer.backends import choose_backend, select
-from streamer.backends.select import available_cores
+from streamer.backends.select import _quota_cores, available_cores
 from streamer.errors import DeviceError
 from streamer.settings import RuntimeSettings
 
@@ -122,3 +125,31 @@ def test_a_precision_that_is_asked_for_runs_on_cuda_too(
         torch.set_num_threads(before)
     assert chosen.precision == runs
     assert torch.backends.cudnn.allow_tf32 is (runs == "fp16")
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_a_containers_share_of_the_cores(tmp_path: Path, files: dict[str, str], cores: int | None) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert _quota_cores(tmp_path) == cores
+
+
+def test_no_more_cores_than_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setattr(select, "_quota_cores", lambda: None)
+    assert available_cores() == 4
+    monkeypatch.setattr(select, "_quota_cores", lambda: 3)
+    assert available_cores() == 3
+    monkeypatch.setattr(select, "_quota_cores", lambda: 64)
+    assert available_cores() == 4

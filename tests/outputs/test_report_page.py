@@ -6,19 +6,20 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from streamer.outputs.report_html import render_html
 from streamer.outputs.report_json import frame_line, report
 from streamer.outputs.schema import Report
-from streamer.outputs.timeline import Curve, _set_up, read_curves, timeline_svg
+from streamer.outputs.timeline import Curve, read_curves, ticks_s, timeline_svg
 from streamer.types import StudyReport
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
+SVG = "{http://www.w3.org/2000/svg}"
 _OUTSIDE = re.compile(r"https?:|//[a-z]|<script|<link|@import|url\(", re.IGNORECASE)
 
 
@@ -80,13 +81,50 @@ def test_partial_result_is_marked() -> None:
     assert "Partial result" in render_html(content(study_report(complete=False)), {}, None)
 
 
-@pytest.mark.parametrize("name", ["a$b_c^.mp4", "100%{x}", "超音波.mp4"])
-@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", ["a$b_c^.mp4", "100%{x}", "超音波.mp4", "<b>&\"'.mp4"])
 def test_plot_takes_any_clip_name(name: str) -> None:
     clips = (example_clip(name=name), example_clip(name="other"))
     study = content(study_report(track(video=name), track(2, video="other", qualifies=False), clips=clips))
     curves: dict[int, Curve] = {1: [(0.0, 0.1), (0.2, 0.4)], 2: [(0.1, 0.3)]}
-    assert timeline_svg(study, curves).startswith(b"<?xml")
+    assert {name, "other"} <= set(texts(timeline_svg(study, curves)))
+
+
+def texts(svg: bytes) -> list[str]:
+    """All text of a picture, which must be whole XML."""
+    return [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_each_nodule_is_a_line_of_its_colour_through_its_points() -> None:
+    study = content(study_report(track(), track(2, qualifies=False), track(3, qualifies=False)))
+    curves: dict[int, Curve] = {1: [(0.1, 0.25), (0.16, 0.75)], 2: [(0.1, 0.0), (0.2, 0.5)], 3: [(0.2, 0.5)]}
+    picture = ElementTree.fromstring(timeline_svg(study, curves))
+    lines = {line.get("stroke"): _points(line) for line in picture.iter(f"{SVG}polyline")}
+    assert list(lines) == ["#98a4af", "#3a4650", "#56b4e9"]  # brief findings below those that count
+    left, right = lines["#56b4e9"]
+    brief = lines["#98a4af"]
+    assert left[0] == brief[0][0]
+    assert left[0] < right[0] < brief[1][0]
+    y_of = dict(zip((0.25, 0.75, 0.0, 0.5), (left[1], right[1], brief[0][1], brief[1][1]), strict=True))
+    assert y_of[0.0] - y_of[0.25] == pytest.approx(y_of[0.5] - y_of[0.75], abs=0.02)
+    assert y_of[0.0] > y_of[0.25] > y_of[0.5] > y_of[0.75]
+    dots = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in picture.iter(f"{SVG}circle")]
+    assert dots == [brief[1], right]  # a finding of a single frame; the key frame
+    assert "#1" in texts(timeline_svg(study, curves))
+    assert "#2" not in texts(timeline_svg(study, curves))
+
+
+def _points(line: ElementTree.Element) -> list[tuple[float, float]]:
+    pairs = (point.split(",") for point in line.get("points", "").split())
+    return [(float(x), float(y)) for x, y in pairs]
+
+
+@pytest.mark.parametrize("span_s", [0.1, 0.4, 1.0, 2.3, 9.99, 59.0, 3600.0])
+def test_times_are_named_at_round_numbers(span_s: float) -> None:
+    ticks = ticks_s(span_s)
+    assert 4 <= len(ticks) <= 10
+    assert ticks[0] == 0
+    assert ticks[-1] <= span_s
+    assert f"{ticks[1]:e}"[0] in "125"
 
 
 def test_long_clip_is_thinned_and_keeps_its_maximum() -> None:
@@ -102,7 +140,9 @@ def test_long_clip_is_thinned_and_keeps_its_maximum() -> None:
 
 def test_the_plot_names_the_threshold_it_draws() -> None:
     """That on a still: a nodule of many frames has one of its own, which the text above gives."""
-    axes = Figure().subplots()
-    _set_up(axes, content(study_report(track())).videos[0], 0.341, named=False)
-    assert [text.get_text() for text in axes.texts] == ["threshold on a still 34.1 %"]
-    assert list(np.asarray(axes.lines[0].get_ydata())) == [0.341, 0.341]
+    study = content(replace(study_report(track()), threshold=0.341))
+    svg = timeline_svg(study, {1: [(0.1, 0.341), (0.2, 0.341)]})
+    assert "threshold on a still 34.1 %" in texts(svg)
+    (dashed,) = (path for path in ElementTree.fromstring(svg).iter(f"{SVG}path") if path.get("stroke-dasharray"))
+    curve = next(ElementTree.fromstring(svg).iter(f"{SVG}polyline"))
+    assert float((dashed.get("d") or "").split("H")[0].split()[1]) == _points(curve)[0][1]
