@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from streamer.sources._convert import over_black
 from streamer.sources._still_magic import HEAD_BYTES, StillKind, still_kind
 from streamer.sources.base import display_name
 from streamer.types import Image
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it raises, too: an error of ours is one line
 
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # TIFF 6.0, section 8
 _NEW_SUBFILE, _REDUCED_OR_MASK = 254, 0b101

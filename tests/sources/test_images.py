@@ -1,3 +1,5 @@
+import logging
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,19 @@ def test_damaged_stills_are_refused(tmp_path: Path, kind: str, keep: float, capf
     with pytest.raises(InputError, match=r"^a\.jpg [^\n]+$"):
         open_source(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_damaged_tiff_is_no_matter_for_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # where nobody listens, errors go to standard error
+    samples = struct.pack("<HHI", 277, 3, 1)  # SamplesPerPixel, a SHORT
+    PillowImage.fromarray(numbered_image(1)).save(tmp_path / "a.tiff")
+    data = (tmp_path / "a.tiff").read_bytes()
+    (tmp_path / "a.tiff").write_bytes(data.replace(samples + b"\3\0", samples + struct.pack("<H", 2048)))
+    with pytest.raises(InputError, match=r"a\.tiff"):
+        open_source(tmp_path / "a.tiff")
+    assert capfd.readouterr().err == ""
 
 
 def test_floating_point_is_refused(tmp_path: Path) -> None:

@@ -1,142 +1,184 @@
 """A coverage-guided fuzzer (atheris) over the parsers of our own: each takes any bytes, or says no in one line.
 
-`python -m tests.torture.fuzz TARGET SECONDS FOLDER` runs one; `fuzz_parsers` runs all, each in a process of its own.
+`python -m tests.torture.fuzz GROUP SECONDS FOLDER` runs one group; `fuzz_parsers` runs all, each in a process.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.torture.outcome import Outcome
+from tests.torture.requests import page_requests
+
+if TYPE_CHECKING:
+    from tests.torture.outcome import Outcome  # which imports what is to be instrumented
+
+Parser = Callable[[bytes], object]
 
 _SEEDS = {
     "configuration": [
         b"detection: {confidence: 0.5}\nruntime:\n  device: cpu\n", b"a: &a [1]\nb: *a\n", b"outputs: [frames]\n",
+        b"role: detector\narchitecture: yolov5n\nsources: {cine: {stride: 2}}\nepochs: 2\n",
     ],
-    "manifest": [b"image,group,malignant,box\na.png,g1,1,1 2 30 40\n", b"image,patient,split\na.png,p,train\n"],
-    "json lines": [
+    "manifests": [
+        b"image,source,patient,label,boxes_xyxy\na.png,s,p1,malignant,1 2 30 40;3 4 5 6\nb.png,s,p2,benign,\n",
+        b"image,source,patient,split,frame,age\na.mp4,s,p,train,3,40\n",
+        b'{"version": 2, "models": {"detector": {"file": "a.safetensors", "sha256": "0"}}}',
+    ],
+    "JSON lines and reports": [
         b'{"schema_version": "2.0", "video": "a", "frame": 0, "time_s": 0.0, "nodules": []}\n', b"{}", b"[[[[",
+        b'{"schema_version": "2.0", "videos": [], "nodules": []}',
     ],
-    "report": [b'{"schema_version": "2.0", "videos": [], "nodules": []}'],
-    "app requests": [
-        b'["pull", ["t", 0, [0], [true, true, true, 0.5], 0]]', b'["start", [["/a"], "P"]]',
-        b'["frame", ["t", "QUJD", 1.5]]'],
+    "app requests": [bytes(64), bytes(range(256)), b"\x05" * 40],
 }  # fmt: skip
+_SLOW_S = 5.0
+"""Processor time after which an input counts as a hang; what is bounded takes milliseconds."""
+_LONGEST_MESSAGE = 1000
+_FIGURES = "figures.json"
+_NOTHING = {"inputs": 0, "processor_s": 0}
 
 
 def fuzz_parsers(minutes: float) -> Outcome:
-    """Fuzz each parser for its share of the time."""
-    outcome, executions = Outcome(name="fuzzing of our own parsers (atheris)"), 0
-    for target in _SEEDS:
+    """Fuzz each group of parsers for its share of the time."""
+    from tests.torture.outcome import Outcome
+
+    outcome = Outcome(
+        name="Fuzzing of our own parsers",
+        asked="an hour of atheris over configuration, manifest, JSON lines and app requests",
+        done=f"{minutes:g} minutes in all",
+    )
+    outcome.table = [("parsers", "inputs", "coverage (edges)", "processor time", "promises broken")]
+    for group in _SEEDS:
         with tempfile.TemporaryDirectory(prefix="torture-") as folder:
             seconds = max(1, int(60 * minutes / len(_SEEDS)))
-            command = [sys.executable, "-m", "tests.torture.fuzz", target, str(seconds), folder]
+            command = [sys.executable, "-m", "tests.torture.fuzz", group, str(seconds), folder]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-        found = re.findall(r"(?:stat::number_of_executed_units:\s*|Done )(\d+)", done.stderr)
-        ran = int(found[-1]) if found else 0
-        executions += ran
-        tail = " | ".join(line for line in done.stderr.splitlines() if "Error" in line or "ERROR" in line)[-400:]
-        outcome.add(
-            f"{target}: {ran} inputs", f"{target}: exit code {done.returncode}: {tail}" if done.returncode else ""
-        )
-    outcome.notes["inputs"] = str(executions)
+            found = [path.read_text(encoding="utf-8") for path in sorted(Path(folder).glob("found-*.txt"))]
+            ended = Path(folder) / _FIGURES
+            figures = (
+                json.loads(ended.read_text(encoding="utf-8")) if ended.exists() else {"inputs": 0, "processor_s": 0}
+            )
+        if done.returncode or not figures["inputs"]:
+            tail = " | ".join(line for line in done.stderr.splitlines() if "rror" in line)[-400:]
+            found.append(f"exit code {done.returncode}: {tail}")
+        outcome.failures += [f"{group}: {line}" for line in found]
+        inputs, minutes_spent = int(figures["inputs"]), float(figures["processor_s"]) / 60
+        edges = re.findall(r"\bcov: (\d+)", done.stderr) or ["0"]
+        outcome.tried += inputs
+        outcome.table.append((group, str(inputs), edges[-1], f"{minutes_spent:.1f} min", str(len(found))))
+    outcome.counts["inputs"] = outcome.tried
     outcome.end()
     return outcome
 
 
-def _parsers(folder: Path) -> dict[str, Callable[[bytes], object]]:
-    """What is fuzzed, by name."""
+def _parsers(group: str, folder: Path) -> Parser:
+    """What is fuzzed; a group of files is told apart by how its content begins."""
     import atheris
 
     with atheris.instrument_imports(include=["streamer"]):
+        from streamer._yaml import read_yaml
         from streamer.data.csv_manifest import read_csv_manifest
+        from streamer.models.weights_manifest import read_manifest
         from streamer.outputs.schema import read_frames, read_report
-        from streamer.settings import load_settings
+        from streamer.settings import load_settings, validated
+        from streamer.training.config import TrainingConfig
 
-    def of_file(name: str, parse: Callable[[Path], object]) -> Callable[[bytes], object]:
-        def given(data: bytes) -> object:
-            path = folder / name
-            path.write_bytes(data)
-            return parse(path)
+    def configuration(path: Path) -> object:
+        if path.read_bytes().startswith(b"role"):
+            return validated(TrainingConfig, read_yaml(path), "a.yaml")
+        return load_settings(path)
 
-        return given
+    def manifests(path: Path) -> object:
+        return read_manifest(path.parent) if path.read_bytes().startswith(b"{") else read_csv_manifest(path)
 
-    return {
-        "configuration": of_file("a.yaml", load_settings),
-        "manifest": of_file("a.csv", read_csv_manifest),
-        "json lines": of_file("a.jsonl", lambda path: list(read_frames(path))),
-        "report": of_file("a.json", read_report),
-        "app requests": _app_request(folder),
-    }
+    def json_lines(path: Path) -> object:
+        return read_report(path) if b'"videos"' in path.read_bytes() else list(read_frames(path))
+
+    if group == "app requests":
+        return page_requests(folder)
+    parse = {"configuration": configuration, "manifests": manifests, "JSON lines and reports": json_lines}[group]
+    return _of_file(folder / "manifest.json", parse)
 
 
-def _app_request(folder: Path) -> Callable[[bytes], object]:
-    """One request after the other to one app, as the page's JSON brings them."""
-    import asyncio
-    import json
-    from types import SimpleNamespace
-    from typing import Any
-
-    from streamer.app.api import Answers
-    from streamer.app.demo_clip import DemoClip
-    from streamer.app.jobs import Jobs
-    from tests.app.held_engine import HeldEngine
-
-    jobs = Jobs(HeldEngine().as_engine(), folder)
-    functions: dict[str, Any] = {
-        function.__name__: function
-        for function in Answers(jobs, folder, DemoClip(folder / "demo.mp4")).functions()
-        if function.__name__ not in ("demo", "recorded")  # these work for seconds
-    }
-
-    async def body() -> dict[str, str]:
-        return {"session_hash": "s"}
-
+def _of_file(path: Path, parse: Callable[[Path], object]) -> Parser:
     def given(data: bytes) -> object:
-        try:
-            question, values = json.loads(data)
-            function = functions[question]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return None
-        answer = asyncio.run(function(values, SimpleNamespace(json=body)))
-        json.dumps(answer)
-        return answer
+        path.write_bytes(data)
+        return parse(path)
 
     return given
 
 
-def _fuzz(target: str, seconds: int, folder: Path) -> None:
-    import atheris
+class _Judge:
+    """Runs a parser on one input after the other, and writes down each kind of broken promise once."""
 
-    from streamer.errors import StreamerError
+    def __init__(self, parse: Parser, folder: Path, seconds: float) -> None:
+        self._parse, self._folder = parse, folder
+        self._known: set[str] = set()
+        self._until_s, self._inputs = time.monotonic() + seconds, 0
 
-    corpus = folder / "corpus"
-    corpus.mkdir()
-    for number, seed in enumerate(_SEEDS[target]):
-        (corpus / str(number)).write_bytes(seed)
-    parse = _parsers(folder)[target]
-
-    def once(data: bytes) -> None:
+    def __call__(self, data: bytes) -> None:
+        began_s = time.process_time()
         try:
-            parse(data)
+            self._judged(data)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+            self._note(place, f"{place}: {str(error)[:200]!r}", data)
+        ended_s = time.process_time()
+        if ended_s - began_s > _SLOW_S:
+            self._note("slow", f"{ended_s - began_s:.1f} s of processor time", data)
+        self._inputs += 1
+        if time.monotonic() > self._until_s:  # libFuzzer's own end would wait for the app's threads
+            figures = {"inputs": self._inputs, "processor_s": ended_s}
+            (self._folder / _FIGURES).write_text(json.dumps(figures), encoding="utf-8")
+            os._exit(0)
+
+    def _judged(self, data: bytes) -> None:
+        from streamer.errors import StreamerError
+
+        try:
+            self._parse(data)
         except StreamerError as error:
             message = str(error)
-            if "\n" in message or len(message) > 1000:
+            if "\n" in message or len(message) > _LONGEST_MESSAGE:
                 raise AssertionError(f"not one line: {message[:200]!r}") from error
 
+    def _note(self, kind: str, line: str, data: bytes) -> None:
+        if kind in self._known:
+            return
+        self._known.add(kind)
+        (self._folder / f"found-{len(self._known)}.txt").write_text(f"{line}; input {data[:300]!r}", encoding="utf-8")
+
+
+def _fuzz(group: str, seconds: int, folder: Path) -> None:
+    import atheris
+
+    corpus, files = folder / "corpus", folder / "files"
+    corpus.mkdir()
+    files.mkdir()
+    words = {word for seed in _SEEDS[group] for word in re.findall(rb"[A-Za-z_]{3,}", seed)}
+    (folder / "words").write_text("".join(f'"{word.decode()}"\n' for word in sorted(words)))
+    for number, seed in enumerate(_SEEDS[group]):
+        (corpus / str(number)).write_bytes(seed)
     options = [
-        f"-max_total_time={seconds}",
-        "-timeout=20",
+        "-timeout=300",
         "-rss_limit_mb=3000",
         "-max_len=4096",
-        "-print_final_stats=1",
+        f"-artifact_prefix={folder}/",
     ]
-    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={tempfile.gettempdir()}/torture-", str(corpus)], once)
+    if words:
+        options.append(f"-dict={folder / 'words'}")
+    judge = _Judge(_parsers(group, files), folder, seconds)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], judge)
     atheris.Fuzz()
 
 

@@ -1,99 +1,212 @@
-"""The app under browser sessions that come and go: its memory, threads, files and jobs afterwards."""
+"""The app under browser sessions that come and go: its memory, threads, files and jobs meanwhile and afterwards.
+
+The app runs in a process of its own, so that what the browser's driver keeps is not counted.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import linregress, t
 
-from streamer.app.server import running
 from tests.app.held_engine import HeldEngine
 from tests.app.pages import ENDED, analyse
 from tests.sources.media import write_clip
 from tests.torture.outcome import Outcome
 
-_SESSIONS = 8
-_STATUS = Path("/proc/self/status")
 _SLOPE_MB_PER_MINUTE = 1.0
+_PATIENCE_MS = 600_000
+_CAMERA_SHARE = 0.3
+_QUIET_S = 60.0
+"""What a session had must be gone so long after its end."""
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+)  # fmt: skip
 
 
-def soak_the_app(minutes: float, *, seed: int = 0) -> Outcome:
-    """Let browser sessions come, analyse a clip and go, some of them in the midst of it."""
+def soak_the_app(minutes: float, *, sessions: int = 8, pause_s: float = 2.0, seed: int = 0) -> Outcome:
+    """Let browser sessions come, analyse a clip or use the camera, and go, some of them in the midst of it."""
     from playwright.sync_api import sync_playwright
 
-    outcome, chance = Outcome(name=f"app with {_SESSIONS} browser sessions that come and go"), random.Random(seed)
+    outcome, chance = Outcome(name="Soak of the app", asked="two hours, eight browser sessions"), random.Random(seed)
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory(prefix="torture-") as place, sync_playwright() as playwright:
         clip = write_clip(Path(place) / "clip.mp4", codec="libx264", frames=60, size_wh=(320, 240))
-        with running(HeldEngine().as_engine(), host="127.0.0.1", port=0, demo_first=True) as url:
-            root = Path(os.environ["GRADIO_TEMP_DIR"])
-            browser = playwright.chromium.launch(executable_path=executable)
-            samples = _visits(browser, url, clip, minutes, chance, outcome)
+        with _app() as (url, app):
+            browser = playwright.chromium.launch(executable_path=executable, args=_FLAGS, timeout=_PATIENCE_MS)
+            visitors = _Visitors(browser, url, clip, chance, outcome)
+            before = app.look()
+            samples = visitors.come_and_go(minutes, sessions, pause_s, app)
             browser.close()
-            _look_afterwards(root, outcome)
-            outcome.notes["memory"] = _slope(samples, outcome)
+            after = app.look_when_quiet()
+        _compare(before, after, outcome)
+        outcome.notes["memory"] = slope_of(samples, outcome)
+    outcome.done = f"{minutes:g} minutes, {sessions} browser sessions at a time, {outcome.tried} ended"
     outcome.end()
     return outcome
 
 
-def _visits(
-    browser: Any, url: str, clip: Path, minutes: float, chance: random.Random, outcome: Outcome
-) -> list[tuple[float, float]]:
-    """Eight pages at a time; each turn one of them is replaced. Gives times in minutes and memory in MB."""
-    began_s, samples = time.monotonic(), []
-    pages: list[Any] = []
-    while time.monotonic() - began_s < 60 * minutes:
-        if len(pages) >= _SESSIONS:
-            leaving = pages.pop(chance.randrange(len(pages)))
+class _Visitors:
+    """Pages that are opened, used and left."""
+
+    def __init__(self, browser: Any, url: str, clip: Path, chance: random.Random, outcome: Outcome) -> None:
+        self._browser, self._url, self._clip, self._chance = browser, url, clip, chance
+        self._outcome = outcome
+        self._camera: Any = None  # one at a time: it keeps one of the app's two workers
+
+    def come_and_go(self, minutes: float, sessions: int, pause_s: float, app: _App) -> list[tuple[float, float]]:
+        """So many pages at a time; each turn one of them is replaced. Gives times in minutes and memory in MB."""
+        began_s, samples = time.monotonic(), []
+        pages: list[Any] = []
+        while time.monotonic() - began_s < 60 * minutes:
+            if len(pages) >= sessions:
+                self._leave(pages.pop(self._chance.randrange(len(pages))))
+                time.sleep(pause_s)
             try:
-                if chance.random() < 0.5:
-                    leaving.wait_for_selector(ENDED, timeout=60_000)
-                    outcome.add("analysed")
-                else:
-                    outcome.add("left early")
+                pages.append(self._come())
             except Exception as error:
-                outcome.add("failed", f"{type(error).__name__}: {str(error).splitlines()[0]}")
-            leaving.context.close()
-        page = browser.new_context().new_page()
-        page.goto(url)
-        analyse(page, clip)
-        pages.append(page)
-        samples.append(((time.monotonic() - began_s) / 60, _memory_mb()))
-    for page in pages:
+                self._failed(error)
+            samples.append(((time.monotonic() - began_s) / 60, app.memory_mb()))
+        for page in pages:
+            page.context.close()
+            self._outcome.add("left at the end")
+        return samples
+
+    def _come(self) -> Any:
+        context = self._browser.new_context(permissions=["camera"])
+        page = context.new_page()
+        page.set_default_timeout(_PATIENCE_MS)
+        page.goto(self._url)
+        page.wait_for_selector("[data-id=device]:not(:empty)")
+        if self._camera is None and self._chance.random() < _CAMERA_SHARE:
+            self._camera = page
+            page.click("#tab-camera")
+            page.click("[data-id=camera-start]")
+        else:
+            analyse(page, self._clip)
+        return page
+
+    def _leave(self, page: Any) -> None:
+        try:
+            if page is self._camera:
+                self._camera = None
+                page.wait_for_selector("[data-id=camera-stop]:enabled")
+                self._outcome.add("left with the camera on")
+            elif self._chance.random() < 0.5:
+                page.wait_for_selector(ENDED)
+                self._outcome.add("left with results")
+            else:
+                self._outcome.add("left in the midst of it")
+        except Exception as error:
+            self._failed(error)
         page.context.close()
-    return samples
+
+    def _failed(self, error: Exception) -> None:
+        self._outcome.add("failed", f"{type(error).__name__}: {str(error).splitlines()[0]}")
 
 
-def _look_afterwards(root: Path, outcome: Outcome) -> None:
-    """What is left a minute after the last session has gone."""
-    until_s = time.monotonic() + 60
-    while time.monotonic() < until_s and list((root / "jobs").iterdir()):
-        time.sleep(0.5)
-    jobs = list((root / "jobs").iterdir())
-    uploads = [path for path in root.rglob("*") if path.is_file() and path.name != "phantom.mp4"]
-    busy = [thread.name for thread in threading.enumerate() if thread.name in ("decode", "analyse", "write")]
-    for left, kind in ((jobs, "folders of jobs"), (uploads, "files"), (busy, "threads of analyses")):
-        if left:
-            outcome.failures.append(f"{len(left)} {kind} left: {[str(one) for one in left][:5]}")
-    outcome.notes["left afterwards"] = f"{len(jobs)} job folders, {len(uploads)} files, {len(busy)} threads of analyses"
+Look = dict[str, int]
 
 
-def _memory_mb() -> float:
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1000
+class _App:
+    """The app in its process, seen from outside."""
+
+    def __init__(self, pipe: Connection, process_id: int, root: Path) -> None:
+        self._pipe, self._process, self._root = pipe, Path(f"/proc/{process_id}"), root
+
+    def memory_mb(self) -> float:
+        """Memory that it has, in MB."""
+        lines = (self._process / "status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1000
+
+    def look(self) -> Look:
+        """What it holds."""
+        self._pipe.send("look")
+        uploads = [one for one in self._root.rglob("*") if one.is_file() and one.name != "phantom.mp4"]
+        return {
+            "job folders": len(list((self._root / "jobs").iterdir())),
+            "files of sessions": len(uploads),
+            "open files": len(list((self._process / "fd").iterdir())),
+            **self._pipe.recv(),
+        }
+
+    def look_when_quiet(self) -> Look:
+        """What it holds once all sessions have gone."""
+        until_s = time.monotonic() + _QUIET_S
+        while time.monotonic() < until_s and (self.look()["job folders"] or self.look()["threads of analyses"]):
+            time.sleep(1)
+        time.sleep(5)  # sockets of the last pages
+        return self.look()
 
 
-def _slope(samples: list[tuple[float, float]], outcome: Outcome) -> str:
-    """A line through the second half of the samples: by then all libraries are imported and all pools have grown."""
-    times, sizes = np.array(samples[len(samples) // 2 :]).T
-    slope = float(np.polyfit(times, sizes, 1)[0])
-    if slope > _SLOPE_MB_PER_MINUTE:
-        outcome.failures.append(f"memory grows by {slope:.2f} MB a minute")
-    return f"{sizes[0]:.0f} MB half-way, {sizes[-1]:.0f} MB at the end, {slope:+.2f} MB a minute between"
+@contextmanager
+def _app() -> Iterator[tuple[str, _App]]:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there,))
+    process.start()
+    try:
+        if not here.poll(600):
+            raise RuntimeError("the app did not start")
+        url, root = here.recv()
+        yield url, _App(here, process.pid or 0, Path(root))
+    finally:
+        here.send("end")
+        process.join(60)
+
+
+def _serve(pipe: Connection) -> None:
+    from streamer.app.server import running
+
+    with running(HeldEngine().as_engine(), host="127.0.0.1", port=0, demo_first=True) as url:
+        pipe.send((url, os.environ["GRADIO_TEMP_DIR"]))
+        while pipe.recv() == "look":
+            names = [thread.name for thread in threading.enumerate()]
+            busy = [name for name in names if name.startswith(("decode", "analyse", "write"))]
+            pipe.send({"threads of analyses": len(busy), "threads": len(names)})
+
+
+def _compare(before: Look, after: Look, outcome: Outcome) -> None:
+    """What is left after the last session has gone."""
+    for name in ("job folders", "files of sessions", "threads of analyses"):
+        if after[name]:
+            outcome.failures.append(f"{after[name]} {name} left")
+    for name in after:
+        outcome.notes[name] = f"{before[name]} before the first session, {after[name]} after the last"
+
+
+def slope_of(samples: list[tuple[float, float]], outcome: Outcome) -> str:
+    """A line through the means of each minute, without the first quarter, in which libraries and pools are filled.
+
+    Args:
+        samples: times in minutes, and memory in MB.
+        outcome: gets a failure where memory grows faster than is promised.
+    """
+    times, sizes = np.array(samples).T
+    late = times >= times[-1] / 4
+    minutes = np.unique(np.floor(times[late]))
+    means = np.array([sizes[late & (np.floor(times) == minute)].mean() for minute in minutes])
+    if len(minutes) < 3:
+        return f"{sizes[0]:.0f} MB at first, {sizes[-1]:.0f} MB at the end; too short for a slope"
+    line = linregress(minutes, means)
+    margin = float(t.ppf(0.975, len(minutes) - 2)) * line.stderr
+    if line.slope > _SLOPE_MB_PER_MINUTE:
+        outcome.failures.append(f"memory grows by {line.slope:.2f} MB a minute")
+    low, high = line.slope - margin, line.slope + margin
+    return (
+        f"{sizes[0]:.0f} MB at first, {means[0]:.0f} MB after {minutes[0]:.0f} minutes, {means[-1]:.0f} MB at the end: "
+        f"{line.slope:+.2f} MB a minute between (95 % interval {low:+.2f} to {high:+.2f})"
+    )
