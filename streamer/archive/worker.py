@@ -262,8 +262,8 @@ def _is_no_clip(header: Any) -> bool:
 
 
 def _header(path: Path) -> Any:
-    from streamer.sources._dicom_header import read_header
-    from streamer.sources._dicom_magic import is_dicom_file
+    from streamer.dicom.header import read_header
+    from streamer.dicom.magic import is_dicom_file
 
     if not is_dicom_file(path):
         return None

@@ -19,15 +19,15 @@ from streamer.deidentification.text_search import TextFound, can_search, find_te
 from streamer.deidentification.write import CineWriter
 from streamer.dicom.attributes import text
 from streamer.dicom.library import require_dicom
+from streamer.dicom.magic import dicom_files, is_dicom_file
+from streamer.dicom.syntaxes import VIDEO
 from streamer.errors import InputError, OutputError, StreamerError
 from streamer.outputs.folder import output_errors
 from streamer.outputs.video import OverlayVideo
 from streamer.settings import OverlaySettings
 from streamer.sources import Source, open_source
 from streamer.sources._container import is_video
-from streamer.sources._dicom_codecs import VIDEO
 from streamer.sources._dicom_folder import files_of_dicomdir, is_dicomdir
-from streamer.sources._dicom_magic import dicom_files, is_dicom_file
 from streamer.sources._dicom_regions import PixelBox, picture_boxes
 from streamer.sources._still_folder import natural_order
 from streamer.sources.base import display_name

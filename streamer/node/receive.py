@@ -22,11 +22,11 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from streamer.dicom.attributes import sequence, text
 from streamer.dicom.classes import SECONDARY_CAPTURE, ULTRASOUND, made_by_streamer, refusal
+from streamer.dicom.header import read_header
+from streamer.dicom.syntaxes import SYNTAXES
 from streamer.errors import InputError, SettingsError
 from streamer.node.peers import Peer, is_loopback_address
 from streamer.node.records import Received
-from streamer.sources._dicom_codecs import SYNTAXES
-from streamer.sources._dicom_header import read_header
 
 _LOG = logging.getLogger(__name__)
 

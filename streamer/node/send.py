@@ -1,24 +1,31 @@
-"""Sends results: by C-STORE to another node, or by STOW-RS to a DICOMweb server.
-
-STOW-RS reads a file as it goes out. For C-STORE pynetdicom queues the whole of it: 100 MB take 100 MB of memory.
-"""
+"""Sends results: by C-STORE to another node, or by STOW-RS to a DICOMweb server. Files are read as they go out."""
 
 from __future__ import annotations
 
 import logging
+import queue
+import shutil
 import ssl
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomIO
 from pydicom.filereader import dcmread, read_file_meta_info
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu_primitives import P_DATA
 
+from streamer.dicom.header import inflated
+from streamer.errors import StreamerError
 from streamer.node.peers import Peer
 from streamer.node.web import client, status_line
 
@@ -27,6 +34,8 @@ _LOG = logging.getLogger(__name__)
 _NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 _MAX_CONTEXTS = 128  # of an association (PS3.8, 9.3.2)
 _CHUNK_BYTES = 2**16
+_MAX_QUEUED_PDUS = 64
+_LOOK_AGAIN_S = 0.1
 
 Outcome = Callable[[Path, str | None], None]
 """Told of each file: None once the receiver has confirmed it, else why it was not taken."""
@@ -69,6 +78,7 @@ def send_to_node(
         for path in kinds:
             outcome(path, reason)
         return
+    association.dul.to_provider_queue = _BoundedPdus(association.dul)
     try:
         for path, kind in kinds.items():
             assert kind is not None
@@ -76,6 +86,28 @@ def send_to_node(
     finally:
         if association.is_established:
             association.release()
+
+
+class _BoundedPdus(queue.Queue[object]):
+    """What is on its way to the socket: data wait for room, so that a file is read no faster than it goes out.
+
+    pynetdicom's own queue takes the whole of a file. Data for a connection that has ended are dropped; its end is
+    noticed where the answer is awaited.
+    """
+
+    def __init__(self, service: DULServiceProvider) -> None:
+        super().__init__()
+        self._service = service
+
+    def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
+        """Add something; data only once there is room."""
+        if isinstance(item, P_DATA):
+            with self.not_full:
+                while len(self.queue) >= _MAX_QUEUED_PDUS and self._service.is_alive():
+                    self.not_full.wait(_LOOK_AGAIN_S)
+            if not self._service.is_alive():
+                return
+        super().put(item, block, timeout)
 
 
 def _kind(path: Path) -> tuple[str, str] | None:
@@ -104,18 +136,42 @@ def _sent(association: Association, path: Path, kind: tuple[str, str]) -> str | 
         return "the receiver takes no objects of this class and transfer syntax"
     try:
         with warnings.catch_warnings(action="ignore"):
-            if possible[0] == kind:
-                status = association.send_c_store(path)
-            else:  # to be coded anew, in memory
-                data = dcmread(path)
-                data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-                status = association.send_c_store(data)
-    except (ValueError, AttributeError, RuntimeError, OSError) as error:
+            status = _stored(association, path, kind[1], possible[0][1])
+    except (ValueError, AttributeError, RuntimeError, OSError, StreamerError) as error:
         return f"it cannot be sent: {type(error).__name__}"
     if "Status" not in status:
         return "the association broke off"
     code = int(status.Status)
     return None if code == 0 or code >> 12 == 0xB else f"the receiver answers with status {code:04X}"  # PS3.7, annex C
+
+
+def _stored(association: Association, path: Path, syntax: str, taken: str) -> Dataset:
+    """Send a file in the transfer syntax that is taken."""
+    if taken == syntax:
+        return association.send_c_store(path)
+    if taken == ExplicitVRLittleEndian and syntax == DeflatedExplicitVRLittleEndian:
+        with _plain_copy(path) as copy:
+            return association.send_c_store(copy)
+    data = dcmread(path)  # to be coded anew, in memory
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return association.send_c_store(data)
+
+
+@contextmanager
+def _plain_copy(path: Path) -> Iterator[Path]:
+    """A deflated file inflated, on the disk as long as it is needed."""
+    with (
+        path.open("rb") as file,
+        closing(inflated(file, path.name)) as content,
+        tempfile.NamedTemporaryFile() as copy,
+    ):
+        meta = read_file_meta_info(path)
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        copy.write(b"\0" * 128 + b"DICM")
+        write_file_meta_info(DicomIO(copy), meta)
+        shutil.copyfileobj(content, copy)
+        copy.flush()
+        yield Path(copy.name)
 
 
 def send_to_web(files: Sequence[Path], url: str, *, outcome: Outcome) -> None:

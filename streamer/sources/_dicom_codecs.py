@@ -11,33 +11,11 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from streamer.dicom.syntaxes import HTJ2K, JPEG_2000, JPEG_DCT, JPEG_LOSSLESS, JPEG_LS, JPEG_XL, NATIVE, RLE
 from streamer.sources._dicom_layout import PixelLayout
 
 Samples = npt.NDArray[Any]
 """Shape (height, width) or (height, width, 3), unsigned or signed integers of 8, 16 or 32 bits."""
-
-_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
-_PREFIX = "1.2.840.10008.1.2."
-RLE = _PREFIX + "5"
-_JPEG_DCT = {_PREFIX + "4.50", _PREFIX + "4.51"}
-_JPEG_LOSSLESS = {_PREFIX + "4.57", _PREFIX + "4.70"}
-_JPEG_LS = {_PREFIX + "4.80", _PREFIX + "4.81"}
-_JPEG_2000 = {_PREFIX + "4.90", _PREFIX + "4.91", _PREFIX + "4.92", _PREFIX + "4.93"}
-_HTJ2K = {_PREFIX + "4.201", _PREFIX + "4.202", _PREFIX + "4.203"}
-_JPEG_XL = {_PREFIX + "4.110", _PREFIX + "4.111", _PREFIX + "4.112"}
-VIDEO = frozenset(
-    _PREFIX + "4." + number + fragmentable
-    for number in ("100", "101", "102", "103", "104", "105", "106", "107", "108")
-    for fragmentable in ("", ".1")
-)
-"""MPEG-2, H.264 and HEVC, whose pixel data are one container or stream for all frames."""
-
-SYNTAXES = tuple(
-    sorted(_NATIVE | {RLE} | _JPEG_DCT | _JPEG_LOSSLESS | _JPEG_LS | _JPEG_2000 | _HTJ2K | _JPEG_XL | VIDEO)
-)
-"""All transfer syntaxes that are read."""
-
-_CONVERTED_BY_CODEC = _JPEG_2000 | _HTJ2K | _JPEG_XL
 
 
 class CodecError(Exception):
@@ -52,14 +30,14 @@ def decoder_for(syntax: str) -> Decoder | None:
 
     A decoder returns samples and their colour: "RGB" where it has converted them, else the photometric interpretation.
     """
-    tables: tuple[tuple[set[str], Decoder], ...] = (
-        (_NATIVE, decode_native),
-        ({RLE}, _decode_rle),
-        (_JPEG_DCT, _decode_jpeg),
-        (_JPEG_LOSSLESS, _decode_lossless_jpeg),
-        (_JPEG_LS, _decode_jpeg_ls),
-        (_JPEG_2000 | _HTJ2K, _decode_jpeg_2000),
-        (_JPEG_XL, _decode_jpeg_xl),
+    tables: tuple[tuple[frozenset[str], Decoder], ...] = (
+        (NATIVE, decode_native),
+        (frozenset({RLE}), _decode_rle),
+        (JPEG_DCT, _decode_jpeg),
+        (JPEG_LOSSLESS, _decode_lossless_jpeg),
+        (JPEG_LS, _decode_jpeg_ls),
+        (JPEG_2000 | HTJ2K, _decode_jpeg_2000),
+        (JPEG_XL, _decode_jpeg_xl),
     )
     return next((decode for syntaxes, decode in tables if syntax in syntaxes), None)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import mmap
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import BinaryIO
 
 _ITEM, _END_OF_SEQUENCE = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -18,6 +21,8 @@ _FIRST_BYTES = (
     b"\xff\x0a",  # JPEG XL codestream
     b"\x00\x00\x00\x0cJXL ",  # JPEG XL box
 )
+_NEXT_CODESTREAM = re.compile(rb"\xff\xd9\0?(?=\xff\xd8\xff|\xff\x4f\xff\x51)")
+"""The end of a JPEG, JPEG-LS or JPEG 2000 codestream, perhaps padded, and the begin of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,25 @@ def group_frames(fragments: Fragments, *, expected: int, one_each: bool) -> list
             groups.append([])
         groups[-1].append(span)
     return [tuple(group) for group in groups]
+
+
+def split_frames(file: BinaryIO, groups: Sequence[tuple[Span, ...]]) -> list[tuple[Span, ...]]:
+    """Frames of which some writers put several into one fragment, against the standard, each by itself.
+
+    Args:
+        file: the DICOM file.
+        groups: as from `group_frames`.
+    """
+    found: list[tuple[Span, ...]] = []
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for group in groups:
+            if len(group) != 1:
+                found.append(group)
+                continue
+            begin, end = group[0].offset, group[0].offset + group[0].length
+            edges = [begin, *(one.end() for one in _NEXT_CODESTREAM.finditer(content, begin, end)), end]
+            found += [(Span(start, stop - start),) for start, stop in pairwise(edges)]
+    return found
 
 
 def _offsets(table: bytes) -> tuple[int, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamer.dicom.library import require_dicom
+from streamer.dicom.magic import dicom_files, is_dicom_file
 from streamer.errors import InputError
 from streamer.sources._container import is_video
-from streamer.sources._dicom_magic import dicom_files, is_dicom_file
 from streamer.sources._still_folder import holds_stills, natural_order
 from streamer.sources.base import display_name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
@@ -11,12 +12,13 @@ from pydicom.dataset import Dataset
 
 from streamer.dicom.attributes import integer
 from streamer.dicom.classes import refusal
+from streamer.dicom.header import DicomHeader, read_header, syntax_name
+from streamer.dicom.syntaxes import NATIVE, RLE, VIDEO
 from streamer.errors import InputError
 from streamer.sources._container import LIBRARY_ERRORS, check_frame_size
-from streamer.sources._dicom_codecs import RLE, VIDEO, CodecError, Decoder, decode_frame, decoder_for
+from streamer.sources._dicom_codecs import CodecError, Decoder, decode_frame, decoder_for
 from streamer.sources._dicom_colour import ColourConverter
-from streamer.sources._dicom_fragments import Fragments, Span, group_frames, read_fragments, read_spans
-from streamer.sources._dicom_header import DicomHeader, read_header, syntax_name
+from streamer.sources._dicom_fragments import Fragments, Span, group_frames, read_fragments, read_spans, split_frames
 from streamer.sources._dicom_layout import PixelLayout, layout_of
 from streamer.sources._dicom_plane import plane_of
 from streamer.sources._dicom_regions import ScanGeometry, scan_geometry
@@ -103,6 +105,9 @@ class DicomFile(Recording):
             word_swapped=self._opened.word_swapped,
         )
         check_frame_size(layout.columns, layout.rows, self.name)
+        whole = layout.rows * layout.columns * 3 * (layout.allocated // 8) * self._announced
+        if layout.subsampled and layout.samples == 3 and (self._opened.pixel_bytes or 0) >= whole:
+            return replace(layout, photometric="YBR_FULL")  # files exist that call it halved and do not halve it
         return layout
 
     @property
@@ -170,14 +175,27 @@ class DicomFile(Recording):
     def _frames(self) -> tuple[list[tuple[Span, ...]], bool]:
         """Where each frame lies, and whether the pixel data are all there."""
         header = self._opened
-        start = header.pixel_start or 0
-        if header.pixel_bytes is not None:
-            return self._native_frames(start, header.pixel_bytes)
-        fragments: Fragments = read_fragments(header.file, start, header.end)
-        if header.syntax not in VIDEO and not fragments.spans:
+        if header.syntax in NATIVE and header.pixel_bytes is not None:
+            return self._native_frames(header.pixel_start or 0, header.pixel_bytes)
+        fragments = self._fragments()
+        if not fragments.spans:
             raise InputError(f"{self.name} holds no pixel data that can be found (cut or damaged); export it again")
         groups = group_frames(fragments, expected=self._announced, one_each=header.syntax == RLE)
+        if len(groups) < self._announced and header.syntax != RLE:
+            groups = split_frames(header.file, groups)
         return groups, fragments.whole
+
+    def _fragments(self) -> Fragments:
+        """The items of encapsulated pixel data; some writers state a length of them, or leave the items out."""
+        header = self._opened
+        start = header.pixel_start or 0
+        if header.pixel_bytes is None:
+            return read_fragments(header.file, start, header.end)
+        end = min(header.end, start + header.pixel_bytes)
+        found, whole = read_fragments(header.file, start, end), start + header.pixel_bytes <= header.end
+        if found.spans:
+            return replace(found, whole=whole)
+        return Fragments(spans=(Span(start, end - start),), starts=(True,), table=(), whole=whole)
 
     def _native_frames(self, start: int, length: int) -> tuple[list[tuple[Span, ...]], bool]:
         size = self._layout.native_bytes
@@ -194,7 +212,7 @@ class DicomFile(Recording):
     def _generate_video(self) -> Generator[Frame]:
         """Times are the container's; an elementary stream takes those of the header."""
         header = self._opened
-        fragments = read_fragments(header.file, header.pixel_start or 0, header.end)
+        fragments = self._fragments()
         try:
             video = self._video = DicomVideo(header.file, fragments.spans, self.name)
         except LIBRARY_ERRORS as error:

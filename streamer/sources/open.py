@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from streamer.dicom.library import require_dicom
+from streamer.dicom.magic import is_dicom
 from streamer.errors import InputError
 from streamer.sources._deinterlace import Deinterlacing
-from streamer.sources._dicom_magic import is_dicom
 from streamer.sources._hwaccel import Decoder
 from streamer.sources._recording import Recording
 from streamer.sources._still_magic import HEAD_BYTES, is_still

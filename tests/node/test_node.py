@@ -21,12 +21,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
+from streamer.dicom.syntaxes import SYNTAXES
 from streamer.errors import SettingsError
 from streamer.node.peers import Peer, TlsFiles
 from streamer.node.receive import CANNOT_UNDERSTAND, NO_MATCH, SUCCESS
 from streamer.node.send import send_to_node
 from streamer.node.serve import Node
-from streamer.sources._dicom_codecs import SYNTAXES
 from tests.dicom_files import PREFIX, cine_dataset, frame_images, write_dicom
 from tests.disc_analyser import disc_cine
 from tests.node.conftest import StartNode

@@ -1,6 +1,7 @@
 """Files that are cut, lie about themselves or are something else: one line each, and what can be read is read."""
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +63,47 @@ def test_a_damaged_frame_is_left_out_and_the_others_keep_their_numbers(tmp_path:
     frames[1] = frames[1][:20] + b"\0" * (len(frames[1]) - 20)
     path = write_dicom(tmp_path / "cine", data, frames, syntax=PREFIX + "4.50")
     assert _read(path) == ([0, 2, 3], False, ("1 of 4 frames are damaged and left out",))
+
+
+def _with_items(path: Path, items: Sequence[bytes]) -> Path:
+    """Replace the items of encapsulated pixel data; the first is the offset table."""
+    content = path.read_bytes()
+    start = content.index(b"\xe0\x7f\x10\x00OB") + 12
+    framed = b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item for item in items)
+    path.write_bytes(content[:start] + framed + struct.pack("<HHL", 0xFFFE, 0xE0DD, 0))
+    return path
+
+
+@pytest.mark.parametrize("in_each", [2, 4])
+def test_several_frames_in_one_fragment_are_told_apart(tmp_path: Path, in_each: int) -> None:
+    data, frames = _jpeg_cine()
+    path = write_dicom(tmp_path / "cine", data, frames, syntax=PREFIX + "4.50")
+    joined = [b"".join(frames[start : start + in_each]) for start in range(0, 4, in_each)]
+    assert _read(_with_items(path, [b"", *joined])) == ([0, 1, 2, 3], True, ())
+
+
+def test_fragments_of_odd_length_and_frames_of_several_without_a_table(tmp_path: Path) -> None:
+    data, frames = _jpeg_cine()
+    path = write_dicom(tmp_path / "cine", data, frames, syntax=PREFIX + "4.50")
+    pieces = [frame[start : start + 301] for frame in frames for start in range(0, len(frame), 301)]
+    assert len(pieces) > 4
+    assert _read(_with_items(path, [b"", *pieces])) == ([0, 1, 2, 3], True, ())
+
+
+@pytest.mark.parametrize("items", [True, False])
+def test_encapsulated_data_of_stated_length_are_read(tmp_path: Path, items: bool) -> None:
+    data, frames = _jpeg_cine()
+    frames = frames if items else frames[:1]
+    data.NumberOfFrames = len(frames)
+    path = write_dicom(tmp_path / "cine", data, frames, syntax=PREFIX + "4.50")
+    content = path.read_bytes()
+    head = content.index(b"\xe0\x7f\x10\x00OB") + 8
+    payload = content[head + 4 : -8] if items else frames[0] + b"\0" * (len(frames[0]) % 2)
+    path.write_bytes(content[:head] + struct.pack("<L", len(payload)) + payload)
+    assert _read(path) == (list(range(len(frames))), True, ())
+    if items:
+        path.write_bytes(path.read_bytes()[:-100])
+        assert _read(path) == ([0, 1, 2], False, ("the file is cut: 3 of 4 frames are there",))
 
 
 def test_a_data_set_without_preamble_is_read(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
+import cv2
 import imagecodecs
 import numpy as np
 import pydicom
@@ -51,11 +52,17 @@ def _rle(image: Image) -> bytes:
     )
 
 
+def _progressive(image: Image) -> bytes:
+    flags = (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 95)
+    return bytes(cv2.imencode(".jpg", image[..., ::-1], flags)[1])
+
+
 @pytest.mark.parametrize(
     ("syntax", "photometric", "encode", "loss"),
     [
         ("5", "RGB", _rle, 0),
         ("4.50", "YBR_FULL_422", jpeg, 12),
+        ("4.55", "YBR_FULL_422", _progressive, 12),
         ("4.70", "RGB", lambda image: bytes(imagecodecs.ljpeg_encode(image[..., 0])), 0),
         ("4.80", "RGB", lambda image: bytes(imagecodecs.jpegls_encode(image)), 0),
         ("4.81", "RGB", lambda image: bytes(imagecodecs.jpegls_encode(image, level=2)), 2),
@@ -124,6 +131,7 @@ def _halved(images: Sequence[Image]) -> bytes:
         ("YBR_FULL", 0, lambda images: np.stack(_ybr(images)).tobytes(), 3),
         ("YBR_FULL", 1, lambda images: _planar(_ybr(images)), 3),
         ("YBR_FULL_422", 0, lambda images: _halved(_ybr(images)), 6),
+        ("YBR_FULL_422", 0, lambda images: np.stack(_ybr(images)).tobytes(), 3),  # not halved, whatever it says
     ],
 )
 def test_native_colours(

@@ -18,8 +18,8 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from streamer.dicom.attributes import text, value
+from streamer.dicom.magic import is_encrypted
 from streamer.errors import InputError
-from streamer.sources._dicom_magic import is_encrypted
 
 _LIBRARY_ERRORS = (
     InvalidDicomError,
@@ -95,9 +95,9 @@ def _header(file: BinaryIO, name: str) -> DicomHeader:
     syntax = text(data, "TransferSyntaxUID")
     file.seek(0)
     if syntax == DeflatedExplicitVRLittleEndian:
-        inflated = _inflate(file, name)
+        plain = inflated(file, name)
         file.close()
-        file = inflated
+        file = plain
         found: Dataset = read_dataset(file, False, True, stop_when=_at_pixel_data, defer_size=_LARGE_VALUE_BYTES)
         implicit, little = False, True
     else:
@@ -143,30 +143,38 @@ def _at_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return int(tag) in _PIXEL_DATA
 
 
-def _inflate(file: BinaryIO, name: str) -> BinaryIO:
+def inflated(file: BinaryIO, name: str) -> BinaryIO:
     """The data set of a deflated file, in a temporary file: one frame of it is in memory at a time, as of any other.
 
     What can be inflated of a file that was cut is kept.
+
+    Args:
+        file: the DICOM file; has a name.
+        name: for messages.
+
+    Raises:
+        InputError: it would fill the disk.
+        OSError: it cannot be read, or the temporary file not be written.
     """
     meta = read_file_meta_info(file.name)
     file.seek(_PREAMBLE_BYTES + _META_LENGTH_ELEMENT_BYTES + int(meta.FileMetaInformationGroupLength))
-    inflated = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+    plain = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     written = 0
     try:
         while chunk := file.read(2**20):
             while chunk and not engine.eof:
-                written += inflated.write(engine.decompress(chunk, 2**22))
+                written += plain.write(engine.decompress(chunk, 2**22))
                 chunk = engine.unconsumed_tail
             if written > _MAX_INFLATED_BYTES:
                 raise InputError(f"{name} inflates to more than {_MAX_INFLATED_BYTES >> 30} GiB, which is not read")
     except zlib.error:
         pass
     except BaseException:
-        inflated.close()
+        plain.close()
         raise
-    inflated.seek(0)
-    return inflated
+    plain.seek(0)
+    return plain
 
 
 def syntax_name(syntax: UID) -> str:
