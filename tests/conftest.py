@@ -104,4 +104,4 @@ def config(weights_folder: Path, random_engine_settings: Settings, tmp_path: Pat
 @pytest.fixture
 def ready(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that are loaded already."""
-    monkeypatch.setattr(streamer.cli.run, "Engine", lambda _: engine)
+    monkeypatch.setattr(streamer.cli.run, "Engine", lambda *_, **__: engine)

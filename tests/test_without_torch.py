@@ -126,3 +126,15 @@ def test_a_module_of_no_extra_is_no_missing_extra() -> None:
     assert missing_extra(ModuleNotFoundError("No module named ''")) is None
     line = missing_extra(ModuleNotFoundError("No module named 'pydicom.uid'", name="pydicom.uid"))
     assert line == "this needs pydicom, which is not installed: python -m pip install 'streamer[dicom]'"
+
+
+def test_the_process_ends_with_its_exit_code_and_all_that_was_said(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", simulate(frames=1))
+    end = "import runpy, sys\nsys.argv = ['streamer', *sys.argv[1:]]\nrunpy.run_module('streamer', run_name='__main__')"
+    (tmp_path / "config.yaml").write_text("runtime: {threads: 1}")
+    done = python(end, "run", "--video", "clip.mp4", "--config", "config.yaml", "--output", "out", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("report.html")
+    assert read_report(tmp_path / "out" / "report.json").complete
+    failed = python(end, "run", "--video", "absent.mp4", folder=tmp_path)
+    assert (failed.returncode, failed.stderr) == (2, "error: there is no file or folder absent.mp4\n")

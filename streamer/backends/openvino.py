@@ -69,9 +69,10 @@ class OpenVinoBackend:
         self.warnings: tuple[str, ...] = ()
         self.workers = threads + 1
         self.batch_frames = 1
+        self.streams = streams or threads
         self._core = openvino.Core()
         self._properties = {
-            "NUM_STREAMS": streams or threads,
+            "NUM_STREAMS": self.streams,
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,
             **_ARITHMETIC,

@@ -19,10 +19,18 @@ _NO_DEVICE = "torch finds no CUDA device"
 _NO_TORCH = "needs torch, which is not installed: python -m pip install 'streamer[cuda]'"
 
 
-def choose_backend(settings: RuntimeSettings) -> Backend:
+_FEW_FRAMES = 60
+"""Up to so many, two streams of one core each gain less than making the second one ready costs (`OpenVinoBackend`)."""
+
+
+def choose_backend(settings: RuntimeSettings, expected_frames: int | None = None) -> Backend:
     """The backend for `settings`; the one place that sets thread counts.
 
     On a CPU OpenVINO runs the three networks 1.5 to 3 times as fast as torch; torch is the reference, and runs CUDA.
+
+    Args:
+        settings: where and how.
+        expected_frames: how many there are to analyse; None where that is not known.
 
     Raises:
         DeviceError: CUDA is asked for and there is none, OpenVINO is asked to use it, or int8 is asked for and the
@@ -49,13 +57,13 @@ def choose_backend(settings: RuntimeSettings) -> Backend:
 
         torch.set_num_threads(threads)
         return CudaBackend("fp32" if settings.precision == "fp32" else "auto")
-    backend = _on_cpu(settings, threads)
+    backend = _on_cpu(settings, threads, expected_frames)
     if wanted and fault != _NO_DEVICE:
         backend.warnings += (f"{fault}; the CPU runs instead",)
     return backend
 
 
-def _on_cpu(settings: RuntimeSettings, threads: int) -> Backend:
+def _on_cpu(settings: RuntimeSettings, threads: int, expected_frames: int | None) -> Backend:
     if settings.backend == "torch":
         if find_spec("torch") is None:
             raise DeviceError(f"backend 'torch' {_NO_TORCH}, or use backend openvino")
@@ -71,7 +79,8 @@ def _on_cpu(settings: RuntimeSettings, threads: int) -> Backend:
         sys.modules["torch"].set_num_threads(threads)
     from streamer.backends.openvino import OpenVinoBackend
 
-    return OpenVinoBackend(threads, precision=settings.precision)
+    few = expected_frames is not None and expected_frames <= _FEW_FRAMES
+    return OpenVinoBackend(threads, precision=settings.precision, streams=1 if few else None)
 
 
 def has_nvidia_driver() -> bool:

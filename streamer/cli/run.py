@@ -59,12 +59,9 @@ def analyse_studies(
         StreamerError: input, output, weights or device are not usable.
     """
     console, messages = Console(), Console(stderr=True)
-    if len(studies) == 1:
-        for clip in studies[0].clips:  # a wrong path should not wait for the networks
-            with open_source(clip, decoder=settings.runtime.decoder, deinterlace=settings.input.deinterlace) as source:
-                check_clip(settings, source.info)
+    expected_frames = _checked(studies[0].clips, settings) if len(studies) == 1 else None
     with messages.status("loading the networks (the first time on a machine takes longer)"):
-        engine = Engine(settings)
+        engine = Engine(settings, expected_frames=expected_frames)
     print_warnings(messages, engine)
     code = 0
     for study in studies:
@@ -79,6 +76,17 @@ def analyse_studies(
             return INTERRUPTED
         code = code or ended
     return code
+
+
+def _checked(clips: Sequence[str | Path], settings: Settings) -> int | None:
+    """How many frames there are in all, where the clips say; a wrong path should not wait for the networks."""
+    frames: list[int | None] = []
+    for clip in clips:
+        with open_source(clip, decoder=settings.runtime.decoder, deinterlace=settings.input.deinterlace) as source:
+            check_clip(settings, source.info)
+            frames.append(source.expected_frames)
+    known = [count for count in frames if count is not None]
+    return sum(known) if len(known) == len(frames) else None
 
 
 def _analyse(

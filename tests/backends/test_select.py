@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from streamer.backends import choose_backend, select
+from streamer.backends.openvino import OpenVinoBackend
 from streamer.backends.select import _quota_cores, available_cores
 from streamer.errors import DeviceError
 from streamer.settings import RuntimeSettings
@@ -153,3 +154,13 @@ def test_no_more_cores_than_the_process_may_use(monkeypatch: pytest.MonkeyPatch)
     assert available_cores() == 3
     monkeypatch.setattr(select, "_quota_cores", lambda: 64)
     assert available_cores() == 4
+
+
+@pytest.mark.usefixtures("no_cuda")
+def test_few_frames_are_not_worth_a_second_stream() -> None:
+    streams = {}
+    for frames in (None, 1, 60, 61):
+        backend = choose_backend(settings(threads=2), frames)
+        assert isinstance(backend, OpenVinoBackend)
+        streams[frames] = backend.streams
+    assert streams == {None: 2, 1: 1, 60: 1, 61: 2}

@@ -22,7 +22,7 @@ from tests.sources.media import write_clip
 @pytest.fixture(autouse=True)
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     for face in (streamer.cli.run, streamer.cli.live):
-        monkeypatch.setattr(face, "Engine", lambda _: FakeEngine(delay_s=0.0).as_engine())
+        monkeypatch.setattr(face, "Engine", lambda *_, **__: FakeEngine(delay_s=0.0).as_engine())
 
 
 def test_a_line_per_study(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import streamer.cli.run
+from streamer.cli.main import _called
 from streamer.outputs.schema import read_frames, read_report
 from streamer.version import __version__
 from tests.cli.command_line import Cli, clip_in, listing, overlay_frames
@@ -232,7 +235,7 @@ def test_the_phantom_is_written_into_a_new_folder(cli: Cli, tmp_path: Path) -> N
 
 def test_the_demo_simulates_and_analyses(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its clip lies in the folder of its results and survives them."""
-    monkeypatch.setattr(streamer.cli.run, "Engine", lambda settings: FakeEngine(settings=settings, delay_s=0))
+    monkeypatch.setattr(streamer.cli.run, "Engine", lambda settings, **_: FakeEngine(settings=settings, delay_s=0))
     assert cli("demo", "--output", "demo") == 0
     report = read_report(tmp_path / "demo" / "report.json")
     assert (report.patient, report.complete) == ("phantom", True)
@@ -270,3 +273,22 @@ def test_the_first_signal_is_a_wish_to_stop_and_the_second_interrupts(number: si
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("command", ["run", "app", "deidentify", "cross-validate", "dicom", "study"])
+def test_the_command_that_is_called_is_made_alone_and_is_the_same(
+    command: str, cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = get_command(_called([command, "--help"]))
+    assert isinstance(alone, TyperGroup)
+    assert list(alone.commands) == [command]
+    whole = get_command(_called(["--version", command]))
+    assert isinstance(whole, TyperGroup)
+    assert {"run", "live", "dicom", "study"} < set(whole.commands)
+    assert cli(command, "--help") == 0
+    assert f"streamer {command}" in capsys.readouterr().out
+
+
+def test_a_command_that_is_none(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli("runn") == 2
+    assert "No such command 'runn'" in capsys.readouterr().err

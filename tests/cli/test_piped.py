@@ -27,7 +27,7 @@ def test_a_clip_by_standard_input(cli: Cli, tmp_path: Path, monkeypatch: pytest.
     """An mp4 with its index at the end, which cannot be read without seeking."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(streamer.cli.run, "Engine", lambda _: FakeEngine(delay_s=0.0).as_engine())
+    monkeypatch.setattr(streamer.cli.run, "Engine", lambda *_, **__: FakeEngine(delay_s=0.0).as_engine())
     pipe_in(monkeypatch, clip_in(tmp_path, frames=8).read_bytes())
     assert cli("run", "--video", "-") == 0
     report = read_report(tmp_path / "results" / "standard-input" / "report.json")

@@ -54,7 +54,7 @@ def test_of_several_studies_one_that_fails_is_named_and_the_others_go_on(
 
 
 def test_outputs_and_spacing(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streamer.cli.run, "Engine", lambda settings: FakeEngine(settings=settings).as_engine())
+    monkeypatch.setattr(streamer.cli.run, "Engine", lambda settings, **_: FakeEngine(settings=settings).as_engine())
     clip_in(tmp_path)
     arguments = ("--outputs", "frames,csv,report_json", "--pixel-spacing-mm", "0.1,0.2")
     assert cli("run", "--video", "clip.mp4", "--output", "out", *arguments) == 0
