@@ -4,9 +4,26 @@ Library errors (PyAV, OpenCV, PyTorch, pydantic) are wrapped at the boundary whe
 line that says what was wrong and what to do; the command line prints it and exits with code 2.
 """
 
+from __future__ import annotations
+
+_HEAD, _TAIL = 600, 300
+"""Characters kept of a longer message: what was wrong stands at its beginning, what to do at its end."""
+
 
 class StreamerError(Exception):
-    """Root of all errors raised on purpose."""
+    """Root of all errors raised on purpose.
+
+    What stands in a user's file or path may be part of the message: it is made one printable line of at most 905
+    characters, whatever that was.
+
+    Example:
+        >>> str(StreamerError("there is no file a\\nb.mp4"))
+        'there is no file a b.mp4'
+    """
+
+    def __init__(self, message: str = "") -> None:
+        """Take the message."""
+        super().__init__(_one_line(message))
 
 
 class InputError(StreamerError):
@@ -39,3 +56,9 @@ class OutputError(StreamerError):
 
 class DataError(StreamerError):
     """Training or evaluation data are missing or inconsistent."""
+
+
+def _one_line(message: str) -> str:
+    line = " ".join(message.split())
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return line if len(line) <= _HEAD + _TAIL else f"{line[:_HEAD]} ... {line[-_TAIL:]}"
