@@ -89,7 +89,7 @@ def folds_table(name: str, folds: Sequence[Said]) -> Table:
     measures = (*_MEASURES, "kappa")
     values = np.array([[getattr(fold.overall, name).value for name in measures] for fold in folds])
     rows = [
-        (f"Fold {number}", str(len(fold.answers.truth)), *(f"{value:.3f}" for value in line))
+        (f"Fold {number}", str(len(fold.answers.truth)), *("-" if isnan(value) else f"{value:.3f}" for value in line))
         for number, (fold, line) in enumerate(zip(folds, values, strict=True), start=1)
     ]
     deviations = values.std(axis=0, ddof=1)
@@ -97,13 +97,17 @@ def folds_table(name: str, folds: Sequence[Said]) -> Table:
         (
             "Mean ± SD",
             str(sum(len(fold.answers.truth) for fold in folds)),
-            *(f"{mean:.3f} ± {deviation:.3f}" for mean, deviation in zip(values.mean(axis=0), deviations, strict=True)),
+            *(
+                "-" if isnan(mean) else f"{mean:.3f} ± {deviation:.3f}"
+                for mean, deviation in zip(values.mean(axis=0), deviations, strict=True)
+            ),
         )
     )
     return Table(
         title=f"Table 3. {name}: cross-validation in {len(folds)} folds",
         caption="Internal images, each patient held out once. Sensitivity, specificity, PPV, NPV, F1 and AUC are means "
-        "over classes; SD is the standard deviation over folds (n - 1).",
+        "over classes; SD is the standard deviation over folds (n - 1). - where a fold's network never named a class, "
+        "whose PPV is then not defined.",
         columns=("Fold", "Images", *(_HEADINGS[name] for name in measures)),
         rows=tuple(rows),
     )

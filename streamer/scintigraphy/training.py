@@ -204,9 +204,12 @@ class Trainer:
         config = self.config
         optimiser: torch.optim.Optimizer
         if config.optimiser == "adam":  # the paper's: its weight decay is a term of the loss, on every parameter
-            optimiser = torch.optim.Adam(learning.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+            optimiser = torch.optim.Adam(
+                learning.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+            )
         else:
-            optimiser = torch.optim.AdamW(parameter_groups(learning, config.weight_decay), config.learning_rate)
+            groups = parameter_groups(learning, config.weight_decay)
+            optimiser = torch.optim.AdamW(groups, config.learning_rate, fused=True)  # AlexNet: half the time of a step
         if config.schedule == "steps":
             return optimiser, torch.optim.lr_scheduler.StepLR(optimiser, config.step_epochs * steps, config.step_factor)
         total = config.epochs * steps + 1

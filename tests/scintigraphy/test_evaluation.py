@@ -137,6 +137,11 @@ def test_mean_and_deviation_over_folds(run_folder: Path, study_folder: Path) -> 
         folds.append(said_by("x", answers(truth, np.eye(4)[said], [str(number) for number in range(8)]), []))
     rows = folds_table("x", folds).rows
     assert rows[-1][:3] == ("Mean ± SD", "16", "0.875 ± 0.177")  # of 0.75 and 1: 0.25 / sqrt(2)
+    never = np.eye(4)[[0, 0, 1, 2] * 2]  # nobody is called a tumour, so its PPV is not defined
+    folds.append(said_by("x", answers([0, 1, 2, 3] * 2, never, [str(number) for number in range(8)]), []))
+    table = folds_table("x", folds)
+    place = table.columns.index("PPV")
+    assert [row[place] for row in table.rows] == ["0.792", "1.000", "-", "-"]
 
 
 def test_predict_writes_page_json_and_csv(run_folder: Path, study_folder: Path, cli: Cli, tmp_path: Path) -> None:

@@ -188,6 +188,8 @@ def test_interaction_is_found_where_there_is_one() -> None:
     one_class = [("young", classified(1.5, 1)), ("old", [row for row in classified(1.5, 2) if row["label"]])]
     found = subgroups("classifier", "age", one_class, FEW)
     assert found[1].figure is None
+    rows = one_class[1][1]
+    assert (found[1].count, found[1].patients) == (len(rows), len({row["patient"] for row in rows}))
     assert np.isnan(found[0].p_interaction)
 
 

@@ -52,12 +52,15 @@ class Subgroup:
 
     Attributes:
         factor, name: for example "age" and "under 45 years".
+        count, patients: numbers of rows and of patients.
         figure: AUC, Dice or AP50; None where a class is missing.
         p_interaction: test that all parts of the factor have the same (Cochran's Q); NaN where there is none.
     """
 
     factor: str
     name: str
+    count: int
+    patients: int
     figure: Figure | None
     p_interaction: float
 
@@ -119,7 +122,17 @@ def subgroups(
         value, weight = np.array([v for v, _ in usable]), 1 / np.array([v for _, v in usable])
         q = float(weight @ (value - weight @ value / weight.sum()) ** 2)
         p = float(stats.chi2.sf(q, len(usable) - 1))
-    return [Subgroup(factor=factor, name=name, figure=figure, p_interaction=p) for name, figure, _, _ in found]
+    return [
+        Subgroup(
+            factor=factor,
+            name=name,
+            count=len(rows),
+            patients=len({row["patient"] for row in rows}),
+            figure=figure,
+            p_interaction=p,
+        )
+        for (name, rows), (_, figure, _, _) in zip(parts, found, strict=True)
+    ]
 
 
 def _delong_cell(network: str, centre: str, rows: Sequence[Row], mixed: Sequence[Row] | None) -> Cell:

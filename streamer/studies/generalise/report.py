@@ -101,7 +101,7 @@ def subgroup_table(study: Generalisation) -> Table:
                 entry.factor,
                 entry.name,
                 "not defined" if entry.figure is None else figure_text(entry.figure),
-                "0" if entry.figure is None else f"{entry.figure.count} of {entry.figure.clusters} patients",
+                f"{entry.count} of {entry.patients} patients",
                 p_text(entry.p_interaction),
             )
             for entry in study.subgroups
@@ -110,14 +110,14 @@ def subgroup_table(study: Generalisation) -> Table:
         records=tuple(
             (
                 entry.factor, entry.name,
-                *((None, None, None, 0, 0) if entry.figure is None else (
-                    number(entry.figure.value), number(entry.figure.low), number(entry.figure.high),
-                    entry.figure.count, entry.figure.clusters)),
-                number(entry.p_interaction),
+                *((None, None, None) if entry.figure is None else (
+                    number(entry.figure.value), number(entry.figure.low), number(entry.figure.high))),
+                entry.count, entry.patients, number(entry.p_interaction),
             )
             for entry in study.subgroups
         ),
-        note="Test patients whose age, sex or nodule's box is known. Interaction: Cochran's Q, bootstrap variances.",
+        note="Test patients whose age, sex or nodule's box is known; not defined without both classes. Interaction: "
+        "Cochran's Q, bootstrap variances.",
     )  # fmt: skip
 
 
