@@ -21,16 +21,17 @@ def main() -> NoReturn:
     try:
         command_line()
     except SystemExit as ended:
-        if _may_leave(ended):
+        code = 0 if ended.code is None else ended.code
+        if isinstance(code, int) and _may_leave():
             logging.shutdown()
-            os._exit(ended.code or 0)
+            os._exit(code)
         raise
     sys.exit(0)
 
 
-def _may_leave(ended: SystemExit) -> bool:
-    """Whether nothing is lost: a plain exit code, networks to be freed, streams that take what is written."""
-    if not (ended.code is None or isinstance(ended.code, int)) or threading.active_count() > 1:
+def _may_leave() -> bool:
+    """Whether nothing is lost: no thread at work, networks that would be freed, streams that take what is written."""
+    if threading.active_count() > 1:
         return False
     # Ray ends its own processes when Python does.
     if "streamer.backends.openvino" not in sys.modules or "ray" in sys.modules:

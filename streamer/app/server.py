@@ -11,22 +11,20 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from streamer.app.early_page import early_page
 from streamer.app.priority import run_at_low_priority
 from streamer.app.private_folder import private_folder
 from streamer.errors import SettingsError
-from streamer.monitoring.audit import AuditLog
-from streamer.monitoring.metrics import Metrics
-from streamer.monitoring.server import monitored
-from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
-from streamer.types import Frame
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported when they are used: until then the page is answered already
+    from streamer.monitoring.audit import AuditLog
+    from streamer.monitoring.metrics import Metrics
+    from streamer.pipeline.thyroid import Engine
     from streamer.scintigraphy.predictor import Predictor
 
 Login = Callable[[str, str], bool]
@@ -52,6 +50,7 @@ def running(
     metrics: Metrics | None = None,
     audit: AuditLog | None = None,
     root_path: str = "",
+    before_listening: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
     """The app, ready to be used, as long as the context lasts. One at a time in a process.
 
@@ -65,6 +64,7 @@ def running(
         metrics: counts frames, failures and what waits; nobody counts if None.
         audit: who did what; nobody notes it if None.
         root_path: path under which a reverse proxy shows the app, such as "/streamer"; the proxy takes it away.
+        before_listening: called when all is loaded and the port is needed.
 
     Yields:
         URL of the page.
@@ -95,6 +95,7 @@ def running(
         predictor = None if scintigraphy is None else _predictor(scintigraphy)
         page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers.uploaded, predictor))
         stack.callback(page.close, verbose=False)
+        before_listening()
         try:
             _, url, _ = page.launch(
                 server_name=host,
@@ -130,6 +131,7 @@ def serve(
     audit_folder: Path | None = None,
     root_path: str = "",
     announce: Callable[[str], None],
+    announce_early: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run the app until Ctrl-C or termination.
 
@@ -142,7 +144,8 @@ def serve(
         metrics_address: where metrics and health are told, see `streamer.monitoring.server`; nowhere if None.
         audit_folder: of the log of who did what; none is kept if None.
         root_path: path under which a reverse proxy shows the app.
-        announce: told the page's URL.
+        announce: told the page's URL when the app is ready.
+        announce_early: told it as soon as it answers, which is when loading begins.
 
     Raises:
         SettingsError: others could reach the app without a login, or the file or address cannot be used.
@@ -155,29 +158,45 @@ def serve(
             "or --without-login if everybody who can reach it may use it"
         )
     root_path = checked_root_path(root_path)  # a wrong one should not wait for the networks
-    metrics, ready = Metrics("app"), threading.Event()
-    audit = None if audit_folder is None else AuditLog(audit_folder)
-    ended = threading.Event()
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = [signal.signal(number, lambda *_: ended.set()) for number in numbers]
-    try:
-        with monitored(metrics, metrics_address, ready.is_set):
+    if find_spec("gradio") is None:
+        raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+    with early_page(host, port) as early:
+        announce_early(early.url)
+        # Late: all that follows takes seconds to import and load.
+        from streamer.monitoring.audit import AuditLog
+        from streamer.monitoring.metrics import Metrics
+        from streamer.monitoring.server import monitored
+
+        metrics, ready = Metrics("app"), threading.Event()
+        audit = None if audit_folder is None else AuditLog(audit_folder)
+        with _until_terminated() as ended, monitored(metrics, metrics_address, ready.is_set):
             engine = warm_engine(settings)
             metrics.set_device(engine.backend.device, engine.backend.precision)
             with running(
                 engine,
                 host=host,
-                port=port,
+                port=early.port,
                 login=login,
                 scintigraphy=scintigraphy,
                 metrics=metrics,
                 audit=audit,
                 root_path=root_path,
+                before_listening=early.close,
             ) as url:
                 ready.set()
                 announce(url)
                 ended.wait()
                 ready.clear()
+
+
+@contextmanager
+def _until_terminated() -> Iterator[threading.Event]:
+    """An event that is set when the process is told to end."""
+    ended = threading.Event()
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = [signal.signal(number, lambda *_: ended.set()) for number in numbers]
+    try:
+        yield ended
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
@@ -207,6 +226,11 @@ def _predictor(folder: Path) -> Predictor:
 
 def warm_engine(settings: Settings) -> Engine:
     """Loaded networks that have seen a frame, so that the first user does not wait for them."""
+    import numpy as np
+
+    from streamer.pipeline.thyroid import Engine
+    from streamer.types import Frame
+
     engine = run_at_low_priority(lambda: Engine(settings))
     blank = np.zeros((480, 640, 3), np.uint8)
     engine.analyse([Frame(image=blank, index=0, time_s=0.0, video="")])

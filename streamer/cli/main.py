@@ -298,6 +298,7 @@ def live_app(
         audit_folder=audit_log,
         root_path=root_path,
         announce=lambda url: typer.echo(f"open {url} in a browser; Ctrl-C ends"),
+        announce_early=lambda url: typer.echo(f"loading the networks; {url} shows when they are ready"),
     )
 
 

@@ -86,7 +86,7 @@ class BoxTracker:
         self.tracks: list[BoxTrack] = []
         self._max_missed_frames, self._min_iou = max_missed_frames, min_iou
 
-    def update(self, boxes_xyxy: npt.NDArray[np.floating]) -> list[BoxTrack]:
+    def update(self, boxes_xyxy: npt.NDArray[np.float32] | Floats) -> list[BoxTrack]:
         """Take the next frame's boxes, shape (n, 4).
 
         Returns:
