@@ -26,6 +26,9 @@ _NUMBERS = (
 )  # fmt: skip
 """Attributes that are kept as the numbers they are; what is no number in them goes."""
 
+_WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
+"""What turns stored values of more than 8 bits into grey levels."""
+
 _REGION_NUMBERS = (
     "RegionSpatialFormat", "RegionDataType", "RegionFlags", "RegionLocationMinX0", "RegionLocationMinY0",
     "RegionLocationMaxX1", "RegionLocationMaxY1", "ReferencePixelX0", "ReferencePixelY0", "PhysicalUnitsXDirection",
@@ -116,6 +119,11 @@ def deidentified(header: Dataset, names: Pseudonyms, *, shift_dates: bool) -> Da
         _shift(header, made, names.shift_days(pseudonym))
     _state_method(made, dates=shift_dates)
     return made
+
+
+def keep_window(header: Dataset, made: Dataset) -> None:
+    """Keep the numbers by which samples of more than 8 bits are shown."""
+    _keep_numbers(header, made, _WINDOW)
 
 
 def _keep_regions(header: Dataset, made: Dataset) -> None:

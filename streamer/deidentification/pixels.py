@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamer.sources._dicom_codecs import Samples
 from streamer.sources._dicom_regions import PixelBox
 from streamer.types import Image
 
@@ -33,9 +34,10 @@ def box_mask(boxes: Sequence[PixelBox], height: int, width: int) -> Mask:
     return mask
 
 
-def masked(image: Image, mask: Mask) -> Image:
-    """The picture, black where it is not to stay."""
-    return np.where(mask[..., None], image, np.uint8(0))
+def masked(samples: Samples, mask: Mask, black: int = 0) -> Samples:
+    """A picture in its own depth, black where it is not to stay."""
+    kept = mask if samples.ndim == 2 else mask[..., None]
+    return np.where(kept, samples, samples.dtype.type(black))
 
 
 def sector_mask(images: Iterable[Image]) -> Mask | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from streamer._files import write_whole
-from streamer.deidentification.header import HeaderChanges, deidentified, header_changes
+from streamer.deidentification.header import HeaderChanges, deidentified, header_changes, keep_window
 from streamer.deidentification.pixels import Mask, box_mask, masked, sector_mask
 from streamer.deidentification.pseudonyms import Pseudonyms
 from streamer.deidentification.text_search import TextFound, can_search, find_text
@@ -20,7 +20,7 @@ from streamer.deidentification.write import CineWriter
 from streamer.dicom.attributes import text
 from streamer.dicom.library import require_dicom
 from streamer.dicom.magic import dicom_files, is_dicom_file
-from streamer.dicom.syntaxes import VIDEO
+from streamer.dicom.syntaxes import JPEG_DCT, VIDEO
 from streamer.errors import InputError, OutputError, StreamerError
 from streamer.outputs.folder import output_errors
 from streamer.outputs.video import OverlayVideo
@@ -28,16 +28,17 @@ from streamer.settings import OverlaySettings
 from streamer.sources import Source, open_source
 from streamer.sources._container import is_video
 from streamer.sources._dicom_folder import files_of_dicomdir, is_dicomdir
+from streamer.sources._dicom_layout import PixelLayout
 from streamer.sources._dicom_regions import PixelBox, picture_boxes
 from streamer.sources._still_folder import natural_order
 from streamer.sources.base import display_name
+from streamer.sources.dicom import DicomFile
 from streamer.types import Frame
 
 REPORT = "deidentification.json"
 _SECTOR_FRAMES = 60
 _TEXT_EVERY_S, _TEXT_FRAMES = 1.0, 20
 _VIDEO_CRF = 10  # visually lossless
-_LOSSY_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,18 +189,22 @@ def _one(path: Path, output: Path, stem: str, names: Pseudonyms, options: Option
 
 def _dicom(path: Path, partial: Path, name: str, names: Pseudonyms, options: Options) -> FileReport:
     with open_source(path) as source:
-        header = source.info.header
-        assert header is not None  # as it is DICOM
+        assert isinstance(source, DicomFile)  # as it is DICOM
+        header = source.header
         boxes = _boxes(source, header, options)
         mask = box_mask(boxes, source.info.height, source.info.width)
         made = deidentified(header, names, shift_dates=options.shift_dates)
         searched = _TextSearch(options)
-        with closing(_cine_writer(header)) as writer:
+        deep = source.layout if source.layout.deep and source.times is not None else None
+        if deep is not None:
+            keep_window(header, made)
+        with closing(_cine_writer(header, deep)) as writer:
             for frame in source.frames():
                 if frame.image.shape[:2] != mask.shape:  # where its regions lie is not known
                     continue
                 image = masked(frame.image, mask)
-                writer.add(image, frame.time_s)
+                samples = source.stored(frame.index)
+                writer.add(image if samples is None else masked(samples, mask, source.layout.black), frame.time_s)
                 searched.look(frame, image)
             if not writer.frames:
                 raise InputError(f"{source.info.name} has no frame that can be de-identified")
@@ -207,11 +212,11 @@ def _dicom(path: Path, partial: Path, name: str, names: Pseudonyms, options: Opt
         return _report(source, name, writer.frames, mask, boxes, searched, header_changes(header, made))
 
 
-def _cine_writer(header: Dataset) -> CineWriter:
+def _cine_writer(header: Dataset, deep: PixelLayout | None) -> CineWriter:
     syntax = text(header.file_meta, "TransferSyntaxUID") if hasattr(header, "file_meta") else ""
-    lossy = syntax in VIDEO or syntax in _LOSSY_JPEG or text(header, "LossyImageCompression") == "01"
+    lossy = syntax in VIDEO | JPEG_DCT or text(header, "LossyImageCompression") == "01"
     grey = text(header, "PhotometricInterpretation").upper().startswith("MONOCHROME")
-    return CineWriter(grey=grey, syntax=syntax, lossy=lossy)
+    return CineWriter(grey=grey, syntax=syntax, lossy=lossy, deep=deep)
 
 
 def _boxes(source: Source, header: Dataset, options: Options) -> tuple[PixelBox, ...]:

@@ -15,7 +15,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSLos
 
 from streamer.dicom.identity import save
 from streamer.errors import OutputError
-from streamer.types import Image
+from streamer.sources._dicom_codecs import Samples
+from streamer.sources._dicom_layout import PixelLayout
 
 _JPEG_QUALITY = 95
 _MAX_NATIVE_BYTES = 2**32 - 2  # PS3.5, 7.1: the length is an even number of 32 bits
@@ -28,17 +29,18 @@ class CineWriter:
     """Collects masked frames in a temporary file; `finish` writes the object around them.
 
     What was coded with loss is coded again as baseline JPEG at quality 95, what was coded without as JPEG-LS lossless,
-    what was not coded as it is.
+    what was not coded as it is. Samples of more than 8 bits keep their depth, and lose nothing.
 
     Args:
         grey: whether the source has one sample per pixel, and no palette.
         syntax: of the source.
         lossy: whether the source was coded with loss.
+        deep: how samples are stored of which 8 bits hold too little; None where frames are of 8 bits.
     """
 
-    def __init__(self, *, grey: bool, syntax: str, lossy: bool) -> None:
-        self._grey = grey
-        self.syntax = _syntax(syntax, lossy=lossy)
+    def __init__(self, *, grey: bool, syntax: str, lossy: bool, deep: PixelLayout | None = None) -> None:
+        self._grey, self._lossy, self._deep = grey, lossy, deep
+        self.syntax = _syntax(syntax, lossy=lossy and deep is None)
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
         self._times_s: list[float] = []
         self._shape = (0, 0)
@@ -48,14 +50,20 @@ class CineWriter:
         """How many were added."""
         return len(self._times_s)
 
-    def add(self, image: Image, time_s: float) -> None:
-        """Add a masked frame, RGB of shape (height, width, 3), and its time from the first.
+    def add(self, image: Samples, time_s: float) -> None:
+        """Add a masked frame and its time from the first.
+
+        Args:
+            image: RGB, shape (height, width, 3); of deep samples as they are stored, grey with shape (height, width).
+            time_s: in seconds.
 
         Raises:
             OSError: it cannot be stored.
         """
         self._shape = image.shape[0], image.shape[1]
-        samples = np.ascontiguousarray(image[..., 0] if self._grey else image)
+        samples = np.ascontiguousarray(image[..., 0] if self._grey and image.ndim == 3 else image)
+        if self._deep is not None:
+            samples = samples.astype("<i2" if self._deep.signed else "<u2", copy=False)
         self._times_s.append(time_s)
         if self.syntax == ExplicitVRLittleEndian:
             self._file.write(samples.tobytes())
@@ -63,7 +71,7 @@ class CineWriter:
         if self.syntax == JPEGBaseline8Bit:
             coded = bytes(imagecodecs.jpeg8_encode(samples, level=_JPEG_QUALITY, subsampling="422"))
         else:
-            coded = bytes(imagecodecs.jpegls_encode(samples))
+            coded = bytes(imagecodecs.jpegls_encode(samples.view(f"u{samples.dtype.itemsize}")))
         coded += b"\0" * (len(coded) % 2)
         self._file.write(_head(_ITEM, len(coded)) + coded)
 
@@ -82,7 +90,7 @@ class CineWriter:
         save(header, path, UID(self.syntax))
         self._file.seek(0)
         with path.open("ab") as file:
-            vr = b"OB\0\0"
+            vr = b"OW\0\0" if native and self._deep is not None else b"OB\0\0"
             if native:
                 file.write(struct.pack("<HH", *_PIXEL_DATA) + vr + struct.pack("<L", size + size % 2))
                 shutil.copyfileobj(self._file, file)
@@ -102,10 +110,14 @@ class CineWriter:
         header.SamplesPerPixel = 1 if self._grey else 3
         header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 8, 8, 7, 0
         header.PhotometricInterpretation = "MONOCHROME2"
+        if self._deep is not None:
+            header.BitsAllocated, header.BitsStored, header.HighBit = 16, self._deep.stored, self._deep.stored - 1
+            header.PixelRepresentation = int(self._deep.signed)
+            header.PhotometricInterpretation = self._deep.photometric
         if not self._grey:
             header.PhotometricInterpretation = "YBR_FULL_422" if self.syntax == JPEGBaseline8Bit else "RGB"
             header.PlanarConfiguration = 0
-        if self.syntax == JPEGBaseline8Bit:
+        if self._lossy:
             header.LossyImageCompression = "01"
         if self.frames > 1 or "FrameTime" in header:
             header.NumberOfFrames = self.frames

@@ -29,6 +29,9 @@ UTF_8 = "ISO_IR 192"
 IMPLEMENTATION_UID = UID("2.25.302850932184310437186741096203402361087")  # of this program, drawn once
 _NAMESPACE = uuid.UUID(int=302850932184310437186741096203402361087)
 
+PICTURE_KINDS = (KEY_IMAGES, OVERLAY) = ("key-images", "overlay")
+"""Kinds of results that are pictures themselves."""
+
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 _PATIENT_OPTIONAL = ("IssuerOfPatientID", "PatientAge", "PatientSize", "PatientWeight")
 _STUDY = ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID")
@@ -78,6 +81,11 @@ class RunIdentity:
 def derived_uid(*parts: str) -> str:
     """A UID under 2.25 (PS3.5, B.2) that is the same for the same parts."""
     return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}"
+
+
+def own_series(study_uid: str) -> frozenset[str]:
+    """UIDs of the series with pictures that this program adds to a study; they are results, nothing to be analysed."""
+    return frozenset(derived_uid("series", study_uid, kind) for kind in PICTURE_KINDS)
 
 
 def evidence(data: Dataset, name: str, *, rows: int, columns: int, frames: int) -> Dataset:

@@ -25,6 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from streamer._files import write_whole
 from streamer.dicom.attributes import integer, text
 from streamer.dicom.classes import SECONDARY_CAPTURE, ULTRASOUND
+from streamer.dicom.identity import own_series
 from streamer.dicom.library import require_node
 from streamer.errors import InputError, OutputError
 from streamer.node import web as dicomweb
@@ -146,10 +147,11 @@ class WebArchive:
         return new, before
 
     def _instances(self, web: httpx.Client, study_uid: str) -> Iterator[tuple[str, str]]:
+        own = own_series(study_uid)
         for series in dicomweb.find(web, f"/studies/{study_uid}/series", {}):
-            if dicomweb.value_of(series, _MODALITY) not in _MODALITIES:
-                continue
             series_uid = dicomweb.value_of(series, _SERIES_UID)
+            if dicomweb.value_of(series, _MODALITY) not in _MODALITIES or series_uid in own:
+                continue
             for item in dicomweb.find(web, f"/studies/{study_uid}/series/{series_uid}/instances", {}):
                 class_uid = dicomweb.value_of(item, _CLASS_UID)
                 if not class_uid or class_uid in ULTRASOUND | SECONDARY_CAPTURE:
@@ -220,11 +222,12 @@ class DimseArchive:
                 association.release()
 
     def _series(self, association: Association, study_uid: str) -> list[str]:
+        own = own_series(study_uid)
         wanted = _identifier("SERIES", StudyInstanceUID=study_uid, SeriesInstanceUID="", Modality="")
         return [
             text(item, "SeriesInstanceUID")
             for item in self._found(association, wanted)
-            if text(item, "Modality") in _MODALITIES
+            if text(item, "Modality") in _MODALITIES and text(item, "SeriesInstanceUID") not in own
         ]
 
     def _found(self, association: Association, wanted: Dataset) -> list[Dataset]:

@@ -14,11 +14,11 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate_buffer
 from pydicom.uid import MPEG4HP41, MultiFrameTrueColorSecondaryCaptureImageStorage
 
-from streamer.dicom.identity import RunIdentity, save, stamp
+from streamer.dicom.identity import OVERLAY, RunIdentity, save, stamp
 from streamer.outputs._dicom_key_images import mark_derived
 from streamer.types import Image
 
-KIND, SERIES_NUMBER = "overlay", 9006
+KIND, SERIES_NUMBER = OVERLAY, 9006
 SERIES_LABEL = "streamer: clip with overlay"
 _MAX_WH = (1920, 1080)  # level 4.1 holds 8192 macroblocks (ITU-T H.264, table A-1)
 _TICKS_HZ = 90_000

@@ -12,13 +12,13 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from streamer.dicom.classes import PRODUCT
 from streamer.dicom.codes import OF_INTEREST
-from streamer.dicom.identity import IMPLEMENTATION_UID, RESEARCH_ONLY, RunIdentity, save, stamp, unnamed
+from streamer.dicom.identity import IMPLEMENTATION_UID, KEY_IMAGES, RESEARCH_ONLY, RunIdentity, save, stamp, unnamed
 from streamer.outputs._dicom_images import source_item
 from streamer.outputs._dicom_nodules import NoduleResult
 from streamer.types import Image
 from streamer.version import __version__
 
-KIND, SERIES_NUMBER = "key-images", 9003
+KIND, SERIES_NUMBER = KEY_IMAGES, 9003
 SERIES_LABEL = "streamer: key images with overlay"
 SELECTION_KIND, SELECTION_NUMBER = "key-objects", 9004
 SELECTION_LABEL = "streamer: key object selection"

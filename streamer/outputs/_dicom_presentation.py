@@ -67,7 +67,19 @@ def write_presentation(
     made.PresentationCreationDate, made.PresentationCreationTime = made.ContentDate, made.ContentTime
     del made.ContentDate, made.ContentTime
     made.Laterality = ""
+    _state_scale(made, clip)
     save(made, path)
+
+
+def _state_scale(made: Dataset, clip: ClipOutlines) -> None:
+    """Pixels that are not square are shown as they are, and can be measured (PS3.3, C.10.4)."""
+    if clip.spacing_mm is None:
+        return
+    across, down = clip.spacing_mm
+    for area in made.DisplayedAreaSelectionSequence:
+        area.PresentationPixelSpacing = [f"{down:.10g}", f"{across:.10g}"]  # of rows, then of columns
+        if "PresentationPixelAspectRatio" in area:
+            del area.PresentationPixelAspectRatio
 
 
 def _srgb() -> bytes:

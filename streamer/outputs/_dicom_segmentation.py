@@ -52,7 +52,7 @@ def write_segmentation(path: Path, nodule: NoduleResult, run: RunIdentity, numbe
     stamp(made, clip.source, run, kind=KIND, name=str(nodule.track), number=SERIES_NUMBER, label=SERIES_LABEL)
     made.ImageType = ["DERIVED", "PRIMARY"]
     made.ContentLabel, made.ContentDescription = "NODULE", f"{nodule.label}, research use only"
-    made.ContentCreatorName, made.SegmentationType = "", "BINARY"
+    made.ContentCreatorName, made.SegmentationType, made.SegmentsOverlap = "", "BINARY", "NO"
     made.PatientOrientation = ""
     made.LossyImageCompression = clip.source.LossyImageCompression
     made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from streamer.dicom.attributes import integer, text
@@ -43,6 +44,23 @@ class PixelLayout:
         """Type of a native sample."""
         order = ">" if self.big_endian else "<"
         return np.dtype(f"{order}{'i' if self.signed else 'u'}{self.allocated // 8}")
+
+    @property
+    def deep(self) -> bool:
+        """Whether 8 bits do not hold a grey or RGB sample, and 16 do."""
+        return self.stored > 8 and self.allocated == 16 and self.photometric in ("MONOCHROME1", "MONOCHROME2", "RGB")
+
+    @property
+    def black(self) -> int:
+        """The sample that is shown darkest."""
+        lowest = -(1 << (self.stored - 1)) if self.signed else 0
+        return lowest + (1 << self.stored) - 1 if self.photometric == "MONOCHROME1" else lowest
+
+    def stored_bits(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Samples of 16 bits without what lies above the stored bits, such as an overlay; signed where they are."""
+        spare = 16 - self.stored
+        left = samples.astype(samples.dtype.newbyteorder("="), copy=False).view(np.uint16) << spare
+        return left.view(np.int16) >> spare if self.signed else left >> spare
 
     @property
     def subsampled(self) -> bool:

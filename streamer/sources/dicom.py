@@ -16,7 +16,7 @@ from streamer.dicom.header import DicomHeader, read_header, syntax_name
 from streamer.dicom.syntaxes import NATIVE, RLE, VIDEO
 from streamer.errors import InputError
 from streamer.sources._container import LIBRARY_ERRORS, check_frame_size
-from streamer.sources._dicom_codecs import CodecError, Decoder, decode_frame, decoder_for
+from streamer.sources._dicom_codecs import CodecError, Decoder, Samples, decode_frame, decoder_for
 from streamer.sources._dicom_colour import ColourConverter
 from streamer.sources._dicom_fragments import Fragments, Span, group_frames, read_fragments, read_spans, split_frames
 from streamer.sources._dicom_layout import PixelLayout, layout_of
@@ -42,6 +42,7 @@ class DicomFile(Recording):
         header: all of the object but its pixels. Its text must not reach a message or a log.
         geometry: B-mode views and the size of their pixels.
         times: when each frame is shown; None for a video, which states them itself.
+        layout: how the samples of a frame are stored.
     """
 
     def __init__(self, path: Path, *, name: str) -> None:
@@ -57,10 +58,11 @@ class DicomFile(Recording):
         self.header: Dataset = self._opened.data
         self.times: FrameTimes | None = None
         self._video: DicomVideo | None = None
+        self._spans: list[tuple[Span, ...]] = []
         try:
             self._check()
-            self._layout = self._checked_layout()
-            self.geometry: ScanGeometry = scan_geometry(self.header, self._layout.columns, self._layout.rows)
+            self.layout: PixelLayout = self._checked_layout()
+            self.geometry: ScanGeometry = scan_geometry(self.header, self.layout.columns, self.layout.rows)
             self.pixel_spacing_mm, self.scan_region_xyxy = self.geometry.spacing_mm, self.geometry.region
             self.plane = plane_of(self.header)
             self._warnings.extend(self.geometry.warnings)
@@ -79,6 +81,18 @@ class DicomFile(Recording):
         if self._video is not None:
             self._video.close()
         self._opened.file.close()
+
+    def stored(self, index: int) -> Samples | None:
+        """Samples of a delivered frame in the depth they are stored with, of grey or RGB of 9 to 16 bits.
+
+        Shape (height, width) or (height, width, 3); None where 8 bits hold them, and for a video.
+        """
+        decode = decoder_for(self._opened.syntax)
+        if decode is None or not self.layout.deep:
+            return None
+        samples, _ = decode_frame(decode, self._bytes(self._spans[index]), self.layout, MAX_FRAME_PIXELS)
+        samples = samples[..., 0] if samples.ndim == 3 and samples.shape[2] == 1 else samples
+        return self.layout.stored_bits(samples)
 
     def _check(self) -> None:
         syntax = self._opened.syntax
@@ -118,8 +132,9 @@ class DicomFile(Recording):
     def _generate(self) -> Generator[Frame]:
         decode = decoder_for(self._opened.syntax)
         assert decode is not None  # as checked
-        colours = ColourConverter(self.header, self._layout, self.name)
+        colours = ColourConverter(self.header, self.layout, self.name)
         frames, whole = self._frames()
+        self._spans = frames
         announced = self._announced
         self.expected_frames = len(frames)
         self._note_count(len(frames), announced, whole=whole)
@@ -146,7 +161,7 @@ class DicomFile(Recording):
 
     def _frame(self, image: Image, index: int, time_s: float, decode_ms: float) -> Frame:
         """The regions belong to the size that the header states; a frame of another size is analysed whole."""
-        fits = image.shape[:2] == (self._layout.rows, self._layout.columns)
+        fits = image.shape[:2] == (self.layout.rows, self.layout.columns)
         return Frame(
             image=image,
             index=index,
@@ -158,11 +173,14 @@ class DicomFile(Recording):
 
     def _decoded(self, decode: Decoder, spans: tuple[Span, ...], colours: ColourConverter) -> Image:
         try:
-            data = self._swapped(spans[0]) if self._layout.word_swapped else read_spans(self._opened.file, spans)
+            data = self._bytes(spans)
         except OSError as error:
             raise CodecError("unreadable") from error
-        samples, colour = decode_frame(decode, data, self._layout, MAX_FRAME_PIXELS)
+        samples, colour = decode_frame(decode, data, self.layout, MAX_FRAME_PIXELS)
         return colours.rgb(samples, colour)
+
+    def _bytes(self, spans: tuple[Span, ...]) -> bytes:
+        return self._swapped(spans[0]) if self.layout.word_swapped else read_spans(self._opened.file, spans)
 
     def _swapped(self, span: Span) -> bytes:
         """Bytes of a native frame that lies in big-endian words, which need not begin where the frame does."""
@@ -198,7 +216,7 @@ class DicomFile(Recording):
         return Fragments(spans=(Span(start, end - start),), starts=(True,), table=(), whole=whole)
 
     def _native_frames(self, start: int, length: int) -> tuple[list[tuple[Span, ...]], bool]:
-        size = self._layout.native_bytes
+        size = self.layout.native_bytes
         there = min(length, self._opened.end - start)
         count = there // size
         return [(Span(start + index * size, size),) for index in range(count)], there == length

@@ -96,6 +96,35 @@ def test_what_was_coded_without_loss_stays_so_bit_for_bit(tmp_path: Path) -> Non
                 assert frame.image[:4].max() == 0
 
 
+@pytest.mark.parametrize("syntax", ["1", "5", "4.80"])
+@pytest.mark.parametrize(("photometric", "signed"), [("MONOCHROME2", 0), ("MONOCHROME1", 0), ("MONOCHROME2", 1)])
+def test_samples_of_more_than_8_bits_keep_their_depth(
+    tmp_path: Path, syntax: str, photometric: str, signed: int
+) -> None:
+    data = cine_dataset(2, samples=1)
+    data.PhotometricInterpretation, data.PixelRepresentation = photometric, signed
+    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
+    data.WindowCenter, data.WindowWidth = 900, 1500
+    add_region(data, (4, 4, 59, 43))
+    stored = np.random.default_rng(0).integers(-2048 if signed else 0, 2048 if signed else 4096, (2, 48, 64))
+    data.PixelData = stored.astype("<i2" if signed else "<u2").tobytes()
+    data["PixelData"].VR = "OW"
+    write_dicom(tmp_path / "in.dcm", data, data.PixelData)
+    if syntax != "1":
+        coded = pydicom.dcmread(tmp_path / "in.dcm")
+        coded.compress(PREFIX + syntax)
+        coded.save_as(tmp_path / "in.dcm")
+    deidentify(tmp_path / "in.dcm", tmp_path / "out", names=Pseudonyms(), options=_NO_TEXT)
+    made = pydicom.dcmread(tmp_path / "out" / "0001.dcm")
+    assert made.file_meta.TransferSyntaxUID == PREFIX + ("1" if syntax == "1" else "4.80")
+    assert (made.BitsStored, made.PhotometricInterpretation, made.WindowCenter) == (12, photometric, 900)
+    assert np.array_equal(made.pixel_array[:, 4:44, 4:60], stored[:, 4:44, 4:60])
+    black = {"MONOCHROME1": 4095, "MONOCHROME2": -2048 if signed else 0}[photometric]
+    assert (made.pixel_array[:, :4] == black).all()
+    with open_source(tmp_path / "out" / "0001.dcm") as source:
+        assert all(frame.image[:4].max() == 0 for frame in source.frames())
+
+
 def test_what_is_written_is_valid(out: Path) -> None:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (Debian: dicom3tools)")

@@ -6,13 +6,15 @@ import highdicom as hd
 import pydicom
 import pytest
 
+from streamer.dicom.identity import RunIdentity
 from streamer.errors import InputError
 from streamer.node.peers import Peer
 from streamer.node.pull import Archive, DimseArchive, WebArchive, pull
 from streamer.node.receive import ReceiverSettings
 from streamer.node.send import send_to_web
 from streamer.node.web import client, fetch
-from tests.disc_analyser import disc_cine
+from tests.dicom_files import PREFIX, frame_images, jpeg, write_dicom
+from tests.disc_analyser import SIZE, disc_cine
 from tests.node.conftest import StartNode
 from tests.node.pacs import Orthanc, wait_until
 
@@ -88,6 +90,11 @@ def test_a_study_is_fetched_once(orthanc: Orthanc, tmp_path: Path, way: str) -> 
         else DimseArchive(Peer.parse(orthanc.destination, listens=True), receiver)
     )
     assert archive.studies({"PatientID": f"SECRET-{way}"}) == [source.StudyInstanceUID]
+    result = disc_cine(tmp_path / "result.dcm", PatientID=f"SECRET-{way}", StudyInstanceUID=source.StudyInstanceUID)
+    result.SeriesInstanceUID = RunIdentity().series_uid(source.StudyInstanceUID, "overlay")
+    images = [jpeg(image) for image in frame_images(8, **SIZE)]
+    write_dicom(tmp_path / "result.dcm", result, images, syntax=PREFIX + "4.50")
+    orthanc.upload(tmp_path / "result.dcm")
     (first,) = pull(archive, [source.StudyInstanceUID], tmp_path / "in")
     assert (first.new, first.before) == (1, 0)
     (file,) = first.folder.iterdir()

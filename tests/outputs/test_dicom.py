@@ -142,6 +142,17 @@ def test_the_presentation_state_draws_each_frame_s_contour(folder: Path) -> None
     assert points[:, 0].max() - 0.5 == 10 + 42 + 20
 
 
+def test_the_presentation_state_shows_the_whole_picture_to_scale(tmp_path: Path) -> None:
+    data = disc_cine(tmp_path / "cine.dcm")
+    data.SequenceOfUltrasoundRegions[0].PhysicalDeltaY = 0.03
+    write_dicom(tmp_path / "cine.dcm", data, [jpeg(one) for one in frame_images(8, **SIZE)], syntax=PREFIX + "4.50")
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=DiscAnalyser())
+    (area,) = _results(tmp_path / "out")["state-1"].DisplayedAreaSelectionSequence
+    assert (area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner) == ([1, 1], [163, 121])
+    assert [float(one) for one in area.PresentationPixelSpacing] == pytest.approx([0.3, 0.2])
+    assert "PresentationPixelAspectRatio" not in area
+
+
 def test_the_key_image_is_burned_in_marked_so_and_selected(folder: Path) -> None:
     results = _results(folder / "out")
     key, selection = results["key-1"], results["selection-1"]
