@@ -42,7 +42,7 @@ for arguments in json.loads(sys.argv[1]):
         main()
     except SystemExit as ended:
         codes.append(ended.code or 0)
-print(*sorted({"matplotlib", "PIL", "supervision", "trackers"} & set(sys.modules)))
+print(*sorted({"matplotlib", "PIL", "scipy", "supervision", "trackers"} & set(sys.modules)))
 print(json.dumps(codes))
 """
 

@@ -42,6 +42,7 @@ NOTICE = "research use only"
 _TINT = 0.35  # share of the track's hue inside a contour
 _CHIP_ALPHA = 0.85
 _PANEL_ALPHA = 0.6
+_MAX_WIDTHS = 1000  # of texts that are remembered: captions and percentages come again, times do not
 _MIN_TEXT_SIDE_PX = 96  # in a smaller frame a line of legible text covers most of the picture
 
 
@@ -79,11 +80,16 @@ class Pen:
         self.line_px = max(1, round(side / 450))
         self.text_px = max(11, round(side / 38))
         self._font = cv2.FontFace("sans")  # comes with OpenCV 5
+        self._widths: dict[tuple[str, int, int], int] = {}
 
     def text_width(self, text: str, size_px: int, weight: int) -> int:
         """Width of a line of text in pixels; `weight` as in CSS, 400 regular and 700 bold."""
-        _, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), self._font, size_px, weight)
-        return width
+        known = self._widths.get((text, size_px, weight))
+        if known is None:
+            _, _, known, _ = cv2.getTextSize((0, 0), text, (0, 0), self._font, size_px, weight)
+            if len(self._widths) < _MAX_WIDTHS:
+                self._widths[text, size_px, weight] = known
+        return known
 
     def write(self, image: Image, text: str, xy: tuple[int, int], size_px: int, colour: Colour, weight: int) -> None:
         """Write one line of text into `image`, its upper left corner at `xy`."""

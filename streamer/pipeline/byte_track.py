@@ -8,10 +8,10 @@ half a second and 60 MB of what it imports, and each frame its general container
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
+
+from streamer.pipeline._assignment import assigned
 
 Floats = npt.NDArray[np.float64]
 
@@ -116,16 +116,3 @@ def iou_matrix(ones: Floats, others: Floats) -> npt.NDArray[np.float32]:
     area, other_area = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (ones, others))
     union = area[:, None] + other_area[None] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0).astype(np.float32)
-
-
-def assigned(overlaps: npt.NDArray[np.float32]) -> Sequence[tuple[int, int]]:
-    """Pairs of row and column, none twice, whose overlaps add up to most; as many as the matrix allows."""
-    if overlaps.shape[0] == 1:
-        return [(0, int(overlaps[0].argmax()))]
-    if overlaps.shape[1] == 1:
-        return [(int(overlaps[:, 0].argmax()), 0)]
-    # Imported where several tracks meet several boxes: many clips do without, and a start waits for it 0.2 s.
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(overlaps, maximize=True)
-    return list(zip(rows.tolist(), columns.tolist(), strict=True))

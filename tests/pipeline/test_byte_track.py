@@ -12,7 +12,8 @@ import supervision as sv
 from scipy.optimize import linear_sum_assignment
 from trackers import ByteTrackTracker
 
-from streamer.pipeline.byte_track import BoxTracker, assigned, iou_matrix
+from streamer.pipeline._assignment import assigned
+from streamer.pipeline.byte_track import BoxTracker, iou_matrix
 
 Boxes = npt.NDArray[np.float32]
 
@@ -60,10 +61,12 @@ def test_each_box_gets_its_track_in_order() -> None:
     assert tracker.tracks == first
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (2, 2), (3, 5)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (2, 2), (3, 5), (6, 4), (8, 8)])
 def test_the_assignment_is_that_of_scipy(shape: tuple[int, int]) -> None:
-    for seed in range(20):
-        overlaps = np.random.default_rng(seed).choice([0, 0.25, 0.5, 0.75], shape).astype(np.float32)  # with ties
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        tied = rng.choice([0, 0.25, 0.5, 0.75], shape)
+        overlaps = (tied if seed % 2 else rng.uniform(0, 1, shape)).astype(np.float32)
         rows, columns = linear_sum_assignment(overlaps, maximize=True)
         assert list(assigned(overlaps)) == list(zip(rows, columns, strict=True))
 
