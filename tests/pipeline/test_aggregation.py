@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive_track
-from streamer.settings import Settings, StudySettings
+from streamer.settings import DetectionSettings, Settings, StudySettings, TrackingSettings
 from streamer.types import TrackedFinding
 from tests.fakes import finding, frame, grey_image
 
@@ -258,9 +258,19 @@ def test_another_nodule_than_that_of_the_maximum_may_decide() -> None:
     assert decisive_track(seen.tracks(point)).track_id == 2
 
 
-@pytest.mark.parametrize(("frames", "clip", "decides"), [(7, 60, False), (7, 28, True), (9, 60, True), (5, 5, True)])
+@pytest.mark.parametrize("maxima", [(0.6, 0.9), (0.9, 0.6)])
+def test_of_several_nodules_the_greatest_maximum_speaks(maxima: tuple[float, float]) -> None:
+    seen = study()
+    watch(seen, *((number, [value] * 6) for number, value in enumerate(maxima, 1)))
+    for threshold in (0.5, 0.95):  # of those called malignant, then of all
+        assert decisive_track(seen.tracks(SweepOperatingPoint(threshold))).malignancy_max == 0.9
+
+
+@pytest.mark.parametrize(
+    ("frames", "clip", "decides"), [(7, 60, False), (7, 28, True), (8, 60, True), (9, 60, True), (5, 5, True)]
+)
 def test_what_was_seen_briefly_counts_and_does_not_decide(frames: int, clip: int, decides: bool) -> None:
-    """A sum of confidences of 4, or a quarter of the clip: seven frames at 0.5 are less than the first."""
+    """A sum of confidences of 4, or a quarter of the clip: seven frames at 0.5 are less than the first, eight are not."""
     seen = study()
     watch(seen, (1, [0.9] * frames + [None] * (clip - frames)), (2, [0.1] * clip), confidence=0.5)
     track = seen.tracks(SweepOperatingPoint(0.5))[0]
@@ -294,3 +304,52 @@ def test_sizes_in_millimetres_where_the_spacing_is_known() -> None:
     assert known.size_mm is not None
     assert known.size_mm.area_mm2 == pytest.approx(320 * 0.02)
     assert known.size_mm.long_axis_mm == pytest.approx(math.hypot(19 * 0.2, 15 * 0.1) * (1 + 1 / math.hypot(19, 15)))
+    assert seen.tracks()[0].largest_mm == known.size_mm
+
+
+def test_of_a_clip_of_unknown_length_no_share_has_been_seen() -> None:
+    seen = study()
+    seen.start_clip("live", None)
+    for index in range(7):
+        seen.add(frame(index, video="live"), [tracked(1, 0.9, confidence=0.5)])
+    assert [(track.qualifies, track.decides) for track in seen.tracks()] == [(True, False)]
+
+
+def test_a_source_is_too_slow_only_where_its_clip_ended_as_such() -> None:
+    seen = study()
+    for name in ("slow", "quick"):
+        seen.start_clip(name, None)
+    seen.end_clip("slow", 3, whole=False, too_slow=True)
+    seen.end_clip("quick", 3, whole=False)
+    assert (seen.is_too_slow("slow"), seen.is_too_slow("quick")) == (True, False)
+
+
+def shown_with(
+    confidences: Sequence[float], *, live: bool, track: float | None = 0.5, image: float | None = 0.3
+) -> tuple[list[bool], int]:
+    """Whether a candidate is shown in each frame, and how many results came before the end of the clip."""
+    settings = Settings(
+        tracking=TrackingSettings(confidence=track, look_ahead_frames=3), detection=DetectionSettings(confidence=image)
+    )
+    confirmation = PatientAggregator(settings).confirmation(live=live)
+    settled = []
+    for index, confidence in enumerate(confidences):
+        one = TrackedFinding(track_id=7, track_confidence=confidence, finding=finding(confidence=confidence))
+        settled += confirmation.add(index, [one], ended=(), new_scene=False)
+    at_once = len(settled)
+    settled += confirmation.end()
+    assert {track.track_id for one in settled for track in one.shown} <= {1}  # the first that is shown is number 1
+    return [bool(one.shown) for one in settled], at_once
+
+
+def test_a_recording_looks_ahead_and_a_live_source_does_not() -> None:
+    assert shown_with([0.6] * 6, live=False) == ([False] + [True] * 5, 3)
+    assert shown_with([0.6] * 6, live=True) == ([False] * 4 + [True] * 2, 6)
+
+
+def test_tracks_and_stills_are_confirmed_by_the_confidences_of_the_settings() -> None:
+    assert shown_with([0.49] * 9, live=False)[0] == [False] * 9
+    assert shown_with([0.29], live=False)[0] == [False]
+    assert shown_with([0.31], live=False)[0] == [True]
+    assert shown_with([0.01] * 9, live=True, track=None)[0] == [False] * 4 + [True] * 5  # no threshold of its own
+    assert shown_with([0.01], live=False, image=None)[0] == [True]

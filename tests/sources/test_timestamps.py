@@ -33,3 +33,8 @@ def test_repeated_and_backward_times_are_pushed_forward() -> None:
     times = _times(clock, *(Fraction(tick, 10) for tick in (0, 1, 1, 0, 1, 6)))
     assert times == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.6])
     assert clock.repaired == 3
+
+
+def test_a_clip_without_frames_has_no_length() -> None:
+    clock = Clock(fps=25)
+    assert (clock.end_s, clock.repaired) == (0.0, 0)
