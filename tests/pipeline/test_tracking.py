@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
+import numpy as np
 import pytest
 
 from streamer.pipeline.tracking import NoduleTracker
@@ -110,6 +111,41 @@ def test_what_changes_over_dropped_frames_is_no_cut() -> None:
         tracked.update(grey_image(60), [finding(HERE)])
         (nodule,) = tracked.update(grey_image(72), [finding(HERE)], skipped=skipped)
         assert nodule.track_id == last
+
+
+def test_over_dropped_frames_the_limit_grows_with_the_root_of_the_distance() -> None:
+    """Over three dropped frames a limit of 8 is 16, not 64."""
+    tracked = tracker(scene_cut=8)
+    tracked.update(grey_image(60), [])
+    tracked.update(grey_image(77), [], skipped=3)
+    assert tracked.cuts == 1
+
+
+def test_speckle_is_no_cut_and_neither_is_a_colour_that_luma_hardly_has() -> None:
+    speckle = np.random.default_rng(0)
+    tracked = tracker(scene_cut=5)
+    for _ in range(3):
+        grey = speckle.integers(50, 90, (512, 512, 1), np.uint8)
+        tracked.update(np.repeat(grey, 3, axis=2), [])
+    assert tracked.cuts == 0
+    blue = np.repeat(grey, 3, axis=2)
+    blue[..., 2] = 200
+    tracked.update(blue, [])
+    assert tracked.cuts == 0
+
+
+def test_a_difference_at_the_limit_is_no_cut() -> None:
+    tracked = tracker(scene_cut=8)
+    tracked.update(grey_image(60), [])
+    tracked.update(grey_image(68), [])
+    assert tracked.cuts == 0
+
+
+def test_a_box_that_overlaps_too_little_is_another_nodule() -> None:
+    moved = (HERE[0] + 8, HERE[1], HERE[2] + 8, HERE[3])  # an IoU of 12 / 28
+    frames = [[finding(HERE)]] * 3 + [[finding(moved)]]
+    assert follow(tracker(min_iou=0.4), frames)[-1] == [1]
+    assert follow(tracker(min_iou=0.5), frames)[-1] == [2]
 
 
 def test_a_change_of_frame_size_does_no_harm() -> None:
