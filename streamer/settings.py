@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from streamer._resources import configs_dir
 from streamer._yaml import read_yaml, shortened
 from streamer.errors import SettingsError
 
@@ -21,6 +22,10 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _LONGEST_VALUE
 _SHORT.maxlevel = 3
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+PRESETS = ("fast", "balanced", "paper")
+"""Names of the configurations that ship with streamer."""
 
 
 class _Section(BaseModel):
@@ -72,9 +77,10 @@ class TrackingSettings(_Section):
     In a clip, boxes from `candidate_confidence` on are tracked, and a track is shown once the detector's confidence in
     it was `confidence` on average over five of its frames. A recording looks `look_ahead_frames` frames ahead for that,
     so that a nodule is shown from its first frame on; a live source does not. None stands for 0.46, or for
-    `detection.confidence` where that is set. With 0.46 and 10 frames ahead, `cine` val has a sensitivity of 0.64
-    instead of 0.58 at the same precision (0.86), and 9 of 11 nodules instead of 7 keep one number; with 0.08 to 0.12
-    for candidates and 10 to 30 frames the figures hardly differ (docs/experiments.md).
+    `detection.confidence` where that is set; for 0 with a detector of your own, which has a threshold of its own. With
+    0.46 and 10 frames ahead, `cine` val has a sensitivity of 0.64 instead of 0.58 at the same precision (0.86), and 9
+    of 11 nodules instead of 7 keep one number; with 0.08 to 0.12 for candidates and 10 to 30 frames the figures hardly
+    differ (docs/experiments.md).
     """
 
     min_iou: Probability = 0.2
@@ -193,13 +199,26 @@ class Settings(_Section):
 
 
 def load_settings(path: str | Path | None = None) -> Settings:
-    """Read settings from a YAML file; without a path, the defaults.
+    """Read settings from a YAML file, or a preset by its name; without a path, the defaults.
+
+    Args:
+        path: a file, or "fast", "balanced" or "paper".
 
     Raises:
         SettingsError: the file is missing, is not YAML, or a value is unknown or out of bounds.
+
+    Example:
+        >>> load_settings("fast").classification.mirrored
+        False
     """
     if path is None:
         return Settings()
+    path = Path(path)
+    if not path.exists():
+        if str(path) in PRESETS:
+            path = configs_dir() / f"{path}.yaml"
+        elif not path.suffix:
+            raise SettingsError(f"there is no configuration file {path}, and no such preset: {', '.join(PRESETS)}")
     return validated(Settings, read_yaml(path), str(path))
 
 

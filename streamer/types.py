@@ -6,10 +6,11 @@ Times are seconds from the first frame of the clip. Colour is RGB everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isfinite
+from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -95,8 +96,9 @@ def check_spacing(spacing_mm: tuple[float, float]) -> None:
     Raises:
         ValueError: it is not.
     """
-    values = list(spacing_mm)
-    if len(values) != 2 or not all(isfinite(value) and value > 0 for value in values):
+    values = list(spacing_mm) if isinstance(spacing_mm, Iterable) else []
+    known = all(isinstance(value, Real) and isfinite(value) and value > 0 for value in values)
+    if len(values) != 2 or not known:
         raise ValueError(f"pixel_spacing_mm must be two finite numbers above 0, x and y; got {spacing_mm}")
 
 

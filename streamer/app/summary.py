@@ -7,7 +7,7 @@ from typing import Any
 
 from streamer.outputs.overlay import clock, percent, track_colour
 from streamer.outputs.size_text import axes_text
-from streamer.pipeline.aggregation import PatientAggregator, decimals_apart
+from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive
 from streamer.pipeline.thyroid import Engine
 from streamer.types import FrameResult, Track
 
@@ -53,9 +53,9 @@ class Summary:
     def _renew(self) -> None:
         tracks = self.aggregator.tracks(self._point)
         counted = [track for track in tracks if track.qualifies]
-        top = max(counted, key=lambda track: track.malignancy_max, default=None)
+        top = decisive(tracks)
         threshold = self._point.over(top.supporting_frames if top else 1)
-        decimals = 0 if self._patient is None else decimals_apart(self._patient, threshold, least=2) - 2
+        decimals = 0 if top is None else decimals_apart(top.malignancy_max, threshold, least=2) - 2
         self._version += 1
         self._renewed_s = time.monotonic()
         self.shown = {
@@ -70,6 +70,8 @@ class Summary:
                 "suspicious": sum(self._suspicious(track) for track in counted),
                 "frames": top.supporting_frames if top else 0,
                 "top": top.track_id if top else None,
+                "top_text": percent(top.malignancy_max, decimals) if top else "",
+                "decides": top is not None and top.decides,
             },
             "nodules": [self._nodule(track) for track in counted],
             "brief": len(tracks) - len(counted),

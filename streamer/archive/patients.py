@@ -9,7 +9,7 @@ from typing import Any
 
 from streamer.archive.store import Store
 from streamer.archive.tables import CLIPS, NODULES, PATIENTS, STUDIES
-from streamer.pipeline.aggregation import decide
+from streamer.pipeline.aggregation import decide, decisive
 
 _CLIP_COLUMNS = ("key", "status", "failure", "patient", "study", "frames", "complete", "threshold")
 _NODULE_COLUMNS = ("key", "track", "malignancy_max", "threshold", "qualifies", "decides", "malignant")
@@ -80,15 +80,14 @@ def _summed(group: _Group, nodules: Mapping[str, Sequence[_Nodule]]) -> dict[str
     tracks = [nodule for key in group.keys for nodule in nodules.get(key, ())]
     counted = [track for track in tracks if track.qualifies]
     decision = decide(tracks) if group.keys else None
-    deciding = [track for track in counted if track.decides and track.malignant] or counted
-    decisive = max(deciding, key=lambda track: track.malignancy_max, default=None)
+    deciding = decisive(tracks)
     return {
         "decision": decision,
         "malignancy": max((track.malignancy_max for track in counted), default=None),
-        "threshold": None if decisive is None else decisive.threshold,
+        "threshold": None if deciding is None else deciding.threshold,
         "nodules": len(counted),
-        "decisive_key": None if decisive is None else decisive.key,
-        "decisive_track": None if decisive is None else decisive.track,
+        "decisive_key": None if deciding is None else deciding.key,
+        "decisive_track": None if deciding is None else deciding.track,
         "studies": len(group.studies),
         "clips": group.clips,
         "failed_clips": group.failed,

@@ -11,7 +11,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from streamer.settings import InputSettings, OutputName, Settings, load_settings, validated
+from streamer.settings import PRESETS, InputSettings, OutputName, Settings, load_settings, validated
 from streamer.types import Plane
 
 
@@ -22,9 +22,6 @@ class Device(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
 
-
-PRESETS = ("fast", "balanced", "paper")
-"""Configuration files that come with streamer and can be named without path; docs/performance.md compares them."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -188,14 +185,6 @@ def settings_of(
     Raises:
         SettingsError: the file is missing or wrong, or there is no such output.
     """
-    from streamer._resources import configs_dir
-    from streamer.errors import SettingsError
-
-    if config is not None and not config.exists():
-        if str(config) in PRESETS:
-            config = configs_dir() / f"{config}.yaml"
-        elif not config.suffix:
-            raise SettingsError(f"there is no configuration file {config}, and no such preset: {', '.join(PRESETS)}")
     settings = load_settings(config)
     if outputs is not None:
         names = [name.strip() for name in outputs.split(",")]

@@ -17,15 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
-from streamer.outputs.folder import REPORT_JSON
+from streamer.outputs.folder import REPORT_HTML, REPORT_JSON
 from streamer.outputs.registry import check_clip
 from streamer.outputs.size_text import axes_text
-from streamer.pipeline.aggregation import decimals_apart, decisive_track
+from streamer.pipeline.aggregation import decimals_apart, decisive
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
-from streamer.types import ClipSummary, FrameResult, Plane, StudyReport
+from streamer.types import ClipSummary, FrameResult, Plane, StudyReport, Track
 
 INTERRUPTED = 130
 _FAILED = 2
@@ -199,6 +199,7 @@ def print_result(
     if not as_json:
         return
     written = REPORT_JSON in (path.name for path in output.iterdir())
+    nodule = decisive(report.tracks)
     line = {
         "report": str((output / REPORT_JSON).absolute()) if written else None,
         "folder": str(output.absolute()),
@@ -206,9 +207,36 @@ def print_result(
         "decision": report.decision,
         "patient_malignancy": None if report.patient_malignancy is None else round(report.patient_malignancy, 4),
         "threshold": round(report.threshold, 4),
+        "decisive_nodule": None if nodule is None else _decisive_line(nodule),
         "complete": report.complete,
     }
     console.out(json.dumps(line), highlight=False)
+
+
+def _decisive_line(nodule: Track) -> dict[str, object]:
+    """What was held against what; `threshold` beside it is that of a still."""
+    threshold = None if nodule.threshold is None else round(nodule.threshold, 4)
+    return {
+        "track": nodule.track_id,
+        "malignancy_max": round(nodule.malignancy_max, 4),
+        "threshold": threshold,
+        "decides": nodule.decides,
+    }
+
+
+def _probability(report: StudyReport) -> str:
+    """The maximum, and the threshold it is held against; where another nodule decides, that one's of both."""
+    nodule = decisive(report.tracks)
+    if nodule is None or report.patient_malignancy is None:
+        return ""
+    if not nodule.decides:
+        return f" (maximum {report.patient_malignancy:.2f}: nodule {nodule.track_id} was seen too briefly to decide)"
+    threshold = nodule.threshold or report.threshold
+    decimals = decimals_apart(nodule.malignancy_max, threshold, least=2)
+    held = f"{nodule.malignancy_max:.{decimals}f}, threshold {threshold:.{decimals}f}"
+    if nodule.malignancy_max == report.patient_malignancy:
+        return f" (maximum {held})"
+    return f" (maximum {report.patient_malignancy:.2f}; nodule {nodule.track_id} decides: {held})"
 
 
 def print_summary(console: Console, report: StudyReport, output: Path) -> None:
@@ -237,11 +265,7 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
         console.print(
             f"{brief} brief finding{'' if brief == 1 else 's'} did not last long enough to count", soft_wrap=True
         )
-    probability = ""
-    if report.patient_malignancy is not None:
-        threshold = decisive_track(report.tracks).threshold or report.threshold
-        decimals = decimals_apart(report.patient_malignancy, threshold, least=2)
-        probability = f" (maximum {report.patient_malignancy:.{decimals}f}, threshold {threshold:.{decimals}f})"
+    probability = _probability(report)
     frames = sum(video.frames for video in report.videos)
     partial = "" if report.complete else ", [yellow]incomplete[/]"
     console.print(
@@ -259,4 +283,5 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    console.print(Text(f"results: {output / 'report.html'}"), soft_wrap=True)
+    page = output / REPORT_HTML
+    console.print(Text(f"results: {page if page.exists() else output}"), soft_wrap=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, count
@@ -16,9 +15,6 @@ import av
 from streamer._files import lock_folder
 from streamer.errors import InputError, OutputError
 from streamer.outputs.schema import read_report
-
-if sys.platform != "win32":
-    pass
 
 PARTIAL = ".partial"
 FRAMES = "frames.jsonl"

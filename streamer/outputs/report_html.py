@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from streamer.outputs.heatmap import NoduleHeatmaps
 from streamer.outputs.overlay import clock, percent, track_colour
 from streamer.outputs.schema import NoduleEntry, Report
 from streamer.outputs.size_text import area_text, axes_text
-from streamer.pipeline.aggregation import decimals_apart
+from streamer.pipeline.aggregation import decimals_apart, decisive
 from streamer.types import Image
 
 _WIDEST_PICTURE_PX = 1400
@@ -40,7 +40,7 @@ def render_html(
         heat: heat maps of the nodules with a picture; None for a page without them.
     """
     counted = sorted((entry for entry in report.nodules if entry.qualifies), key=lambda entry: -entry.malignancy_max)
-    decisive = _decisive(counted) if counted and report.patient_malignancy is not None else None
+    deciding = None if report.patient_malignancy is None else decisive(report.nodules)
     shown = [entry for entry in counted if entry.track in pictures][:_MAX_PICTURES]
     heats = [None if heat is None else heat.picture(entry.track) for entry in shown]
     return (
@@ -49,9 +49,9 @@ def render_html(
         .render(
             report=report,
             counted=counted,
-            decisive=decisive,
-            point=report.threshold if decisive is None or decisive.threshold is None else decisive.threshold,
-            decimals=_decimals(report, decisive),
+            decisive=deciding,
+            point=report.threshold if deciding is None or deciding.threshold is None else deciding.threshold,
+            decimals=_decimals(report, deciding),
             brief=len(report.nodules) - len(counted),
             pictures=[
                 (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
@@ -89,19 +89,12 @@ def _percent(probability: float, decimals: int = 1) -> Markup:
     return Markup("{}&nbsp;%").format(percent(probability, decimals).removesuffix(" %"))
 
 
-def _decisive(counted: Sequence[NoduleEntry]) -> NoduleEntry:
-    """Of the nodules that count, by falling maximum: the first that is called malignant, else the first."""
-    known = [(one, one.threshold) for one in counted if one.decides]
-    called = [one for one, threshold in known if threshold is not None and one.malignancy_max >= threshold]
-    return (called or list(counted))[0]
-
-
-def _decimals(report: Report, decisive: NoduleEntry | None) -> int:
+def _decimals(report: Report, deciding: NoduleEntry | None) -> int:
     """Decimals of percent with which the maximum that decides is seen on its side of the threshold."""
-    if decisive is None:
+    if deciding is None:
         return 1
-    threshold = report.threshold if decisive.threshold is None else decisive.threshold
-    return decimals_apart(decisive.malignancy_max, threshold, least=3) - 2
+    threshold = report.threshold if deciding.threshold is None else deciding.threshold
+    return decimals_apart(deciding.malignancy_max, threshold, least=3) - 2
 
 
 def _css_colour(track: int) -> str:

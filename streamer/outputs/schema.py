@@ -146,6 +146,11 @@ class NoduleEntry(_Model):
         float | None, Field(description="of an ellipsoid over two orthogonal sweeps, null where it is not known")
     ] = None
 
+    @property
+    def malignant(self) -> bool:
+        """Whether its maximum reaches the operating point for its number of frames; False where that is unknown."""
+        return self.threshold is not None and self.malignancy_max >= self.threshold
+
 
 class UsedModel(_Model):
     """Weights that ran."""
@@ -190,26 +195,26 @@ class Report(_Model):
         return self
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: str | Path) -> Report:
     """Read a `report.json`.
 
     Raises:
         InputError: the file is missing, or is not a report that this version of streamer reads.
     """
     try:
-        return _parsed(Report, path.read_bytes(), str(path))
+        return _parsed(Report, Path(path).read_bytes(), str(path))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def read_frames(path: Path) -> Iterator[FrameLine]:
+def read_frames(path: str | Path) -> Iterator[FrameLine]:
     """Read a `frames.jsonl` line by line, so that memory does not grow with its length.
 
     Raises:
         InputError: the file is missing, or a line (named by its number) is not one that this version of streamer reads.
     """
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield _parsed(FrameLine, line, f"{path}, line {number}")
     except OSError as error:

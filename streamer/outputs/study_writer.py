@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamer.errors import OutputError
+from streamer.errors import InputError, OutputError
 from streamer.models.grad_cam import HeatMaps
 from streamer.outputs.base import Sink, SinkContext, StageCallback
 from streamer.outputs.folder import OutputFolder, output_errors
@@ -25,6 +25,14 @@ _QUEUED_BYTES = 256 * 2**20  # two frames of 8K, so that large frames do not fil
 
 class DiscardedError(Exception):
     """Raised by a caller inside a `StudyWriter`'s context: nobody wants the results, nothing more is to be written."""
+
+
+def _checked(sink: Sink) -> Sink:
+    missing = [name for name in ("start_clip", "write", "end_clip", "close") if not callable(getattr(sink, name, None))]
+    if missing or isinstance(sink, type):
+        kind = sink.__name__ if isinstance(sink, type) else f"a {type(sink).__name__}"
+        raise InputError(f"sinks must be objects with start_clip, write, end_clip and close, not {kind}")
+    return sink
 
 
 class StudyWriter:
@@ -45,6 +53,7 @@ class StudyWriter:
         sinks: further sinks; they are called after those of the settings.
 
     Raises:
+        InputError: one of `sinks` is no `Sink`.
         OutputError: on entering, if the folder cannot be written to; later, if the disk is full.
     """
 
@@ -61,7 +70,7 @@ class StudyWriter:
         self._directory, self._settings, self._videos = directory, settings, videos
         self._on_stage = on_stage
         self._heatmaps = None if heat_maps is None else NoduleHeatmaps(heat_maps)
-        self._own_sinks = sinks
+        self._own_sinks = [_checked(sink) for sink in sinks]
         self._sinks: list[Sink] = []
         self._written = False
         self._current: _ClipWriter | None = None
@@ -94,12 +103,16 @@ class StudyWriter:
             if kind is None:
                 raise
         finally:
-            for sink in self._sinks:
-                sink.close(None)
-            if isinstance(error, (OutputError, DiscardedError)) or not self._written:
-                with suppress(OSError):
-                    self._folder.discard()
-            self._folder.release()
+            with ExitStack() as last:  # each whatever the others do, the lock at the very end
+                last.callback(self._folder.release)
+                if isinstance(error, (OutputError, DiscardedError)) or not self._written:
+                    last.callback(self._discard)
+                for sink in reversed(self._sinks):
+                    last.callback(sink.close, None)
+
+    def _discard(self) -> None:
+        with suppress(OSError):
+            self._folder.discard()
 
     def start_clip(self, info: ClipInfo) -> None:
         """Begin the next clip; the one before is ended if it was not."""

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from statistics import median
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from streamer.errors import InputError
 from streamer.geometry import size_mm
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.confirmation import ConfirmationRule, Item, TrackConfirmation
@@ -55,7 +56,13 @@ class PatientAggregator:
         return TrackConfirmation(rule, self._numbers)
 
     def start_clip(self, name: str, expected_frames: int | None) -> None:
-        """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame."""
+        """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame.
+
+        Raises:
+            InputError: the patient has a clip of that name: the length of one would decide what counts in the other.
+        """
+        if name in self._required:
+            raise InputError(f"this patient has a clip called {name} already: give each clip a name of its own")
         self._require(name, expected_frames)
 
     @property
@@ -190,6 +197,14 @@ class Judged(Protocol):
         """Whether it reaches the operating point for its number of frames."""
         ...
 
+    @property
+    def malignancy_max(self) -> float:
+        """Greatest probability over its frames, 0 to 1."""
+        ...
+
+
+AnyJudged = TypeVar("AnyJudged", bound=Judged)
+
 
 def decide(nodules: Iterable[Judged]) -> Decision:
     """The patient's class by all nodules of all clips.
@@ -204,14 +219,18 @@ def decide(nodules: Iterable[Judged]) -> Decision:
     return "malignant" if any(nodule.decides and nodule.malignant for nodule in counted) else "benign"
 
 
-def decisive_track(tracks: Sequence[Track]) -> Track:
-    """Of tracks of which one at least qualifies, the one that speaks for the decision: the greatest maximum.
+def decisive(nodules: Iterable[AnyJudged]) -> AnyJudged | None:
+    """The nodule that speaks for the decision: the greatest maximum of those called malignant, else of all that count.
 
-    Where a nodule is called malignant, only those that are count.
+    Its maximum and its threshold belong together. The patient's maximum may be another nodule's, whose threshold is
+    higher because it was seen in more frames, or which was seen too briefly to decide.
+
+    Returns:
+        None where no nodule qualifies.
     """
-    counted = [track for track in tracks if track.qualifies]
-    called = [track for track in counted if track.decides and track.malignant]
-    return max(called or counted, key=lambda track: track.malignancy_max)
+    counted = [nodule for nodule in nodules if nodule.qualifies]
+    called = [nodule for nodule in counted if nodule.decides and nodule.malignant]
+    return max(called or counted, key=lambda nodule: nodule.malignancy_max, default=None)
 
 
 def decimals_apart(malignancy: float, threshold: float, *, least: int) -> int:

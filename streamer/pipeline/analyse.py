@@ -9,7 +9,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
+
+import numpy as np
 
 from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
@@ -19,7 +21,7 @@ from streamer.pipeline.scheduler import Scheduler
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
-from streamer.sources.arrays import ArrayFrames
+from streamer.sources.arrays import ARRAY_FPS, ArrayFrames
 from streamer.types import FrameResult, Image, check_spacing
 
 _SHORTEST_PAUSE_S = 1.0
@@ -39,6 +41,8 @@ def analyse(
     analyser: FrameAnalyser | None = None,
     aggregator: PatientAggregator | None = None,
     pixel_spacing_mm: tuple[float, float] | None = None,
+    name: str | None = None,
+    fps: float | None = None,
 ) -> Generator[FrameResult]:
     """Analyse a clip or a live source frame by frame.
 
@@ -52,14 +56,18 @@ def analyse(
         analyser: loaded networks, to be shared by several clips, or a detector of your own; loaded here if None.
         aggregator: the patient that this clip belongs to; a new one if None.
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
+        name: what a path or arrays are called in the results, unique among a patient's clips; the file's name, or
+            "array", if None.
+        fps: frames per second of arrays, which carry no times; 30 if None.
 
     Yields:
         One result per frame, in order, as soon as it is ready; the same whatever the batch size and number of threads.
         Frames of a recording wait for the next ten (`tracking.look_ahead_frames`), which decide what is shown in them.
 
     Raises:
-        InputError: the clip cannot be read, or `source` or `analyser` is nothing that can be one.
-        WeightsError, DeviceError: the networks cannot be loaded.
+        InputError: `source` or `analyser` is nothing that can be one (at the call); the clip cannot be read, or the
+            patient has one of its name already (with the first result).
+        WeightsError, DeviceError: the networks cannot be loaded (with the first result).
         ValueError: both settings and an analyser are given, or the spacing is not two finite numbers above 0.
 
     Example:
@@ -70,10 +78,27 @@ def analyse(
         raise ValueError("pass `settings` or `analyser`, not both: an analyser has settings of its own")
     if pixel_spacing_mm is not None:
         check_spacing(pixel_spacing_mm)  # before the networks are loaded
-    analyser = Engine(settings) if analyser is None else checked_analyser(analyser)
+    if analyser is not None:
+        checked_analyser(analyser)
+    if aggregator is not None and not isinstance(aggregator, PatientAggregator):
+        raise InputError(f"aggregator must be a PatientAggregator, not a {type(aggregator).__name__}")
+    _check_source(source)
+    return _analysed(source, settings, analyser, aggregator, pixel_spacing_mm, name, fps)
+
+
+def _analysed(
+    source: Source | str | Path | Iterable[Any],
+    settings: Settings | None,
+    analyser: FrameAnalyser | None,
+    aggregator: PatientAggregator | None,
+    pixel_spacing_mm: tuple[float, float] | None,
+    name: str | None,
+    fps: float | None,
+) -> Generator[FrameResult]:
+    analyser = Engine(settings) if analyser is None else analyser
     aggregator = aggregator or PatientAggregator(analyser.settings)
     with ExitStack() as stack:
-        opened = _opened(source, analyser.settings, pixel_spacing_mm)
+        opened = _opened(source, analyser.settings, pixel_spacing_mm, name, fps)
         if opened is not source:
             stack.enter_context(opened)
         scheduler = stack.enter_context(Scheduler(analyser, [opened]))
@@ -81,40 +106,63 @@ def analyse(
 
 
 def analyse_image(
-    image: Image, settings: Settings | None = None, *, analyser: FrameAnalyser | None = None
+    image: Image,
+    settings: Settings | None = None,
+    *,
+    analyser: FrameAnalyser | None = None,
+    pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> FrameResult:
     """Analyse one picture; in a still every nodule found counts.
 
     Args:
         image: uint8 array, RGB of shape (height, width, 3) or grey of shape (height, width).
-        settings, analyser: as of `analyse`.
+        settings, analyser, pixel_spacing_mm: as of `analyse`.
 
     Raises:
         InputError: it is no such array.
         WeightsError, DeviceError: the networks cannot be loaded.
-        ValueError: both settings and an analyser are given.
+        ValueError: both settings and an analyser are given, or the spacing is not two finite numbers above 0.
 
     Example:
         >>> analyse_image(cv2.imread("still.png")[..., ::-1]).nodules  # doctest: +SKIP
     """
-    (result,) = analyse([image], settings, analyser=analyser)
+    (result,) = analyse([image], settings, analyser=analyser, pixel_spacing_mm=pixel_spacing_mm, name="image")
     return result
 
 
-def _opened(source: object, settings: Settings, pixel_spacing_mm: tuple[float, float] | None) -> Source:
+def _check_source(source: object) -> None:
+    if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] == 3:
+        raise InputError(f"one picture of shape {source.shape} is no clip: use analyse_image(image), or pass [image]")
+    is_source = hasattr(source, "frames") and hasattr(source, "info")
+    if not (isinstance(source, (str, Path)) or is_source or _is_iterable(source)):
+        kind = type(source).__name__
+        raise InputError(f"cannot analyse a {kind}: pass a path, an open source, or an iterable of uint8 arrays")
+
+
+def _is_iterable(source: object) -> TypeGuard[Iterable[Any]]:
+    return isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray))
+
+
+def _opened(
+    source: object,
+    settings: Settings,
+    pixel_spacing_mm: tuple[float, float] | None,
+    name: str | None,
+    fps: float | None,
+) -> Source:
     if isinstance(source, (str, Path)):
         return open_source(
             source,
+            name=name,
             decoder=settings.runtime.decoder,
             deinterlace=settings.input.deinterlace,
             pixel_spacing_mm=pixel_spacing_mm,
         )
     if hasattr(source, "frames") and hasattr(source, "info"):
         return cast(Source, source)
-    if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray)):
-        return ArrayFrames(source, pixel_spacing_mm=pixel_spacing_mm)
-    kind = type(source).__name__
-    raise InputError(f"cannot analyse a {kind}: pass a path, an open source, or an iterable of uint8 arrays")
+    assert _is_iterable(source), "checked at the call"
+    rate = ARRAY_FPS if fps is None else fps
+    return ArrayFrames(source, name=name or "array", fps=rate, pixel_spacing_mm=pixel_spacing_mm)
 
 
 def follow(

@@ -92,11 +92,16 @@ class DetectorAnalyser:
 
     Args:
         detect: from an RGB image, shape (height, width, 3), to rows (x0, y0, x1, y1, confidence, malignancy): box in
-            pixels, half-open, and two numbers from 0 to 1.
-        settings: how tracks are joined and summed up, and what is written.
+            pixels, half-open, and two numbers from 0 to 1. Boxes are clipped to the image. In a clip of several views
+            it gets each view by itself.
+        settings: how tracks are joined and summed up, and what is written. Its findings have passed a threshold of the
+            detector's own: they are shown whatever their confidence, unless `tracking.confidence` is set.
         threshold: malignancy from which a nodule is called malignant, 0 to 1.
         name: what the report calls it.
         workers: threads that may call `detect` at once; 1 unless it is thread-safe.
+
+    Raises:
+        ValueError: `threshold` is not in 0 to 1.
 
     Example:
         >>> analyser = DetectorAnalyser(lambda image: [(8, 8, 24, 24, 0.9, 0.3)], threshold=0.5)
@@ -116,6 +121,8 @@ class DetectorAnalyser:
         name: str = "own detector",
         workers: int = 1,
     ) -> None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must be in 0 to 1, not {threshold}")
         self._detect = detect
         self.settings = settings or Settings()
         self.workers = workers
@@ -125,23 +132,29 @@ class DetectorAnalyser:
         """Call the function for each frame.
 
         Raises:
-            ValueError: a row is not six finite numbers, or a probability is not in 0 to 1.
+            ValueError: a row is not six finite numbers, a probability is not in 0 to 1, or a box has no area within
+                the image.
         """
         return [self._one(frame) for frame in frames]
 
     def _one(self, frame: Frame) -> FrameFindings:
         began_s = perf_counter()
-        findings = tuple(_finding(row) for row in self._detect(frame.image))
+        height, width = frame.image.shape[:2]
+        findings = tuple(_finding(row, (width, height)) for row in self._detect(frame.image))
         return FrameFindings(frame, findings, {"detect": (perf_counter() - began_s) * 1000})
 
 
-def _finding(row: Sequence[float]) -> Finding:
+def _finding(row: Sequence[float], size_wh: tuple[int, int]) -> Finding:
     values = [float(value) for value in row]
     if len(values) != 6 or not np.isfinite(values).all() or not all(0 <= value <= 1 for value in values[4:]):
         raise ValueError(
             f"a detection is (x0, y0, x1, y1, confidence, malignancy), the last two in 0 to 1; got {values}"
         )
-    x0, y0, x1, y1, confidence, malignancy = values
+    x0, x1 = np.clip((values[0], values[2]), 0, size_wh[0]).tolist()
+    y0, y1 = np.clip((values[1], values[3]), 0, size_wh[1]).tolist()
+    if not (x0 < x1 and y0 < y1):
+        raise ValueError(f"a box is (x0, y0, x1, y1) with x0 < x1 and y0 < y1 within {size_wh}; got {values[:4]}")
+    confidence, malignancy = values[4:]
     return Finding(
         box_xyxy=(x0, y0, x1, y1),
         confidence=confidence,
@@ -157,9 +170,31 @@ def checked_analyser(analyser: FrameAnalyser) -> FrameAnalyser:
     """The analyser, if it is one.
 
     Raises:
-        InputError: it is something else, such as the name of one.
+        InputError: it is something else, such as the name of one, or it lacks a member of `FrameAnalyser`.
     """
     if isinstance(analyser, type) or not callable(getattr(analyser, "analyse", None)):
         kind = analyser.__name__ if isinstance(analyser, type) else f"a {type(analyser).__name__}"
         raise InputError(f"analyser must be loaded networks (streamer.Engine()) or a FrameAnalyser, not {kind}")
+    members = ("settings", "batch_size", "workers", "info", "heat_maps")
+    missing = [name for name in members if not hasattr(analyser, name)]
+    if missing:
+        raise InputError(f"{type(analyser).__name__} is no FrameAnalyser: it has no {' and no '.join(missing)}")
+    if analyser.batch_size < 1 or analyser.workers < 1:
+        raise InputError(f"{type(analyser).__name__} must have a batch_size and workers of at least 1")
     return analyser
+
+
+def checked_findings(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[FrameFindings]:
+    """What the analyser finds in `frames`, where that is one answer per frame, in their order.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    found = list(analyser.analyse(frames))
+    fits = len(found) == len(frames) and all(
+        isinstance(one, FrameFindings) and one.frame is frame for one, frame in zip(found, frames, strict=False)
+    )
+    if not fits:
+        name = type(analyser).__name__
+        raise TypeError(f"{name}.analyse must return one FrameFindings per frame, in order, each with its frame")
+    return found

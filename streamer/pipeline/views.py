@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
+from streamer.pipeline.analyser import FrameAnalyser, FrameFindings, checked_findings
 from streamer.types import Finding, Frame, Image, ScanView
 
 _MAX_HIDDEN = 0.5
@@ -26,11 +26,14 @@ def analyse_views(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[Fram
     Args:
         analyser: loaded networks.
         frames: at least one.
+
+    Raises:
+        TypeError: the analyser's answer is not one `FrameFindings` per frame, in order.
     """
     if not any(frame.views for frame in frames):
-        return analyser.analyse(frames)
+        return checked_findings(analyser, frames)
     parts = [part for frame in frames for part in _parts(frame)]
-    found = iter(analyser.analyse(parts))
+    found = iter(checked_findings(analyser, parts))
     return [_joined(frame, [next(found) for _ in range(max(1, len(frame.views)))]) for frame in frames]
 
 

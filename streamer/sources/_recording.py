@@ -33,6 +33,7 @@ class Recording(SelfClosing, Described):
         self._rest: Generator[Frame] | None = None
         self._size_wh: tuple[int, int] | None = None
         self._changes, self._change = 0, ""
+        self._closed = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -47,15 +48,18 @@ class Recording(SelfClosing, Described):
         """Every frame exactly once, in order.
 
         Raises:
-            RuntimeError: called a second time.
+            RuntimeError: called a second time, or after the source was closed.
         """
+        if self._closed:
+            raise RuntimeError("this source is closed; open it again")
         if self._first is None or self._rest is None:
             raise RuntimeError("a source gives its frames once; open it again")
         first, self._first = self._first, None
         return chain((first,), self._rest)
 
     def close(self) -> None:
-        """Release what is open; an iterator over the frames ends. May be called twice."""
+        """Release what is open; an iterator over the frames ends, `complete` stays False. May be called twice."""
+        self._closed = True
         if self._rest is not None:
             self._rest.close()
 

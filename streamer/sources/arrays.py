@@ -20,7 +20,8 @@ class ArrayFrames(Recording):
     """A source over any iterable of arrays, read one at a time.
 
     Args:
-        images: RGB of shape (height, width, 3) or grey of shape (height, width), uint8, values 0 to 255.
+        images: RGB of shape (height, width, 3) or grey of shape (height, width), uint8, values 0 to 255. Each is copied
+            as it is read, so that a generator may use one buffer for all.
         name: display name.
         fps: frames per second.
         pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
@@ -67,4 +68,4 @@ def _rgb(image: Any, what: str) -> Image:
         raise InputError(f"{what}: must have shape (height, width) or (height, width, 3), not {image.shape}")
     if image.shape[0] * image.shape[1] > MAX_FRAME_PIXELS:
         raise InputError(f"{what}: {image.shape[1]}x{image.shape[0]} is larger than {MAX_FRAME_PIXELS} pixels")
-    return np.ascontiguousarray(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
+    return np.array(image, order="C") if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)

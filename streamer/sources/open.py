@@ -90,7 +90,7 @@ def _only_clip(location: Path, shown: str) -> Path:
     """The one clip in a folder of DICOM files; any other path as it is."""
     clips = expand_clips([location])
     if len(clips) > 1:
-        raise InputError(f"{shown} holds {len(clips)} DICOM clips, which only a run takes at once; give one")
+        raise InputError(f"{shown} holds {len(clips)} clips, which only a run takes at once; give one")
     return clips[0]
 
 

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from streamer._resources import configs_dir
-from streamer.cli.options import PRESETS, Deinterlace, Device, settings_of
+from streamer.cli.options import Deinterlace, Device, settings_of
 from streamer.errors import SettingsError
-from streamer.settings import Settings
+from streamer.settings import PRESETS, Settings
 from tests.cli.command_line import Cli
 
 

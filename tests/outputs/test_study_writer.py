@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from streamer.errors import OutputError
+from streamer.errors import InputError, OutputError
 from streamer.outputs import StudyWriter
 from streamer.outputs.folder import new_folder
 from streamer.outputs.schema import read_frames, read_report
 from streamer.settings import Settings
-from streamer.types import ClipInfo, StudyReport
+from streamer.types import ClipInfo, ClipSummary, FrameResult, StudyReport
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 
@@ -281,3 +282,30 @@ def test_runs_started_together_get_folders_of_their_own(tmp_path: Path) -> None:
         assert len(set(claimed)) == 16
         (claimed[0] / "report.json").write_text("{}")
     assert names(tmp_path / "results") == {claimed[0].name}
+
+
+class FailingSink:
+    """Fails where it is closed without a report."""
+
+    def start_clip(self, info: ClipInfo) -> None: ...
+
+    def write(self, result: FrameResult) -> None: ...
+
+    def end_clip(self, summary: ClipSummary) -> None: ...
+
+    def close(self, report: StudyReport | None) -> None:
+        raise RuntimeError("not closed")
+
+
+def test_a_sink_that_fails_does_not_keep_the_folder_locked(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="not closed"), StudyWriter(tmp_path, Settings(), sinks=[FailingSink()]):
+        pass
+    assert names(tmp_path) == set()
+    run(tmp_path)
+    assert "report.json" in names(tmp_path)
+
+
+@pytest.mark.parametrize("sink", [3, FailingSink])
+def test_what_is_no_sink_is_refused(tmp_path: Path, sink: Any) -> None:
+    with pytest.raises(InputError, match="sinks must be objects with start_clip, write, end_clip and close"):
+        StudyWriter(tmp_path, Settings(), sinks=[sink])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.models.sweep_point import SweepOperatingPoint
-from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive_track
+from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive
 from streamer.settings import DetectionSettings, Settings, StudySettings, TrackingSettings
 from streamer.types import TrackedFinding
 from tests.fakes import finding, frame, grey_image
@@ -255,7 +255,9 @@ def test_another_nodule_than_that_of_the_maximum_may_decide() -> None:
     seen = study()
     watch(seen, (1, [0.1] * 59 + [0.6]), (2, [0.59] * 6 + [None] * 54))
     assert (seen.patient_malignancy(), seen.decision(point)) == (0.6, "malignant")
-    assert decisive_track(seen.tracks(point)).track_id == 2
+    deciding = decisive(seen.tracks(point))
+    assert deciding is not None
+    assert deciding.track_id == 2
 
 
 @pytest.mark.parametrize("maxima", [(0.6, 0.9), (0.9, 0.6)])
@@ -263,14 +265,16 @@ def test_of_several_nodules_the_greatest_maximum_speaks(maxima: tuple[float, flo
     seen = study()
     watch(seen, *((number, [value] * 6) for number, value in enumerate(maxima, 1)))
     for threshold in (0.5, 0.95):  # of those called malignant, then of all
-        assert decisive_track(seen.tracks(SweepOperatingPoint(threshold))).malignancy_max == 0.9
+        deciding = decisive(seen.tracks(SweepOperatingPoint(threshold)))
+        assert deciding is not None
+        assert deciding.malignancy_max == 0.9
 
 
 @pytest.mark.parametrize(
     ("frames", "clip", "decides"), [(7, 60, False), (7, 28, True), (8, 60, True), (9, 60, True), (5, 5, True)]
 )
 def test_what_was_seen_briefly_counts_and_does_not_decide(frames: int, clip: int, decides: bool) -> None:
-    """A sum of confidences of 4, or a quarter of the clip: seven frames at 0.5 are less than the first, eight are not."""
+    """A sum of confidences of 4, or a quarter of the clip: seven frames at 0.5 are less, eight are not."""
     seen = study()
     watch(seen, (1, [0.9] * frames + [None] * (clip - frames)), (2, [0.1] * clip), confidence=0.5)
     track = seen.tracks(SweepOperatingPoint(0.5))[0]

@@ -79,7 +79,7 @@ def test_one_clip_in_a_folder_opens_like_the_clip_several_do_not(tmp_path: Path)
     with open_source(tmp_path) as source:
         assert sum(1 for _ in source.frames()) == 1
     _write(tmp_path / "two")
-    with pytest.raises(InputError, match="holds 2 DICOM clips"):
+    with pytest.raises(InputError, match="holds 2 clips"):
         open_source(tmp_path)
 
 

@@ -31,7 +31,8 @@ class Panels {
     this.write("patient-decision", patient.nodules || ended ? patient.decision : "");
     this.find("patient-decision").dataset.decision = patient.decision;
     this.write("patient-support", patient.nodules
-      ? `Set by nodule ${patient.top}, seen in ${patient.frames} frames: called malignant from ${patient.threshold_text} on. ` +
+      ? `Nodule ${patient.top} reaches ${patient.top_text} in ${patient.frames} frames` +
+        (patient.decides ? `: called malignant from ${patient.threshold_text} on. ` : ", too few to be called malignant. ") +
         `${patient.suspicious} of ${patient.nodules} nodule${patient.nodules > 1 ? "s" : ""} called malignant.`
       : `No nodule has lasted long enough to count. Threshold ${patient.threshold_text}.`);
     this.write("nodules-count", nodules.length ? String(nodules.length) : "");

@@ -1,0 +1,155 @@
+"""What a program hands in of its own: arrays, a detector, an analyser; what does not fit is refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamer.errors import InputError
+from streamer.pipeline.aggregation import PatientAggregator
+from streamer.pipeline.analyse import analyse, analyse_image
+from streamer.pipeline.analyser import DetectorAnalyser, FrameAnalyser, FrameFindings
+from streamer.types import Frame, Image
+from tests.fakes import FakeEngine, grey_image
+
+BOX = (8.0, 8.0, 24.0, 24.0)
+
+
+def detector(*boxes: Sequence[float], confidence: float = 0.9) -> DetectorAnalyser:
+    return DetectorAnalyser(lambda _: [(*box, confidence, 0.7) for box in boxes])
+
+
+def clip(frames: int = 6) -> list[Image]:
+    return [grey_image() for _ in range(frames)]
+
+
+class Wrong(FakeEngine):
+    """An engine whose answer is changed on the way."""
+
+    def __init__(self, change: Callable[[list[Any]], Any]) -> None:
+        super().__init__()
+        self._change = change
+
+    def analyse(self, frames: Sequence[Frame]) -> Any:
+        return self._change(list(super().analyse(frames)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found[:-1],
+        lambda found: [*found, found[0]],
+        lambda found: [None] * len(found),
+        lambda found: [FrameFindings(Frame(image=grey_image(), index=0, time_s=0, video="x"), (), {})] * len(found),
+    ],
+    ids=["too few", "too many", "none", "of another frame"],
+)
+def test_an_answer_that_is_not_one_per_frame_ends_the_analysis(change: Callable[[list[Any]], Any]) -> None:
+    with pytest.raises(TypeError, match="one FrameFindings per frame"):
+        list(analyse(clip(), analyser=Wrong(change)))
+
+
+@pytest.mark.parametrize("missing", ["settings", "batch_size", "workers", "info", "heat_maps"])
+def test_an_analyser_needs_all_its_members(missing: str) -> None:
+    class Own:
+        def __getattr__(self, name: str) -> Any:
+            if name == missing:
+                raise AttributeError(name)
+            return getattr(detector(), name)
+
+        def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+            raise NotImplementedError
+
+    own: Any = Own()
+    with pytest.raises(InputError, match=f"it has no {missing}"):
+        analyse(clip(), analyser=own)
+
+
+@pytest.mark.parametrize("member", ["workers", "batch_size"])
+def test_an_analyser_without_workers_or_batches(member: str) -> None:
+    analyser: FrameAnalyser = detector(BOX)
+    setattr(analyser, member, 0)
+    with pytest.raises(InputError, match="at least 1"):
+        analyse(clip(), analyser=analyser)
+
+
+def test_boxes_are_clipped_to_the_image() -> None:
+    (result,) = analyse([grey_image()], analyser=detector((-5, 30, 1000, 50)))
+    assert [nodule.box_xyxy for nodule in result.nodules] == [(0, 30, 64, 48)]
+
+
+@pytest.mark.parametrize("box", [(24, 8, 8, 24), (8, 8, 8, 24), (70, 8, 90, 24), (8, -9, 24, 0)])
+def test_a_box_without_area_in_the_image(box: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="x0 < x1 and y0 < y1"):
+        list(analyse([grey_image()], analyser=detector(box)))
+
+
+def test_a_threshold_is_a_probability() -> None:
+    with pytest.raises(ValueError, match="threshold must be in 0 to 1"):
+        DetectorAnalyser(lambda _: [], threshold=7)
+
+
+def test_findings_of_an_own_detector_are_shown_whatever_their_confidence() -> None:
+    results = list(analyse(clip(), analyser=detector(BOX, confidence=0.02)))
+    assert results[-1].patient_malignancy == 0.7
+
+
+def test_a_generator_may_use_one_buffer_for_all() -> None:
+    def pictures() -> Iterator[Image]:
+        buffer = grey_image()
+        for level in range(0, 80, 10):
+            buffer[:] = level
+            yield buffer
+
+    shown = [int(result.frame.image[0, 0, 0]) for result in analyse(pictures(), analyser=detector())]
+    assert shown == list(range(0, 80, 10))
+
+
+def test_one_picture_is_no_clip() -> None:
+    with pytest.raises(InputError, match="use analyse_image"):
+        analyse(grey_image())
+    assert len(list(analyse(np.zeros((2, 48, 64), np.uint8), analyser=detector()))) == 2
+
+
+@pytest.mark.parametrize("wrong", [3, b"clip.mp4", None])
+def test_what_is_no_source_is_refused_at_the_call(wrong: Any) -> None:
+    with pytest.raises(InputError, match="cannot analyse a"):
+        analyse(wrong)
+
+
+def test_what_is_no_aggregator_is_refused_at_the_call() -> None:
+    wrong: Any = 3
+    with pytest.raises(InputError, match="aggregator must be"):
+        analyse(clip(), aggregator=wrong)
+
+
+def test_arrays_have_a_name_and_a_rate() -> None:
+    last = list(analyse(clip(), analyser=detector(), name="sweep", fps=10))[-1]
+    assert (last.frame.video, last.frame.time_s) == ("sweep", 0.5)
+    with pytest.raises(InputError, match="fps must be above 0"):
+        list(analyse(clip(), analyser=detector(), fps=0))
+
+
+def test_two_clips_of_a_patient_need_two_names() -> None:
+    """Else the length of the second would decide what counts in the first."""
+    analyser = detector(BOX)
+    patient = PatientAggregator(analyser.settings)
+    list(analyse(clip(), analyser=analyser, aggregator=patient))
+    with pytest.raises(InputError, match="a clip called array already"):
+        list(analyse(clip(20), analyser=analyser, aggregator=patient))
+    list(analyse(clip(20), analyser=analyser, aggregator=patient, name="second"))
+    assert [track.video for track in patient.tracks()] == ["array", "second"]
+
+
+@pytest.mark.parametrize("spacing", [0.1, (0.1,), ("a", 1), (None, 1), (0, 1)])
+def test_a_spacing_is_two_numbers_above_0(spacing: Any) -> None:
+    with pytest.raises(ValueError, match="pixel_spacing_mm must be two finite numbers"):
+        analyse_image(grey_image(), analyser=detector(BOX), pixel_spacing_mm=spacing)
+
+
+def test_a_picture_of_known_scale_is_measured() -> None:
+    result = analyse_image(grey_image(), analyser=FakeEngine(), pixel_spacing_mm=(0.2, 0.1))
+    assert result.nodules == () or result.nodules[0].size_mm is not None
