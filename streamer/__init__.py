@@ -24,11 +24,11 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from streamer.outputs.base import BaseSink, Sink
-    from streamer.outputs.schema import read_frames, read_report
+    from streamer.outputs.schema import FrameLine, Report, read_frames, read_report
     from streamer.pipeline.aggregation import PatientAggregator
     from streamer.pipeline.analyse import analyse, analyse_image
     from streamer.pipeline.analyser import AnalyserInfo, DetectorAnalyser, FrameAnalyser, FrameFindings
-    from streamer.pipeline.multistream import analyse_streams
+    from streamer.pipeline.multistream import Serving, StreamEvent, StreamFigures, analyse_streams
     from streamer.pipeline.thyroid import Engine
     from streamer.run import Progress, run_live, run_study
     from streamer.settings import Settings, load_settings
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Finding,
         Frame,
         FrameResult,
+        ModelVersion,
         Nodule,
         SizeMm,
         StudyReport,
@@ -58,11 +59,11 @@ _HOMES = {
         "WeightsError",
     ),
     "streamer.outputs.base": ("BaseSink", "Sink"),
-    "streamer.outputs.schema": ("read_frames", "read_report"),
+    "streamer.outputs.schema": ("FrameLine", "Report", "read_frames", "read_report"),
     "streamer.pipeline.aggregation": ("PatientAggregator",),
     "streamer.pipeline.analyse": ("analyse", "analyse_image"),
     "streamer.pipeline.analyser": ("AnalyserInfo", "DetectorAnalyser", "FrameAnalyser", "FrameFindings"),
-    "streamer.pipeline.multistream": ("analyse_streams",),
+    "streamer.pipeline.multistream": ("Serving", "StreamEvent", "StreamFigures", "analyse_streams"),
     "streamer.pipeline.thyroid": ("Engine",),
     "streamer.run": ("Progress", "run_live", "run_study"),
     "streamer.settings": ("Settings", "load_settings"),
@@ -73,6 +74,7 @@ _HOMES = {
         "Finding",
         "Frame",
         "FrameResult",
+        "ModelVersion",
         "Nodule",
         "SizeMm",
         "StudyReport",
@@ -95,18 +97,24 @@ __all__ = [
     "Frame",
     "FrameAnalyser",
     "FrameFindings",
+    "FrameLine",
     "FrameResult",
     "InputError",
+    "ModelVersion",
     "NoFrameError",
     "Nodule",
     "OutputError",
     "PatientAggregator",
     "Progress",
+    "Report",
+    "Serving",
     "Settings",
     "SettingsError",
     "Sink",
     "SizeMm",
     "Source",
+    "StreamEvent",
+    "StreamFigures",
     "StreamerError",
     "StudyReport",
     "Track",

@@ -12,14 +12,26 @@ from pydantic import BaseModel
 import streamer
 from streamer.outputs import report_json, schema
 from streamer.outputs.csv_rows import COLUMNS
+from streamer.settings import Settings
 from tests.outputs.study_example import frame_result, nodule
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _GROUPS = {
     "Analyse": ("analyse", "analyse_image", "analyse_streams", "run_study", "run_live", "Engine", "Progress"),
+    "Several streams": ("Serving", "StreamEvent", "StreamFigures"),
     "Sources": ("open_source", "open_live", "Source", "ClipInfo"),
-    "Results": ("FrameResult", "Frame", "Nodule", "Finding", "SizeMm", "Track", "ClipSummary", "StudyReport"),
-    "Read what was written": ("read_report", "read_frames"),
+    "Results": (
+        "FrameResult",
+        "Frame",
+        "Nodule",
+        "Finding",
+        "SizeMm",
+        "Track",
+        "ClipSummary",
+        "StudyReport",
+        "ModelVersion",
+    ),
+    "Read what was written": ("read_report", "read_frames", "Report", "FrameLine"),
     "Seams": (
         "FrameAnalyser",
         "FrameFindings",
@@ -52,6 +64,8 @@ def _entry(name: str) -> str:
     thing = getattr(streamer, name)
     kind = "class" if inspect.isclass(thing) else "def"
     lines = [f"\n### {name}\n", f"\n```python\n{kind} {name}{_signature(thing)}\n```\n", f"\n{_block(thing)}\n"]
+    if inspect.isclass(thing) and issubclass(thing, Settings):
+        lines += _settings()
     if inspect.isclass(thing) and not issubclass(thing, (Exception, BaseModel)):
         members = [
             (attribute, value)
@@ -64,11 +78,39 @@ def _entry(name: str) -> str:
     return "".join(lines)
 
 
+def _settings() -> list[str]:
+    """A row per setting: its name in a configuration file, and its default."""
+    rows = ["| setting | default |\n|---|---|\n"]
+    for name, section in Settings().model_dump(mode="json").items():
+        values = section if isinstance(section, dict) else {"": section}
+        rows += [f"| `{name}{'.' * bool(key)}{key}` | `{json.dumps(value)}` |\n" for key, value in values.items()]
+    return ["\n", *rows]
+
+
 def _signature(thing: Any) -> str:
     if inspect.isclass(thing) and (issubclass(thing, (Exception, BaseModel)) or getattr(thing, "_is_protocol", False)):
         return ""
-    parameters = [name for name in inspect.signature(thing).parameters if not name.startswith("_")]
-    return f"({', '.join(parameters)})"
+    signature = inspect.signature(thing)
+    parts: list[str] = []
+    for name, one in signature.parameters.items():
+        if one.kind is one.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        if not name.startswith("_"):
+            parts.append(f"{name}: {_annotation(one.annotation)}{_default(one.default)}")
+    returned = "" if inspect.isclass(thing) else f" -> {_annotation(signature.return_annotation)}"
+    inside = "".join(f"\n    {part}," for part in parts) + "\n" if len(parts) > 1 else "".join(parts)
+    return f"({inside}){returned}"
+
+
+def _annotation(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _default(default: Any) -> str:
+    if default is inspect.Parameter.empty:
+        return ""
+    made = callable(default) or repr(default) == "<factory>"
+    return " = ..." if made else f" = {default!r}"
 
 
 def _block(thing: Any) -> str:

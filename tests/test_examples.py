@@ -19,6 +19,7 @@ _EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 _RUNS: dict[str, Callable[[ModuleType, str, Path], Any]] = {
     "own_detector": lambda script, clip, folder: script.main(clip, str(folder / "results")),
     "own_sink": lambda script, clip, folder: script.main(clip, str(folder / "results")),
+    "own_source": lambda script, clip, folder: script.main(str(_npz(folder))),
     "arrays": lambda script, clip, folder: script.main(),
     "supervision_zone": lambda script, clip, folder: script.main(clip),
     "choose_outputs": lambda script, clip, folder: script.main(clip, str(folder / "results")),
@@ -30,6 +31,7 @@ _RUNS: dict[str, Callable[[ModuleType, str, Path], Any]] = {
 _SAID = {
     "own_detector": "benign",
     "own_sink": "suspicious from 0.",
+    "own_source": "6 frames; the nodule is 2.5 mm long",
     "arrays": "9 1 2.",
     "supervision_zone": "1 [1]",
     "choose_outputs": "12 rows; malignant",
@@ -46,6 +48,13 @@ def _clinic(folder: Path) -> Path:
     rows = "".join(f"{patient}-{number}.png,{patient},benign\n" for patient in "ab" for number in range(2))
     (folder / "clinic" / "labels.csv").write_text("image,patient,label\n" + rows)
     return folder
+
+
+def _npz(folder: Path) -> Path:
+    """A cine loop as arrays."""
+    path = folder / "clip.npz"
+    np.savez(path, frames=np.full((6, 48, 64), 60, np.uint8), fps=20.0, spacing_mm=(0.1, 0.1))
+    return path
 
 
 def _stills(folder: Path) -> Path:
