@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from http.client import HTTPException
 from itertools import chain, repeat
 from time import perf_counter
+from typing import BinaryIO
 
 import av
 from av.codec.context import Flags
@@ -19,6 +21,7 @@ from streamer.errors import InputError
 from streamer.sources._container import FALLBACK_FPS, LIBRARY_ERRORS, main_video, nominal_fps, pixel_aspect
 from streamer.sources._convert import Converter
 from streamer.sources._deinterlace import Deinterlacer, Deinterlacing
+from streamer.sources._download import downloaded
 from streamer.sources._hwaccel import LEFT_TO_CPU, Decoder, acceleration, left_to_cpu, refuse_without_device
 from streamer.sources._lifecycle import OpenedLive, SelfClosing
 from streamer.sources._timestamps import Clock
@@ -46,7 +49,8 @@ Listener = Callable[[str], None]
 class LiveStream(OpenedLive["_Connection"]):
     """A live `Source` behind a URL or device. A lost connection is made again, for as long as it takes.
 
-    A file that a web server holds is no camera: it is played once at its own pace, and not asked for again.
+    A file that a web server holds is no camera: it is played once at its own pace, and not asked for again. Where its
+    index is at its end and the server sends no parts of it, it is kept in a temporary file first.
 
     A picture that arrives damaged is left out. Closing ends the frames at the next packet, after silence within 5 s,
     while it is being connected again within 10 s.
@@ -72,6 +76,7 @@ class LiveStream(OpenedLive["_Connection"]):
     ) -> None:
         self.name = address.name
         self._converter, self._deinterlacer = Converter(), Deinterlacer(deinterlace)
+        self._address = address
         self._connect = partial(_Connection, address, acceleration(decoder), self._converter, self._deinterlacer)
         self._on_event = on_event
         try:
@@ -125,6 +130,8 @@ class LiveStream(OpenedLive["_Connection"]):
         connection = self._take_first()
         if connection is not None and connection.is_file:
             yield from self._play(connection)
+            if not self._arrived and self._broke_off and not self._closed.is_set():
+                yield from self._play_downloaded()
             return
         began_s, silent_since_s = perf_counter(), None
         delays_s = _delays_s()
@@ -171,6 +178,22 @@ class LiveStream(OpenedLive["_Connection"]):
                 self._broke_off = f"{announced} frames are announced, {self._arrived} could be decoded"
             self._finished = True
 
+    def _play_downloaded(self) -> Iterator[Frame]:
+        """The same of a file in which FFmpeg could not go back to the first frame from the index behind it."""
+        try:
+            file = downloaded(self._address.location)
+        except (OSError, HTTPException) as error:
+            self._broke_off = _reason(error)
+            return
+        with file:
+            try:
+                connection = self._connect(held=file)
+            except (*LIBRARY_ERRORS, InputError) as error:
+                self._broke_off = _reason(error)
+                return
+            self._broke_off = ""
+            yield from self._play(connection)
+
     def _note(self, frame: Frame, connection: _Connection) -> None:
         if not self._arrived:
             self.height, self.width = frame.image.shape[:2]  # upright, as few senders announce it
@@ -205,13 +228,19 @@ class _Connection(SelfClosing):
     """
 
     def __init__(
-        self, address: Address, hwaccel: HWAccel | None, converter: Converter, deinterlacer: Deinterlacer
+        self,
+        address: Address,
+        hwaccel: HWAccel | None,
+        converter: Converter,
+        deinterlacer: Deinterlacer,
+        *,
+        held: BinaryIO | None = None,
     ) -> None:
         self.ended_by = ""
         self.repaired = 0
         self._converter, self._deinterlacer = converter, deinterlacer
         self.container = av.open(
-            address.location,
+            address.location if held is None else held,
             "r",
             format=address.format,
             options={"max_pixels": str(MAX_FRAME_PIXELS)},

@@ -48,8 +48,10 @@ def test_no_report_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[s
     analyser = FakeAnalyser(settings=Settings(outputs=("frames",)))
     report = run_study([clip_in(tmp_path, frames=3)], tmp_path / "out", analyser=analyser)
     streamer.cli.run.print_result(Console(), Console(stderr=True), report, tmp_path / "out", as_json=True)
-    line = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    line = json.loads(captured.out)
     assert (line["report"], line["folder"]) == (None, str(tmp_path / "out"))
+    assert captured.err.splitlines()[-1] == f"results: {tmp_path / 'out'}"  # no page was asked for, either
 
 
 def test_live(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """A finished file that a web server holds, given as a live source: played once, and no camera that was lost."""
 
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+def _served(folder: Path, handler: type[SimpleHTTPRequestHandler] = _Quiet) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -30,7 +31,11 @@ def _served(folder: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("name", "codec", "container_options"),
-    [("a.mp4", "libx264", {"movflags": "faststart"}), ("a.mkv", "libx264", {}), ("a.ts", "mpeg2video", {})],
+    [
+        ("a.mp4", "libx264", {"movflags": "faststart"}),
+        ("a.mkv", "libx264", {}),
+        ("a.ts", "mpeg2video", {}),
+    ],
 )
 def test_it_is_played_once_at_its_own_pace(
     tmp_path: Path, name: str, codec: str, container_options: dict[str, str]
@@ -45,6 +50,21 @@ def test_it_is_played_once_at_its_own_pace(
     assert arrived_s[-1] - arrived_s[0] == pytest.approx(11 / 25, abs=0.02)
 
 
+def _index_far_behind(path: Path) -> Path:
+    """A clip whose index follows its frames at a distance that no buffer spans."""
+    data = write_clip(path, codec="libx264").read_bytes()
+    at, gap = data.rindex(b"moov") - 4, 1_000_000
+    path.write_bytes(data[:at] + struct.pack(">I", 8 + gap) + b"free" + bytes(gap) + data[at:])
+    return path
+
+
+def test_a_server_that_sends_no_parts_of_a_file(tmp_path: Path) -> None:
+    _index_far_behind(tmp_path / "a.mp4")
+    with _served(tmp_path) as url, open_live(f"{url}/a.mp4") as source:
+        assert [read_number(frame.image) for frame in source.frames()] == list(range(12))
+        assert (source.complete, source.warnings) == (True, ())
+
+
 def test_one_that_breaks_off_is_incomplete(tmp_path: Path) -> None:
     clip = write_clip(
         tmp_path / "a.mp4", codec="libx264", options={"g": "3"}, container_options={"movflags": "faststart"}
@@ -56,3 +76,22 @@ def test_one_that_breaks_off_is_incomplete(tmp_path: Path) -> None:
         assert 0 < len(frames) < 12
         assert not source.complete
         assert any("the file breaks off" in line for line in source.warnings)
+
+
+def test_a_login_and_a_failing_server(tmp_path: Path) -> None:
+    _index_far_behind(tmp_path / "a.mp4")
+    seen: list[str | None] = []
+
+    class Guarded(_Quiet):
+        def do_GET(self) -> None:
+            seen.append(self.headers["Authorization"])
+            if len(seen) == 1:
+                super().do_GET()
+            else:
+                self.send_error(503)
+
+    with _served(tmp_path, Guarded) as url, open_live(f"{url.replace('//', '//me:a%40b@')}/a.mp4") as source:
+        assert list(source.frames()) == []
+        assert not source.complete
+        assert any("the file breaks off" in line for line in source.warnings)
+    assert seen[-1] == "Basic bWU6YUBi"

@@ -29,6 +29,8 @@ from tests.torture.outcome import Outcome
 _SLOPE_MB_PER_MINUTE = 1.0
 _PATIENCE_MS = 600_000
 _CAMERA_SHARE = 0.3
+_PARTS = 15
+"""Parts of the last three quarters whose means the line goes through."""
 _QUIET_S = 60.0
 """What a session had must be gone so long after its end."""
 _FLAGS = (
@@ -53,7 +55,7 @@ def soak_the_app(minutes: float, *, sessions: int = 8, pause_s: float = 2.0, see
             browser.close()
             after = app.look_when_quiet()
         _compare(before, after, outcome)
-        outcome.notes["memory"] = slope_of(samples, outcome)
+        outcome.notes["memory"] = slope_of(samples, outcome.tried, outcome)
     outcome.done = f"{minutes:g} minutes, {sessions} browser sessions at a time, {outcome.tried} ended"
     outcome.end()
     return outcome
@@ -188,25 +190,27 @@ def _compare(before: Look, after: Look, outcome: Outcome) -> None:
         outcome.notes[name] = f"{before[name]} before the first session, {after[name]} after the last"
 
 
-def slope_of(samples: list[tuple[float, float]], outcome: Outcome) -> str:
-    """A line through the means of each minute, without the first quarter, in which libraries and pools are filled.
+def slope_of(samples: list[tuple[float, float]], sessions: int, outcome: Outcome) -> str:
+    """A line through means over twentieths, without the first quarter, in which libraries and pools are filled.
 
     Args:
         samples: times in minutes, and memory in MB.
+        sessions: how many there were in all.
         outcome: gets a failure where memory grows faster than is promised.
     """
     times, sizes = np.array(samples).T
-    late = times >= times[-1] / 4
-    minutes = np.unique(np.floor(times[late]))
-    means = np.array([sizes[late & (np.floor(times) == minute)].mean() for minute in minutes])
-    if len(minutes) < 3:
+    edges = np.linspace(times[-1] / 4, times[-1], _PARTS + 1)
+    parts = np.digitize(times, edges)
+    kept = [parts == part for part in range(1, _PARTS + 1) if np.any(parts == part)]
+    if len(kept) < 3:
         return f"{sizes[0]:.0f} MB at first, {sizes[-1]:.0f} MB at the end; too short for a slope"
-    line = linregress(minutes, means)
-    margin = float(t.ppf(0.975, len(minutes) - 2)) * line.stderr
+    line = linregress([times[part].mean() for part in kept], [sizes[part].mean() for part in kept])
+    margin = float(t.ppf(0.975, len(kept) - 2)) * line.stderr
     if line.slope > _SLOPE_MB_PER_MINUTE:
         outcome.failures.append(f"memory grows by {line.slope:.2f} MB a minute")
     low, high = line.slope - margin, line.slope + margin
     return (
-        f"{sizes[0]:.0f} MB at first, {means[0]:.0f} MB after {minutes[0]:.0f} minutes, {means[-1]:.0f} MB at the end: "
-        f"{line.slope:+.2f} MB a minute between (95 % interval {low:+.2f} to {high:+.2f})"
+        f"{sizes[0]:.0f} MB at first, {sizes[kept[0]].mean():.0f} MB after {edges[0]:.1f} minutes, {sizes[-1]:.0f} MB "
+        f"at the end: {line.slope:+.2f} MB a minute between (95 % interval {low:+.2f} to {high:+.2f}), "
+        f"{line.slope * times[-1] / max(sessions, 1):+.2f} MB a session"
     )
