@@ -14,8 +14,12 @@ import torch
 from torch import nn
 
 import streamer.backends.torch_cuda as torch_cuda
+from streamer._resources import weights_dir
 from streamer.backends.torch_cuda import CudaBackend
 from streamer.errors import DeviceError
+from streamer.models.loading import joint_graph, network_graph
+from streamer.models.openvino_files import probe_image
+from streamer.models.weights_manifest import read_manifest
 
 SIZE_WH = (6, 4)
 
@@ -180,3 +184,28 @@ def test_only_one_network_is_captured_at_a_time(device: Device, monkeypatch: pyt
     loaded(device)
     assert held == [True]
     assert not torch_cuda._preparing.locked()
+
+
+@pytest.mark.parametrize(
+    ("name", "views", "most"),
+    [
+        ("detector", 1, 0.002),  # of the largest number, a box's corner: half a pixel
+        ("joint", 2, 0.002),
+    ],
+)
+def test_the_published_networks_in_half_precision(name: str, views: int, most: float) -> None:
+    """What the device computes, on the processor: the shapes that readers expect, and nearly the same numbers."""
+    folder = weights_dir()
+    manifest = read_manifest(folder)
+    size_wh = manifest.models["detector" if name == "detector" else "segmenter"].preprocessing.size_wh
+
+    def network() -> nn.Module:
+        return network_graph(folder, name, manifest) if name == "detector" else joint_graph(folder, manifest, views)
+
+    image = torch.from_numpy(np.repeat(probe_image(size_wh), views, axis=0))
+    with torch.no_grad():
+        full = network()(image)
+        half = network().half().to(memory_format=torch.channels_last)(image)
+    assert half.shape == full.shape
+    assert half.dtype == torch.float16
+    assert (half.float() - full).abs().max() <= most * full.abs().max()
