@@ -310,7 +310,7 @@ class Queue:
         with suppress(OSError):
             (self._results / f"{job:06d}").rmdir()
 
-    def sweep_incoming(self, older_s: float = 3600.0) -> None:
+    def sweep_incoming(self, older_s: float = 600.0) -> None:
         """Delete what associations have left that broke off; those under way write to their files all the time."""
         for path in self.incoming.iterdir():
             with suppress(OSError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import ssl
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from streamer.dicom.classes import SECONDARY_CAPTURE, ULTRASOUND, made_by_stream
 from streamer.dicom.header import read_header
 from streamer.dicom.syntaxes import SYNTAXES
 from streamer.errors import InputError, SettingsError
+from streamer.node.incoming import IncomingFolder
 from streamer.node.peers import Peer, is_loopback_address
 from streamer.node.records import Received
 
@@ -101,7 +101,7 @@ class Receiver:
     ) -> None:
         self._settings, self._store, self._commit = settings, store, commit
         _config.STORE_RECV_CHUNKED_DATASET = True
-        self._tempdir, tempfile.tempdir = tempfile.tempdir, str(incoming)  # where pynetdicom writes what arrives
+        self._incoming = IncomingFolder(incoming)
         node = AE(settings.aet)
         node.maximum_associations = settings.max_associations
         node.maximum_pdu_size = _MAX_PDU_BYTES
@@ -119,7 +119,7 @@ class Receiver:
                 (settings.host, settings.port), block=False, ssl_context=tls, evt_handlers=handlers
             )
         except OSError as error:
-            tempfile.tempdir = self._tempdir
+            self._incoming.close()
             raise SettingsError(
                 f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; "
                 "choose another --host or --port"
@@ -137,7 +137,7 @@ class Receiver:
     def close(self) -> None:
         """Hang up."""
         self._node.shutdown()
-        tempfile.tempdir = self._tempdir
+        self._incoming.close()
 
     def _requested(self, event: Event) -> None:
         association = event.assoc
@@ -152,6 +152,8 @@ class Receiver:
     def _stored(self, event: Event) -> Dataset:
         request = event.request
         assert isinstance(request, C_STORE)  # the event it is bound to
+        if not event.dataset_path.is_file():  # said when it could not be written
+            return _status(OUT_OF_RESOURCES, "it cannot be stored here now")
         try:
             arrived = examined(
                 event.dataset_path, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)

@@ -6,7 +6,8 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -206,6 +207,20 @@ class Node:
             self.queue.prune(self._settings.keep_days * _S_PER_DAY)
 
 
+@contextmanager
+def _threads_end_in_one_line() -> Iterator[None]:
+    """One line for a call that brings pynetdicom down; its traceback may quote a header."""
+
+    def say(ended: threading.ExceptHookArgs) -> None:
+        _LOG.error("a call ended with an error: %s", ended.exc_type.__name__)
+
+    before, threading.excepthook = threading.excepthook, say
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def serve(
     settings: NodeSettings,
     make_analyser: Callable[[], FrameAnalyser],
@@ -235,6 +250,7 @@ def serve(
     metrics, ready = Metrics("node"), threading.Event()
     audit = None if audit_folder is None else AuditLog(audit_folder)
     with (
+        _threads_end_in_one_line(),
         monitored(metrics, metrics_address, ready.is_set),
         Node(settings, make_analyser(), metrics=metrics, audit=audit) as node,
     ):

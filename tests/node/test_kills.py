@@ -45,7 +45,7 @@ def test_fifty_kills(orthanc: Orthanc, tmp_path: Path) -> None:
         assert number < 10 or acknowledged, "the node never had the time to take anything"
 
     with life():
-        wait_until(lambda: _all_sent(folder), "what is left", timeout_s=240)
+        wait_until(lambda: _all_sent(folder), "what is left", timeout_s=900)
 
     assert len(acknowledged) > _KILLS // 4
     base = sqlite3.connect(folder / "queue.sqlite")

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import resource
 import shutil
 import ssl
 import subprocess
@@ -214,6 +215,28 @@ def test_an_error_that_may_pass_is_tried_again_and_does_not_end_the_node(
     send_to_node([tmp_path / "cine.dcm"], peer, aet="SCANNER", outcome=lambda _, reason: _taken(reason))
     wait_until(lambda: node.queue.status().jobs == {"done": 1}, "the second attempt")
     assert "SECRET" not in "".join(node.queue.status().failures)
+
+
+def test_an_object_that_the_disk_does_not_hold_is_refused_and_leaves_nothing(
+    start_node: StartNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels = bytes(64 * 256 * 256)
+    write_dicom(tmp_path / "cine.dcm", cine_dataset(64, rows=256, columns=256, samples=1), pixels)
+    node = start_node(quiet_s=10_000)
+    peer = Peer(aet="STREAMER", host="127.0.0.1", port=node.port)
+    said: list[str | None] = []
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, unlimited[1]))  # no file larger than 1 MiB can be written
+        send_to_node([tmp_path / "cine.dcm"], peer, aet="SCANNER", outcome=lambda _, reason: said.append(reason))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert said == ["the receiver answers with status A700"]
+    assert list(node.queue.incoming.iterdir()) == []
+    assert "cannot be kept: File too large" in caplog.text
+    send_to_node([tmp_path / "cine.dcm"], peer, aet="SCANNER", outcome=lambda _, reason: said.append(reason))
+    assert said[1:] == [None]
+    assert node.queue.status().arriving == 1
 
 
 def test_dcmtk_sends_a_cine(start_node: StartNode, tmp_path: Path) -> None:
