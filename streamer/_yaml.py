@@ -19,25 +19,26 @@ MAX_VALUES = 10_000
 _LONGEST_COMPLAINT = 300
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+def read_yaml(path: str | Path, what: str = "configuration file") -> dict[str, Any]:
     """Read a YAML file that must hold a mapping.
 
     Args:
         path: the file, at most 64 KiB, 20 levels deep and of 10,000 values.
+        what: what a message calls it.
 
     Raises:
         SettingsError: the file is missing, unreadable, beyond these bounds or not a mapping.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise SettingsError(f"a configuration file is named by its path, not by a {type(path).__name__}")
+        raise SettingsError(f"a {what} is named by its path, not by a {type(path).__name__}")
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise SettingsError(f"{path} is no configuration file: it has more than {MAX_BYTES // 1024} KiB")
+            raise SettingsError(f"{path} is no {what}: it has more than {MAX_BYTES // 1024} KiB")
         data = _loaded(content.decode())
     except OSError as error:
-        raise SettingsError(f"cannot read the configuration file {path}: {error.strerror}") from error
+        raise SettingsError(f"cannot read the {what} {path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that does not exist
         raise SettingsError(f"{path} is not valid YAML: {shortened(str(error))}") from error
     if data is None:

@@ -10,6 +10,16 @@ _HEAD, _TAIL = 600, 300
 """Characters kept of a longer message: what was wrong stands at its beginning, what to do at its end."""
 
 
+def cause(error: Exception) -> str:
+    """What an error says of its cause, without the number and the path that an `OSError` puts around it.
+
+    Example:
+        >>> cause(FileNotFoundError(2, "No such file or directory", "nope.csv"))
+        'No such file or directory'
+    """
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+
+
 class StreamerError(Exception):
     """Root of all errors raised on purpose.
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import isfinite
-from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -96,8 +95,9 @@ def check_spacing(spacing_mm: tuple[float, float]) -> None:
     Raises:
         ValueError: it is not.
     """
-    values = list(spacing_mm) if isinstance(spacing_mm, Iterable) else []
-    known = all(isinstance(value, Real) and isfinite(value) and value > 0 for value in values)
+    given: object = spacing_mm  # of a program that is not type-checked
+    values = list(given) if isinstance(given, Iterable) else []
+    known = all(isinstance(value, (int, float, np.number)) and isfinite(value) and value > 0 for value in values)
     if len(values) != 2 or not known:
         raise ValueError(f"pixel_spacing_mm must be two finite numbers above 0, x and y; got {spacing_mm}")
 

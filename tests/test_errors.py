@@ -32,11 +32,18 @@ def test_an_error_travels_between_processes() -> None:
     assert (type(error), str(error)) == (InputError, "a b")
 
 
+def _read(path: Path) -> None:
+    if path.name == "manifest.json":
+        read_manifest(path.parent)
+    elif path.name == "r.json":
+        read_report(path)
+    else:
+        read_csv_manifest(path)
+
+
 def _refused(path: Path) -> str:
     with pytest.raises(StreamerError) as refusal:
-        {"manifest.json": lambda one: read_manifest(one.parent), "r.json": read_report}.get(
-            path.name, read_csv_manifest
-        )(path)
+        _read(path)
     return str(refusal.value)
 
 

@@ -230,7 +230,8 @@ def test_stills_that_do_not_follow_one_another_are_no_clip(tmp_path: Path, capsy
 def test_the_summary_fits_a_terminal_of_80_columns_and_keeps_names_whole(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = shutil.copy(clip, tmp_path / "cine-077.mp4")
+    named = tmp_path / "cine-077.mp4"
+    shutil.copy(clip, named)
     report = run([named], tmp_path / "out")
     print_summary(Console(width=80), report, tmp_path / "out")
     said = capsys.readouterr().out

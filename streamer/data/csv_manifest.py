@@ -13,7 +13,7 @@ from typing import TypeVar
 from streamer.data.regions import boxes_of_mask
 from streamer.data.samples import LABELS, SEXES, SPLITS, TIRADS, Dataset, Sample
 from streamer.data.splits import check_splits, split_groups
-from streamer.errors import DataError
+from streamer.errors import DataError, cause
 from streamer.geometry import Box
 
 Choice = TypeVar("Choice", bound=str)
@@ -57,7 +57,7 @@ def read_csv_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
                 by_source[sample.source].append(sample)
                 unsplit[sample.source] += not row["split"]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the data manifest {path}: {error}") from error
+        raise DataError(f"cannot read the data manifest {path}: {cause(error)}") from error
     if not by_source:
         raise DataError(f"{path} has a header and no rows")
     splits = {}
@@ -89,7 +89,7 @@ def manifest_sources(path: Path) -> list[str]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             return list(dict.fromkeys(row.get("source") or "" for row in csv.DictReader(stream)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the data manifest {path}: {error}") from error
+        raise DataError(f"cannot read the data manifest {path}: {cause(error)}") from error
 
 
 def _refuse_slips(path: Path, columns: Sequence[str]) -> None:

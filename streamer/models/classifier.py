@@ -33,7 +33,8 @@ class Calibration:
         Args:
             logits: of each view, shape (n, 2).
         """
-        odds = np.mean([view[:, MALIGNANT] - view[:, 1 - MALIGNANT] for view in logits], axis=0, dtype=np.float32)
+        views = np.stack([view[:, MALIGNANT] - view[:, 1 - MALIGNANT] for view in logits])
+        odds: npt.NDArray[np.float32] = np.mean(views, axis=0, dtype=np.float32)
         return expit_each(odds / self._temperature + self._offset)
 
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pydicom.dataset import Dataset
@@ -88,7 +89,7 @@ def send_to_node(
             association.release()
 
 
-class _BoundedPdus(queue.Queue[object]):
+class _BoundedPdus(queue.Queue[Any]):
     """What is on its way to the socket: data wait for room, so that a file is read no faster than it goes out.
 
     pynetdicom's own queue takes the whole of a file. Data for a connection that has ended are dropped; its end is

@@ -28,10 +28,11 @@ class DiscardedError(Exception):
 
 
 def _checked(sink: Sink) -> Sink:
-    missing = [name for name in ("start_clip", "write", "end_clip", "close") if not callable(getattr(sink, name, None))]
+    members = ("start_clip", "write", "end_clip", "abort", "close")
+    missing = [name for name in members if not callable(getattr(sink, name, None))]
     if missing or isinstance(sink, type):
         kind = sink.__name__ if isinstance(sink, type) else f"a {type(sink).__name__}"
-        raise InputError(f"sinks must be objects with start_clip, write, end_clip and close, not {kind}")
+        raise InputError(f"sinks must be objects with start_clip, write, end_clip, abort and close, not {kind}")
     return sink
 
 

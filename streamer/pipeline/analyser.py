@@ -191,9 +191,8 @@ def checked_findings(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[F
         TypeError: it is something else.
     """
     found = list(analyser.analyse(frames))
-    fits = len(found) == len(frames) and all(
-        isinstance(one, FrameFindings) and one.frame is frame for one, frame in zip(found, frames, strict=False)
-    )
+    answered = [getattr(one, "frame", None) for one in found]
+    fits = len(found) == len(frames) and all(one is frame for one, frame in zip(answered, frames, strict=True))
     if not fits:
         name = type(analyser).__name__
         raise TypeError(f"{name}.analyse must return one FrameFindings per frame, in order, each with its frame")

@@ -115,4 +115,5 @@ def iou_matrix(ones: Floats, others: Floats) -> npt.NDArray[np.float32]:
     intersection = np.clip(high - low, 0.0, None).prod(axis=2)
     area, other_area = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (ones, others))
     union = area[:, None] + other_area[None] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0).astype(np.float32)
+    iou: Floats = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    return iou.astype(np.float32)

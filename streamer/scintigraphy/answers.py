@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from streamer.errors import DataError
+from streamer.errors import DataError, cause
 from streamer.metrics.multiclass import Answers, ClassFigures, OverallFigures, answers, class_figures, overall_figures
 from streamer.scintigraphy.classes import CLASSES, Diagnosis, required_class
 from streamer.scintigraphy.readings import Readings
@@ -142,7 +142,7 @@ def read_predictions(path: Path) -> tuple[dict[SetName, Said], str]:
                 rows.setdefault(name, []).append((sample, [float(row[f"p_{known}"]) for known in CLASSES]))  # type: ignore[arg-type]
                 marks.add(row["mark"] or "")
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"cannot read the predictions {path}: {error}") from error
+        raise DataError(f"cannot read the predictions {path}: {cause(error)}") from error
     if not rows:
         raise DataError(f"{path} has a header and no rows")
     sets = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.errors import DataError
+from streamer.errors import DataError, cause
 from streamer.scintigraphy.classes import CLASSES, Diagnosis, required_class
 from streamer.scintigraphy.samples import ScintigraphySample
 
@@ -60,7 +60,7 @@ def read_readings(path: Path, samples: Iterable[ScintigraphySample]) -> Readings
                     raise DataError(f"{place}: {name!r} has read this patient already")
                 own[found[0]] = required_class(reading, place)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the readings {path}: {error}") from error
+        raise DataError(f"cannot read the readings {path}: {cause(error)}") from error
     if not readings:
         raise DataError(f"{path} has a header and no rows")
     return readings

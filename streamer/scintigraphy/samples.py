@@ -18,7 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from streamer.errors import DataError
+from streamer.errors import DataError, cause
 from streamer.scintigraphy.classes import CLASSES, Diagnosis, parse_class, required_class
 from streamer.scintigraphy.colour_maps import COLOUR_MAPS
 from streamer.scintigraphy.read import SUFFIXES
@@ -215,7 +215,7 @@ def _from_csv(path: Path) -> list[tuple[ScintigraphySample, bool]]:
                 seen.add((sample.image, sample.frame))
                 samples.append((sample, given))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the data {path}: {error}") from error
+        raise DataError(f"cannot read the data {path}: {cause(error)}") from error
     if not samples:
         raise DataError(f"{path} has a header and no rows")
     return samples

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from streamer.errors import DataError
+from streamer.errors import DataError, cause
 from streamer.studies.areas import Bools, Floats
 from streamer.studies.mrmc import Ratings
 from streamer.studies.scale import Scale, scale_named, scale_of
@@ -244,7 +244,7 @@ def _read(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str, str]
             reader.fieldnames = names
             rows = [(reader.line_num, {name: (row.get(name) or "").strip() for name in names}) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {cause(error)}") from error
     if not rows:
         raise DataError(f"{path} has a header and no rows")
     return rows

@@ -45,9 +45,9 @@ def run_readers(
         DataError: a file is wrong, or the method does not fit.
         OutputError: the folder cannot be written.
     """
-    prepare_folder(output)
     predictions = None if ai is None else read_predictions(ai)
     data = read_ratings(ratings, scale=scale)
+    prepare_folder(output)
     method = _method(covariance)
     study = study_readers(
         data,

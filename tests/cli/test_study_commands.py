@@ -168,3 +168,11 @@ def test_the_published_study_goes_through_the_command(
     assert cli("study", "readers", van_dyke_path(), "--output", "out", "--resamples", 10) == 0
     assert "1 - 2: -0.044 (-0.088 to +0.000), P = 0.0512" in " ".join(capsys.readouterr().out.split())
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_ratings_that_are_not_there_leave_no_folder(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli("study", "readers", "nope.csv") == 2
+    assert capsys.readouterr().err.strip() == "error: cannot read nope.csv: No such file or directory"
+    assert not (tmp_path / "evaluation").exists()

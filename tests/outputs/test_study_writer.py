@@ -19,10 +19,11 @@ import pytest
 
 from streamer.errors import InputError, OutputError
 from streamer.outputs import StudyWriter
+from streamer.outputs.base import BaseSink
 from streamer.outputs.folder import new_folder
 from streamer.outputs.schema import read_frames, read_report
 from streamer.settings import Settings
-from streamer.types import ClipInfo, ClipSummary, FrameResult, StudyReport
+from streamer.types import ClipInfo, StudyReport
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 
@@ -284,14 +285,8 @@ def test_runs_started_together_get_folders_of_their_own(tmp_path: Path) -> None:
     assert names(tmp_path / "results") == {claimed[0].name}
 
 
-class FailingSink:
+class FailingSink(BaseSink):
     """Fails where it is closed without a report."""
-
-    def start_clip(self, info: ClipInfo) -> None: ...
-
-    def write(self, result: FrameResult) -> None: ...
-
-    def end_clip(self, summary: ClipSummary) -> None: ...
 
     def close(self, report: StudyReport | None) -> None:
         raise RuntimeError("not closed")
@@ -307,5 +302,5 @@ def test_a_sink_that_fails_does_not_keep_the_folder_locked(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("sink", [3, FailingSink])
 def test_what_is_no_sink_is_refused(tmp_path: Path, sink: Any) -> None:
-    with pytest.raises(InputError, match="sinks must be objects with start_clip, write, end_clip and close"):
+    with pytest.raises(InputError, match="sinks must be objects with start_clip, write, end_clip, abort and close"):
         StudyWriter(tmp_path, Settings(), sinks=[sink])

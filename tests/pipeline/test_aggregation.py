@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive
+from streamer.pipeline.confirmation import TrackConfirmation
 from streamer.settings import DetectionSettings, Settings, StudySettings, TrackingSettings
 from streamer.types import TrackedFinding
 from tests.fakes import finding, frame, grey_image
@@ -335,7 +336,7 @@ def shown_with(
     settings = Settings(
         tracking=TrackingSettings(confidence=track, look_ahead_frames=3), detection=DetectionSettings(confidence=image)
     )
-    confirmation = PatientAggregator(settings).confirmation(live=live)
+    confirmation: TrackConfirmation[int] = PatientAggregator(settings).confirmation(live=live)
     settled = []
     for index, confidence in enumerate(confidences):
         one = TrackedFinding(track_id=7, track_confidence=confidence, finding=finding(confidence=confidence))

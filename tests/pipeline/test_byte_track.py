@@ -42,9 +42,9 @@ def test_tracks_are_those_of_the_library_bit_by_bit(seed: int, max_missed: int, 
     numbers = count()
     for boxes in scenes(seed):
         library.update(sv.Detections(xyxy=boxes, confidence=np.ones(len(boxes), np.float32)))
-        for track in library.tracks:
-            if track.tracker_id == -1:  # as the analysis numbers them: or it is forgotten after one missed frame
-                track.tracker_id = next(numbers)
+        for known in library.tracks:
+            if known.tracker_id == -1:  # as the analysis numbers them: or it is forgotten after one missed frame
+                known.tracker_id = next(numbers)
         ours.update(boxes)
         assert len(ours.tracks) == len(library.tracks)
         for track, other in zip(ours.tracks, library.tracks, strict=True):

@@ -128,7 +128,7 @@ def test_speckle_is_no_cut_and_neither_is_a_colour_that_luma_hardly_has() -> Non
         grey = speckle.integers(50, 90, (512, 512, 1), np.uint8)
         tracked.update(np.repeat(grey, 3, axis=2), [])
     assert tracked.cuts == 0
-    blue = np.repeat(grey, 3, axis=2)
+    blue = np.repeat(speckle.integers(50, 90, (512, 512, 1), np.uint8), 3, axis=2)
     blue[..., 2] = 200
     tracked.update(blue, [])
     assert tracked.cuts == 0

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itertools import islice, pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -113,7 +113,7 @@ def whole_files(folder: Path) -> list[tuple[str, bytes]]:
 
 def _encode(path: Path, codec: str, frames: list[Image]) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=25))
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
         for image in frames:

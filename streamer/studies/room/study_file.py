@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamer._yaml import read_yaml
-from streamer.errors import DataError, SettingsError
+from streamer.errors import DataError, SettingsError, cause
 from streamer.settings import validated
 from streamer.studies.ratings import read_predictions
 from streamer.studies.scale import Scale, scale_named
@@ -148,7 +148,7 @@ def load_study(path: Path) -> ReadingStudy:
         SettingsError: the YAML file is missing or wrong.
         DataError: a table is wrong, or a file that it names is missing; row and rule are named.
     """
-    file = validated(StudyFile, read_yaml(path), str(path))
+    file = validated(StudyFile, read_yaml(path, "study file"), str(path))
     folder = path.resolve().parent
     scale = scale_named(file.scale)
     if not 2 <= len(scale.labels) <= _MAX_KEYS:
@@ -202,7 +202,7 @@ def read_cases(path: Path, calls: dict[str, bool] | None = None) -> tuple[Case, 
                 seen[image.name] = reader.line_num
                 patients.setdefault(row.get("patient") or image.name, []).append(image)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the cases {path}: {error}") from error
+        raise DataError(f"cannot read the cases {path}: {cause(error)}") from error
     if not patients:
         raise DataError(f"{path} has a header and no rows")
     return tuple(Case(patient=patient, images=tuple(images)) for patient, images in patients.items())
