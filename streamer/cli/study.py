@@ -158,7 +158,8 @@ def plan(
         ),
     ] = None,
     reader_sd: Annotated[
-        float | None, typer.Option(help="Without a pilot: standard deviation over readers of the difference in AUC.")
+        float | None,
+        typer.Option(min=0, help="Without a pilot: standard deviation over readers of the difference in AUC."),
     ] = None,
     malignant_share: Annotated[float, typer.Option(min=0.01, max=0.99, help="Of the cases.")] = 0.5,
     readers: Annotated[str, typer.Option(help="Numbers of readers to plan for, as 4-10 or 6.")] = "4-10",

@@ -86,7 +86,8 @@ class Study:
         held = [sample for sample in inside if sample.split == "val"]
         pictures = read_pictures(held, predictor.entry.size_px)
         self._check(predictor, pictures)
-        return of_network("", pictures.samples, predictor.probabilities(pictures.grey))
+        title = TITLES[predictor.entry.architecture]
+        return of_network(title, pictures.samples, predictor.probabilities(pictures.grey))
 
     @property
     def mark(self) -> str:
@@ -134,7 +135,8 @@ def evaluate(
         on_progress: called with the name of each step.
 
     Raises:
-        DataError: the data have no internal validation set, or a network has learned from what it is judged on.
+        DataError: the data have no internal validation set, a network has learned from what it is judged on, or the
+            folds are of different networks.
         WeightsError: weights are missing or damaged, or may not answer for these images.
     """
     if not runs:
@@ -156,6 +158,8 @@ def evaluate(
     for folder in folds:
         on_progress(f"predicting with {folder}")
         cross.append(study.fold(Predictor(folder)))
+    if len({one.name for one in cross}) > 1:
+        raise DataError("the folds are of different networks: cross-validate one network into a folder of its own")
     on_progress("heat maps")
     heat_rows, heat_table = _heat(study, predictors, place, sets[-1])
     on_progress("tables and figures")
@@ -221,7 +225,7 @@ def _tables(
     sets = list(best)
     found = [tables.baseline_table(study.data.samples), tables.networks_table(said[sets[0]])]
     if cross:
-        found.append(tables.folds_table(best[sets[0]].name, cross))
+        found.append(tables.folds_table(cross[0].name, cross))  # which need not be the best network
     for number, name in enumerate(sets, start=4):
         found.append(tables.readers_table(number, name, best[name], readers[name]))
     return [*found, *tables.tests_tables(best, readers)]

@@ -49,6 +49,7 @@ def run_readers(
     data = read_ratings(ratings, scale=scale)
     prepare_folder(output)
     method = _method(covariance)
+    prepare_folder(output)
     study = study_readers(
         data,
         predictions,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,12 @@ import pytest
 from PIL import Image
 
 from streamer.errors import DataError
+from streamer.scintigraphy import evaluation as evaluation_module
 from streamer.scintigraphy import run as run_module
+from streamer.scintigraphy import tables as tables_module
+from streamer.scintigraphy.answers import Said, SetName
+from streamer.scintigraphy.evaluation import Study, evaluate
+from streamer.scintigraphy.predictor import Predictor
 from streamer.scintigraphy.readings import read_readings, simulate_reader, write_readings
 from streamer.scintigraphy.run import evaluate_study, run_demo
 from streamer.scintigraphy.samples import ScintigraphySample, read_samples
@@ -48,6 +54,25 @@ def test_the_page_has_every_table_and_figure_of_the_paper(evaluated: Path) -> No
         assert f"<figcaption>{name}" in page
     for heading in ("McNemar P", "Chi-squared", "DeLong P", "Holm", "Kappa", "share of its mass"):
         assert heading in page
+
+
+def test_the_cross_validated_network_names_table_3_and_is_one(
+    run_folder: Path, study_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(data=read_samples(study_folder, internal="north"))
+    said = study.fold(Predictor(run_folder, threads=1))
+    assert said.name == "ShuffleNetV2"
+    names = iter(("AlexNet", "ShuffleNetV2"))
+    monkeypatch.setattr(Study, "fold", lambda *_: replace(said, name=next(names)))
+    with pytest.raises(DataError, match="folds are of different networks"):
+        evaluate(study, [run_folder], folds=[run_folder, run_folder])
+    for name in ("networks_table", "readers_table"):  # other tests read them; they take seconds
+        monkeypatch.setattr(tables_module, name, lambda *_: folds_table("", [said, said]))
+    sets: dict[SetName, Said] = {"internal validation": said}
+    found = evaluation_module._tables(
+        study, {name: [said] for name in sets}, sets, {"internal validation": []}, [replace(said, name="AlexNet")] * 2
+    )
+    assert "Table 3. AlexNet: cross-validation in 2 folds" in [table.title for table in found]
 
 
 def test_every_table_and_figure_says_that_the_images_are_simulated(evaluated: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from streamer.errors import SettingsError, WeightsError
 from streamer.scintigraphy.architectures import ARCHITECTURES, Architecture
@@ -83,3 +84,9 @@ def test_the_cache_is_used_where_it_is_there_and_nothing_is_downloaded(
     (tmp_path / "checkpoints").mkdir()
     torch.save(build("shufflenet-v2").state_dict(), tmp_path / "checkpoints" / "shufflenetv2_x1-5666bf0f80.pth")
     assert start_network(network, ScintigraphyConfig(architecture="shufflenet-v2", start="cache"), None)
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet-v3", "shufflenet-v2", "resnet34-fc"])
+def test_batch_statistics_follow_within_a_few_hundred_images(architecture: Architecture) -> None:
+    momenta = {module.momentum for module in build(architecture).modules() if isinstance(module, nn.BatchNorm2d)}
+    assert momenta == {0.1}
