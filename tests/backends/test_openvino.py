@@ -49,6 +49,21 @@ def test_a_network_has_run_once_before_threads_share_it(cache: Path, monkeypatch
     assert shapes == [(1, 32, 64)]
 
 
+def test_images_of_another_shape_are_refused(cache: Path) -> None:
+    network = GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval()
+    runner = OpenVinoBackend(1).load(lambda: network, (32, 32), "shape", views=2)
+    with pytest.raises(ValueError, match=r"of shape \(2, 32, 32\), not \(1, 32, 32\)"):
+        runner(_GREY)
+
+
+def test_an_answer_stays_when_the_next_comes(cache: Path) -> None:
+    runner = OpenVinoBackend(1).load(lambda: GreyInput(nn.Conv2d(3, 1, 1), 0.0, 1.0).eval(), (32, 32), "stays")
+    first = runner(_GREY)
+    kept = first.copy()
+    assert not np.array_equal(runner(255 - _GREY), first)
+    np.testing.assert_array_equal(first, kept)
+
+
 def names(cache: Path) -> list[str]:
     return sorted(path.suffix for path in cache.iterdir())
 
