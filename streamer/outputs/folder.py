@@ -25,6 +25,9 @@ NODULES_CSV = "nodules.csv"
 _BEFORE = "report-before.json"
 """Name of the earlier report, as a partial file, while its results are being replaced."""
 
+_PROBE_BYTES = 64 * 1024
+"""Room without which no run begins: a report of one nodule takes some 10 kB, the page more."""
+
 _DICOM_NAMES = r"dicom-(report|reader|overlay|seg|key|selection|state)-\d+\.dcm"
 _OWN_NAMES = re.compile(
     r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)|" + _DICOM_NAMES
@@ -123,13 +126,21 @@ class OutputFolder:
                 self._replaceable = self._results_of_earlier_run()
                 self._refuse_foreign(path.name for path in directory.iterdir() if _OWN_NAMES.fullmatch(path.name))
                 self.discard()
-                # Found out now rather than after minutes of analysis.
-                probe = self.partial(REPORT_JSON)
-                probe.touch()
-                probe.unlink()
+                self._probe()
             except (OSError, OutputError):
                 self.release()
                 raise
+
+    def _probe(self) -> None:
+        """See that files can be made here, and have room, now rather than after minutes of analysis.
+
+        Where a disk has no room for the first bytes of a video, PyAV 18 would also keep that file open for good.
+        """
+        probe = self.partial(REPORT_JSON)
+        try:
+            probe.write_bytes(bytes(_PROBE_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
 
     def partial(self, name: str) -> Path:
         """Where the file that will be called `name` is written until it is finished."""

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -24,14 +24,14 @@ from streamer.sources import Source, open_source
 from streamer.sources.arrays import ARRAY_FPS, ArrayFrames
 from streamer.types import FrameResult, Image, check_spacing
 
-_SHORTEST_PAUSE_S = 1.0
+_SHORTEST_PAUSE_S = 2.0
 """Silence of a live source that is no pause, however fast it is; dropped frames are far shorter."""
 _INTERVALS_IN_PAUSE = 4
-"""The tracker is reset after a silence of so many usual intervals between analysed frames."""
-LONGEST_INTERVAL_S = 5.0
-"""Over a longer silence nothing is followed: a sweep over a lobe takes 5 to 10 s."""
+"""The tracker is reset after a silence of so many mean intervals between analysed frames."""
+LONGEST_INTERVAL_S = 10.0
+"""Over a longer silence nothing is followed. All three were measured: docs/reliability.md, "Live sources"."""
 _INTERVALS = 15
-"""Intervals of which the median is the usual one."""
+"""Intervals that say how fast a source is."""
 
 
 def analyse(
@@ -244,12 +244,14 @@ class _Pace:
 
     @property
     def usual_interval_s(self) -> float:
-        """Median of the last intervals, in seconds; 0 before the second frame."""
+        """Median of the last intervals, in seconds; 0 before the second frame. Most pictures come so far apart."""
         return median(self._recent_s) if self._recent_s else 0.0
 
     def is_pause(self, interval_s: float) -> bool:
         """Whether the source fell silent, so that nothing is taken for what was seen before; notes the interval."""
-        usual_s = self.usual_interval_s or interval_s
+        # The mean: pictures that wait in a buffer come at once, and halve the median for long.
+        capped = [min(recent_s, LONGEST_INTERVAL_S) for recent_s in self._recent_s]
+        mean_s = fmean(capped) if capped else interval_s
         self._recent_s.append(interval_s)
-        limit_s = max(_SHORTEST_PAUSE_S, _INTERVALS_IN_PAUSE * usual_s)
+        limit_s = max(_SHORTEST_PAUSE_S, _INTERVALS_IN_PAUSE * mean_s)
         return interval_s > min(limit_s, LONGEST_INTERVAL_S)

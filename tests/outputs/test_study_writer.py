@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 
+import streamer.outputs.folder
 from streamer.errors import InputError, OutputError
 from streamer.outputs import StudyWriter
 from streamer.outputs.base import BaseSink
@@ -227,13 +228,22 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [0, 100, 3_000, 20_000, 100_000])
-def test_disk_full(tmp_path: Path, size: int) -> None:
+def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Overlay, lines, pictures or page: whatever fails first ends in one line, and nothing stays."""
+    monkeypatch.setattr(streamer.outputs.folder, "_PROBE_BYTES", 0)
     out = tmp_path / "out"
     with no_file_larger_than(size), pytest.raises(OutputError, match="cannot write") as caught:
         run_noisy(out)
     assert "\n" not in str(caught.value)
     assert not out.exists()
+
+
+def test_a_disk_without_room_is_found_out_at_once_and_no_file_stays_open(tmp_path: Path) -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with no_file_larger_than(1000), pytest.raises(OutputError, match="cannot write"):
+        StudyWriter(tmp_path / "out", Settings()).__enter__()
+    assert not (tmp_path / "out").exists()
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_killed_run_leaves_no_broken_file(tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tr
 
 
 @pytest.mark.parametrize(
-    ("interval_s", "tracks", "too_slow"), [(0.5, 1, False), (1.43, 1, False), (4.0, 1, False), (6.0, 0, True)]
+    ("interval_s", "tracks", "too_slow"),
+    [(0.5, 1, False), (1.43, 1, False), (4.0, 1, False), (9.0, 1, False), (11.0, 0, True)],
 )
 def test_what_counts_as_silence_depends_on_the_rate(interval_s: float, tracks: int, too_slow: bool) -> None:
     source, engine = FakeSource(12), FakeEngine()
@@ -165,6 +166,18 @@ def test_what_counts_as_silence_depends_on_the_rate(interval_s: float, tracks: i
     assert len(list(follow(findings, source.as_source(), aggregator))) == 12
     assert [track.qualifies for track in aggregator.tracks()] == [True] * tracks
     assert aggregator.is_too_slow("clip.mp4") is too_slow
+
+
+def test_a_slow_source_whose_first_pictures_come_at_once_is_followed() -> None:
+    source, engine = FakeSource(12), FakeEngine()
+    source.live = True
+    aggregator = PatientAggregator(engine.settings)
+    times_s = [0.0, 0.001, 0.002, *(0.002 + 3.3 * n for n in range(1, 10))]  # as a camera's, after it was opened
+    findings = (FrameFindings(replace(frame(n), time_s=at), (finding(),), {}) for n, at in enumerate(times_s))
+    list(follow(findings, source.as_source(), aggregator))
+    assert [track.supporting_frames for track in aggregator.tracks() if track.qualifies] == [
+        5
+    ]  # of nine, from the fifth on
 
 
 def test_a_fast_source_that_pauses_is_not_followed_over_the_pause() -> None:
