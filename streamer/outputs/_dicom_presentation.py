@@ -44,7 +44,7 @@ def write_presentation(
     layer = hd.pr.GraphicLayer("NODULES", order=1, description="Contours of nodules, research use only")
     grey = str(source.PhotometricInterpretation) in _GREY
     common: dict[str, Any] = {
-        "referenced_images": [unnamed(source)],
+        "referenced_images": [_with_groups(unnamed(source))],
         "series_instance_uid": run.series_uid(study_uid, KIND),
         "series_number": SERIES_NUMBER,
         "sop_instance_uid": run.instance_uid(study_uid, KIND, name),
@@ -69,6 +69,12 @@ def write_presentation(
     made.Laterality = ""
     _state_scale(made, clip)
     save(made, path)
+
+
+def _with_groups(image: Dataset) -> Dataset:
+    """With functional groups, in which highdicom looks for tables of grey; an ultrasound cine has none."""
+    image.SharedFunctionalGroupsSequence, image.PerFrameFunctionalGroupsSequence = [Dataset()], []
+    return image
 
 
 def _state_scale(made: Dataset, clip: ClipOutlines) -> None:
