@@ -221,3 +221,44 @@ def test_a_pixel_has_the_size_of_a_pixel_and_nothing_has_none() -> None:
     assert size is not None
     assert (size.long_axis_mm, size.short_axis_mm) == (0.1, 0.1)
     assert size_mm(np.zeros((0, 2), np.int32), 0, (0.2, 0.1)) is None
+
+
+def stripes(size_wh: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Columns of 0 and 200 in turn."""
+    columns = 200 * (np.arange(size_wh[0]) % 2)
+    return np.broadcast_to(columns.astype(np.uint8), (size_wh[1], size_wh[0])).copy()
+
+
+def test_what_shrinks_is_averaged_so_that_speckle_does_not_alias() -> None:
+    """Eight columns of four stripes become one: their mean; linear interpolation would look at two of them."""
+    canvas = Letterbox((256, 256), (32, 32)).apply(stripes((256, 256)))
+    crop = CropWindow(0, 0, 256, 256).crop(stripes((256, 256)), 32)
+    for shrunk in (canvas, crop):
+        assert shrunk.dtype == np.uint8
+        assert (shrunk == 100).all()
+
+
+def test_what_grows_is_interpolated() -> None:
+    pair = np.array([[0, 200], [0, 200]], np.uint8)
+    canvas = Letterbox((2, 2), (32, 32)).apply(pair)
+    crop = CropWindow(0, 0, 2, 2).crop(pair, 32)
+    for grown in (canvas, crop):
+        assert set(np.unique(grown)) > {0, 200}
+        assert (np.diff(grown[16].astype(int)) >= 0).all()
+
+
+def test_boxes_and_contours_keep_their_types() -> None:
+    boxes = Letterbox((100, 300), (256, 128)).boxes_to_source(np.array([[110, 10, 120, 30]], np.float32))
+    outline = outline_of(np.ones((8, 8), np.float32), 0.5, CropWindow(10, 20, 18, 28), (100, 100))
+    assert (boxes.dtype, outline.contour_xy.dtype) == (np.float32, np.int32)
+
+
+def test_an_outline_has_the_calipers_of_its_contour_and_the_area_of_its_region_alone() -> None:
+    probability = np.zeros((60, 60), np.float32)
+    probability[10:40, 10:30] = 1
+    probability[50:55, 50:55] = 1  # a smaller region beside it
+    outline = outline_of(probability, 0.5, CropWindow(100, 200, 160, 260), (640, 480))
+    assert (outline.long_axis_px, outline.short_axis_px) == calipers(outline.contour_xy)
+    assert outline.long_axis_px > outline.short_axis_px > 19
+    assert outline.area_px == 600
+    assert outline.contour_xy.min(axis=0).tolist() == [110, 210]
