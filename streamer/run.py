@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -241,7 +241,10 @@ class _Run:
         name = source.info.name
         unrelated, too_slow = self._aggregator.is_unrelated(name), self._aggregator.is_too_slow(name)
         warnings = (UNRELATED,) * unrelated + (TOO_SLOW,) * too_slow
+        rejections, whole = self._aggregator.rejections(name), self._aggregator.is_rejected(name)
+        warnings += tuple(_rejection(why, count, frames, whole=whole) for why, count in rejections.items())
         summary = _summary(source, frames, duration_s, warnings, stopped=stopped, live=live)
+        summary = replace(summary, rejections=rejections)
         self.writer.end_clip(summary)
         self._progress.end_clip(summary)
         self.summaries.append(summary)
@@ -279,6 +282,13 @@ class _Run:
         )
         self.writer.write_report(report)
         return report
+
+
+def _rejection(why: str, count: int, frames: int, *, whole: bool) -> str:
+    """What a report says of a clip's rejected frames."""
+    what = "picture" if frames == 1 else f"{count} of {frames} frames"
+    then = "nothing in the clip counts" if whole else "nothing was looked for in them"
+    return f"{what}: {why}, so {then}"
 
 
 def name_clips(videos: Sequence[str | Path]) -> list[NamedPath]:

@@ -37,12 +37,16 @@ class DetectionSettings(_Section):
 
     It is the least confidence in a still; in a clip tracks are judged, see `TrackingSettings`.
 
+    With `gate` nothing is looked for in frames that are no B-mode view of the neck by the gate of the weights, if they
+    have one (docs/verdict.md).
+
     Radiology 2023's published code works at an NMS IoU of 0.5.
     """
 
     confidence: Probability | None = None
     nms_iou: Probability = 0.5
     max_nodules: Annotated[int, Field(ge=1, le=100)] = 10
+    gate: bool = True
 
 
 class ClassificationSettings(_Section):

@@ -267,6 +267,7 @@ class FrameResult:
         timing_ms: time each stage spent on this frame, by stage name, in milliseconds.
         latency_ms: from the frame's arrival to this result, in milliseconds; None in a recording.
         ended_tracks: numbers of the tracks that end before this frame: they will not be seen again.
+        rejected: why nothing was looked for in this frame, such as "not a B-mode view of the neck"; empty otherwise.
     """
 
     frame: Frame
@@ -275,6 +276,7 @@ class FrameResult:
     timing_ms: Mapping[str, float] = field(default_factory=dict)
     latency_ms: float | None = None
     ended_tracks: tuple[int, ...] = ()
+    rejected: str = ""
 
     def to_supervision(self, *, masks: bool = False) -> sv.Detections:
         """The nodules as `supervision.Detections`, for its annotators, zones and sinks.
@@ -354,6 +356,7 @@ class ClipSummary:
         warnings: what a reader should know, one line each.
         live: latency and dropped frames of a live source; None for a recording.
         pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
+        rejections: frames in which nothing was looked for, by why; empty where there are none.
     """
 
     name: str
@@ -366,6 +369,7 @@ class ClipSummary:
     warnings: tuple[str, ...] = ()
     live: LiveFigures | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
+    rejections: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -219,6 +219,7 @@ def _result(jpeg: bytes, line: bytes, heat: bytes) -> FrameResult:
         frame=Frame(image=image, index=entry.frame, time_s=entry.time_s, video=entry.video),
         nodules=tuple(_nodule(nodule, one) for nodule, one in zip(entry.nodules, maps, strict=True)),
         patient_malignancy=entry.patient_malignancy,
+        rejected=entry.rejected or "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 from streamer.outputs.overlay import clock, percent, track_colour
@@ -72,10 +73,16 @@ class Summary:
                 "top": top.track_id if top else None,
                 "top_text": percent(top.malignancy_max, decimals) if top else "",
                 "decides": top is not None and top.decides,
+                "rejected": self._rejections(),
             },
             "nodules": [self._nodule(track) for track in counted],
             "brief": len(tracks) - len(counted),
         }
+
+    def _rejections(self) -> str:
+        """In how many frames nothing was looked for, and why; empty where there are none."""
+        seen = sum((Counter(self.aggregator.rejections(name)) for name in self._first_positions), Counter[str]())
+        return ", ".join(f"{count} frame{'' if count == 1 else 's'}: {why}" for why, count in seen.most_common())
 
     def _suspicious(self, track: Track) -> bool:
         return track.decides and track.malignant

@@ -1,7 +1,8 @@
-"""Rewrites of a network's graph that leave what it computes as it is, bit by bit, and make it faster or smaller."""
+"""Rewrites of a network's graph that leave what it computes as it is, bit by bit: faster, smaller, or giving more."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -57,3 +58,50 @@ def halve_constants(model: Any) -> None:
             for reader in node.output(0).get_target_inputs():
                 reader.replace_source_output(widened.output(0))
     model.validate_nodes_and_infer_types()
+
+
+def append_pooled_features(model: Any, rows: int) -> bool:
+    """Put mean and standard deviation of each channel that a YOLO detector's head sees behind its boxes, in place.
+
+    The float32 and the int8 version of a network both have them, as neither changes the activations that the branch of
+    the head for classes reads.
+
+    Args:
+        model: an OpenVINO model with one output, shape (n, rows, anchors).
+        rows: rows of that output; the features are padded with zeros to fill its columns.
+
+    Returns:
+        Whether the head was found: a model without one is left as it is.
+    """
+    found = {
+        int(match[1]): node.input(0).get_source_output()
+        for node in model.get_ops()
+        if node.get_type_name() == "Convolution" and (match := _HEAD.search(node.get_friendly_name()))
+    }
+    if sorted(found) != [0, 1, 2]:
+        return False
+    parts = [part for scale in sorted(found) for part in _pooled(found[scale])]
+    pooled = opset13.concat(parts, 1)
+    missing = -pooled.output(0).get_shape()[1] % rows
+    padded = opset13.pad(pooled, [0, 0], [0, missing], "constant", np.float32(0))
+    columns = opset13.reshape(padded, np.array([0, rows, -1]), special_zero=True)
+    result = model.get_results()[0]
+    both = opset13.concat([result.input(0).get_source_output(), columns], 2)
+    result.input(0).replace_source_output(both.output(0))
+    model.validate_nodes_and_infer_types()
+    return True
+
+
+_HEAD = re.compile(r"\.cv3\.([0-2])\.0\.(?:bn|conv)/.*Convolution$")
+"""First layer of the head's branch for classes, by scale, as ultralytics and OpenVINO name it."""
+
+
+def _pooled(maps: Any) -> list[Any]:
+    """Mean and standard deviation (of a sample) of each channel, shape (n, channels), of maps (n, channels, h, w)."""
+    axes = np.array([2, 3])
+    height, width = list(maps.get_shape())[2:]
+    mean = opset13.reduce_mean(maps, axes, keep_dims=True)
+    off = opset13.subtract(maps, mean)
+    total = opset13.reduce_sum(opset13.multiply(off, off), axes, keep_dims=False)
+    deviation = opset13.sqrt(opset13.divide(total, np.float32(height * width - 1)))
+    return [opset13.squeeze(mean, axes), deviation]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ class OpenVinoFiles(Protocol):
 
     def check_output(self, runner: Runner) -> None:
         """Raise WeightsError unless `runner` computes on this machine what the network gave when it was made."""
+        ...
+
+    def prepare(self, model: Any) -> None:
+        """Change the OpenVINO model that was read from the files, in place, before it is compiled."""
         ...
 
     def part_of(self, runner: Runner) -> Runner:

@@ -161,7 +161,7 @@ class OpenVinoBackend:
         key = compiled_key(files.digest, {"release": self._release, "views": views, **_ARITHMETIC})
         runner = self._kept(key, files)
         if runner is None:
-            compiled = self._compiled(files.path, views)
+            compiled = self._compiled(files.path, views, files.prepare)
             runner = _OpenVinoRunner(compiled, views)
             files.check_output(runner)  # which runs it once, see `_started`
             with contextlib.suppress(RuntimeError):
@@ -181,11 +181,13 @@ class OpenVinoBackend:
         chain_concatenations(model)
         return _started(self._core.compile_model(model, "CPU", self._properties), model.input(0).shape[0])
 
-    def _compiled(self, path: Path, views: int) -> Any:
+    def _compiled(self, path: Path, views: int, prepare: Callable[[Any], None] | None = None) -> Any:
         try:
             model = self._core.read_model(path)
             _, height, width = model.input(0).shape
             model.reshape([views, height, width])
+            if prepare is not None:
+                prepare(model)
             chain_concatenations(model)
             return self._core.compile_model(model, "CPU", self._properties)
         except RuntimeError as error:

@@ -20,7 +20,7 @@ from streamer.cli.console import talking
 from streamer.cli.deidentify import deidentify
 from streamer.cli.devices import PixelFormatOption, RateOption, SizeOption, capture_of, devices
 from streamer.cli.dicom import dicom as dicom_commands
-from streamer.cli.models import compare, cross_validate, evaluate, publish, quantise, train
+from streamer.cli.models import compare, cross_validate, evaluate, fit_gate, publish, quantise, train
 from streamer.cli.options import (
     AuditOption,
     ConfigOption,
@@ -356,6 +356,7 @@ for command, example in (
     (deidentify, "streamer deidentify EXPORT anonymous --keep-dates-shifted --map map.json"),
     (talking(train), "streamer train detector --data DATA --config configs/train-detector.yaml"),
     (talking(publish), "streamer publish runs/detector --weights weights"),
+    (fit_gate, "streamer fit-gate --data DATA --weights weights"),
     (talking(quantise), "streamer quantise --data DATA"),
     (talking(evaluate), "streamer evaluate detector --data DATA"),
     (talking(compare), "streamer compare detector runs/a runs/b --data DATA"),

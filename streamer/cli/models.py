@@ -277,3 +277,36 @@ def quantise(
     from streamer.quantisation.command import quantise as run_quantisation
 
     run_quantisation(data, weights or weights_dir(), images=images)
+
+
+def fit_gate(
+    data: Annotated[Path, typer.Option(help="Training data: folder in the public layout, or CSV manifest.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
+    images: Annotated[int, typer.Option(min=20, max=10_000, help="Pictures of each source at most.")] = 200,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(help="Clip, picture or folder of pictures that shows no neck, to teach; may be repeated."),
+    ] = None,
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(help="The same, to measure on only; may be repeated."),
+    ] = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Fit the gate that tells B-mode views of the neck from other pictures, measure it, store it with the weights."""
+    from streamer._resources import weights_dir
+    from streamer.backends.select import available_cores
+    from streamer.evaluation.card import write_card
+    from streamer.training.gate import fit_gate as fit
+
+    folder = weights or weights_dir()
+    figures = fit(
+        data, folder, images=images, others=other or (), check=check or (), threads=threads or available_cores()
+    )
+    for figure in figures:
+        typer.echo(
+            f"{figure.data} ({figure.split}): {100 * figure.value:.1f} % of {figure.count} rejected "
+            f"({100 * figure.low:.1f} to {100 * figure.high:.1f})"
+        )
+    write_card(folder, "detector")
+    typer.echo(f"gate -> {folder}, figures in the detector's card")

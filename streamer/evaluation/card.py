@@ -14,7 +14,7 @@ from streamer.data.public_sources import PUBLIC_SOURCES, unit_of
 from streamer.errors import OutputError, WeightsError
 from streamer.evaluation.tables import interval_text
 from streamer.models.registry import task
-from streamer.models.weights_manifest import ModelEntry, ReportedFigure, Role, read_manifest
+from streamer.models.weights_manifest import GateEntry, ModelEntry, ReportedFigure, Role, read_manifest
 
 _SIMULATED = "simulated frames made by streamer itself"
 _OWN_DATA = "terms as its owner states"
@@ -25,13 +25,14 @@ def card_path(folder: Path, role: Role) -> Path:
     return folder / f"{role}.md"
 
 
-def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
+def render_card(role: Role, entry: ModelEntry, notes: str, gate: GateEntry | None = None) -> str:
     """The card of a network, Markdown.
 
     Args:
         role: which network.
         entry: its entry in the manifest.
         notes: known failures and the like, Markdown, taken over word for word; may be empty.
+        gate: the gate that judges by this network's features, if there is one.
     """
     return (
         text_templates("streamer.evaluation")
@@ -41,6 +42,7 @@ def render_card(role: Role, entry: ModelEntry, notes: str) -> str:
             entry=entry,
             sources=[(name, amount.text(unit_of(name)), _terms(name)) for name, amount in entry.training.data.items()],
             groups=_grouped(entry.figures),
+            gate=gate,
             interval_text=interval_text,
             notes=notes.strip(),
         )
@@ -60,15 +62,17 @@ def write_card(folder: Path, role: Role) -> Path:
         WeightsError: the manifest is missing or damaged, or has no such network.
         OutputError: the card cannot be written or the notes cannot be read.
     """
-    entry = read_manifest(folder).models.get(role)
+    manifest = read_manifest(folder)
+    entry = manifest.models.get(role)
     if entry is None:
         raise WeightsError(f"{folder} has no {role}")
+    gate = manifest.gate if role == "detector" else None
     path, notes = card_path(folder, role), folder / "notes" / f"{role}.md"
     try:
         text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
     except OSError as error:
         raise OutputError(f"cannot read {notes}: {error.strerror}") from error
-    write_whole(path, render_card(role, entry, text).encode())
+    write_whole(path, render_card(role, entry, text, gate).encode())
     return path
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from streamer.backends import Runner
 from streamer.geometry import Box, Letterbox
 from streamer.models.detections import read_detections
+from streamer.models.frame_features import anchors, frame_features
 from streamer.models.weights_manifest import ModelEntry
 from streamer.settings import DetectionSettings
 
@@ -33,10 +34,19 @@ class Detector:
 
     def __call__(self, greys: Sequence[npt.NDArray[np.uint8]]) -> list[list[Detection]]:
         """Detections of each frame, best first; frames of shape (height, width), any sizes."""
+        return self.with_features(greys)[0]
+
+    def with_features(
+        self, greys: Sequence[npt.NDArray[np.uint8]]
+    ) -> tuple[list[list[Detection]], npt.NDArray[np.float32] | None]:
+        """The same, and the features of each frame, shape (n, features); None where the network does not give them."""
         letterboxes = [Letterbox((grey.shape[1], grey.shape[0]), self._preprocessing.size_wh) for grey in greys]
         canvases = np.stack([letterbox.apply(grey) for letterbox, grey in zip(letterboxes, greys, strict=True)])
         outputs = self._runner(canvases)
-        return [self._read(raw, letterbox) for raw, letterbox in zip(outputs, letterboxes, strict=True)]
+        size_wh = self._preprocessing.size_wh
+        boxes = outputs[:, :, : anchors(size_wh)]
+        found = [self._read(raw, letterbox) for raw, letterbox in zip(boxes, letterboxes, strict=True)]
+        return found, frame_features(outputs, size_wh)
 
     def _read(self, raw: npt.NDArray[np.float32], letterbox: Letterbox) -> list[Detection]:
         settings = self._settings

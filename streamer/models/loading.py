@@ -19,7 +19,7 @@ from streamer.settings import DetectionSettings
 if TYPE_CHECKING:
     from streamer.models.architectures import GreyInput
 
-_MODULES = ("architectures", "explained", "region_head", "shared_encoder")
+_MODULES = ("architectures", "explained", "pooled_features", "region_head", "shared_encoder")
 """Modules of this package that turn weights into a network."""
 _LIBRARIES = ("segmentation-models-pytorch", "torch", "torchvision", "ultralytics")
 JOINT_ROLES: tuple[Role, ...] = ("segmenter", "classifier")
@@ -36,7 +36,7 @@ def load_runner(folder: Path, role: Role, manifest: Manifest, backend: Backend) 
     entry = manifest.models[role]
     int8, fp32 = (_network_files(folder, role, manifest, precision) for precision in get_args(FilePrecision))
     build = partial(network_graph, folder, role, manifest)
-    return backend.load(build, entry.preprocessing.size_wh, network_key(entry), int8, fp32)
+    return backend.load(build, entry.preprocessing.size_wh, network_key(entry, manifest), int8, fp32)
 
 
 def _network_files(folder: Path, role: Role, manifest: Manifest, precision: FilePrecision) -> OpenVinoFiles | None:
@@ -52,15 +52,20 @@ def network_graph(folder: Path, role: Role, manifest: Manifest) -> GreyInput:
     """
     from streamer.models.architectures import GreyInput
     from streamer.models.networks import load_network
+    from streamer.models.pooled_features import DetectorWithFeatures
 
     network = load_network(folder, role, manifest)
+    if role == "detector" and manifest.gate is not None:
+        network = DetectorWithFeatures(network)
     preprocessing = manifest.models[role].preprocessing
     return GreyInput(network, preprocessing.mean, preprocessing.std).eval()
 
 
-def network_key(entry: ModelEntry) -> str:
-    """Changes whenever a network's weights, their preprocessing or the code that makes it change."""
-    return f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()} {_code()}"
+def network_key(entry: ModelEntry, manifest: Manifest) -> str:
+    """Changes whenever a network's weights, their preprocessing, its outputs or the code that makes it change."""
+    features = manifest.gate is not None and entry == manifest.models.get("detector")
+    outputs = " with features" if features else ""
+    return f"{entry.architecture} {entry.sha256} {entry.preprocessing.model_dump_json()} {_code()}{outputs}"
 
 
 def load_joint(folder: Path, manifest: Manifest, backend: Backend, *, views: int) -> Runner:

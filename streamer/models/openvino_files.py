@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streamer.backends import Runner
+from streamer.backends._openvino_graph import append_pooled_features
 from streamer.errors import WeightsError
+from streamer.models.frame_features import ROWS, anchors
 from streamer.models.joint_output import MASK, class_logits
 from streamer.models.weights import FilePrecision
 from streamer.models.weights_manifest import Manifest, OpenVinoVersion, Role
@@ -51,8 +54,9 @@ class NetworkFiles:
 
     @property
     def digest(self) -> str:
-        """Both files' checksums, as the manifest has them."""
-        return f"{self._version.xml_sha256} {self._version.bin_sha256}"
+        """Both files' checksums, as the manifest has them, and whether the graph is changed when it is read."""
+        features = " with features" if self._with_features else ""
+        return f"{self._version.xml_sha256} {self._version.bin_sha256}{features}"
 
     def check_files(self) -> None:
         """Check that the files are whole and were made from the weights in use.
@@ -86,6 +90,11 @@ class NetworkFiles:
         if not agree(found, self._version.probe, _TOLERANCES[self.precision]):
             raise WeightsError(f"the {self._name} computes something else on this processor")
 
+    def prepare(self, model: Any) -> None:
+        """Let a detector give its features of the whole frame, too, where there is a gate that judges by them."""
+        if self._with_features:
+            append_pooled_features(model, ROWS)
+
     def part_of(self, runner: Runner) -> Runner:
         """The role's own output, out of that of the file."""
         if not self._version.joined_with:
@@ -104,7 +113,13 @@ class NetworkFiles:
         return version
 
     def _summary(self, runner: Runner) -> tuple[tuple[float, ...], ...]:
-        return summary(runner(probe_image(self._version.preprocessing.size_wh)))
+        size_wh = self._version.preprocessing.size_wh
+        output = runner(probe_image(size_wh))
+        return summary(output[:, :, : anchors(size_wh)] if self._with_features else output)
+
+    @property
+    def _with_features(self) -> bool:
+        return self.role == "detector" and self.manifest.gate is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class ExportedNetwork:
         Raises:
             WeightsError: weights are missing or damaged.
         """
-        key = joint_key(self.manifest) if self.joined else network_key(self.entries[0])
+        key = joint_key(self.manifest) if self.joined else network_key(self.entries[0], self.manifest)
         return backend.converted(self.graph, self.size_wh, key, views=self.views)
 
     def probe(self, runner: Runner) -> tuple[tuple[float, ...], ...]:
@@ -164,7 +164,7 @@ def exported_networks(weights: Path) -> list[ExportedNetwork]:
     Raises:
         WeightsError: the folder has no manifest, or a damaged one.
     """
-    manifest = read_manifest(weights)
+    manifest = read_manifest(weights).model_copy(update={"gate": None})  # what a gate needs is added when they load
     groups: list[tuple[Role, ...]] = [(role,) for role in manifest.models]
     if manifest.one_encoder:
         groups = [group for group in groups if group[0] not in JOINT_ROLES] + [JOINT_ROLES]

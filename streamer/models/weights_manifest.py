@@ -259,11 +259,34 @@ class ModelEntry(_Entry):
         return all(figure.low > 0 for figure in self.figures if figure.name == HEAT_ABOVE_CHANCE)
 
 
+class GateEntry(_Entry):
+    """The gate in front of the answers, see `streamer.models.gate`.
+
+    Attributes:
+        file: its parameters, in the weights folder.
+        sha256: checksum of that file.
+        detector_sha256: checksum of the detector whose features it judges.
+        min_scores: of the two scores of known views, from which on a frame passes.
+        max_distance: distance from known views up to which it does.
+        source: what it was fitted to.
+        figures: shares of frames that it rejected, by kind of picture.
+    """
+
+    file: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+    sha256: str
+    detector_sha256: str
+    min_scores: tuple[float, float]
+    max_distance: float
+    source: str
+    figures: tuple[ReportedFigure, ...] = ()
+
+
 class Manifest(_Entry):
-    """All networks of a weights folder."""
+    """All networks of a weights folder, and the gate in front of them, if any."""
 
     version: Literal[1, 2] = 2
     models: dict[Role, ModelEntry]
+    gate: GateEntry | None = None
 
     @property
     def one_encoder(self) -> bool:
@@ -301,7 +324,21 @@ def write_entry(folder: Path, role: Role, entry: ModelEntry) -> None:
         OutputError: the manifest cannot be written.
     """
     path = folder / MANIFEST
-    models = dict(read_manifest(folder).models) if path.is_file() else {}
-    models[role] = entry
-    manifest = Manifest(models={name: models[name] for name in TASKS if name in models})
+    before = read_manifest(folder) if path.is_file() else Manifest(models={})
+    models = {**before.models, role: entry}
+    kept = before.gate if before.gate and before.gate.detector_sha256 == models["detector"].sha256 else None
+    _write(path, Manifest(models={name: models[name] for name in TASKS if name in models}, gate=kept))
+
+
+def write_gate(folder: Path, gate: GateEntry) -> None:
+    """Add or replace the gate in a folder's manifest.
+
+    Raises:
+        WeightsError: the folder has no manifest.
+        OutputError: the manifest cannot be written.
+    """
+    _write(folder / MANIFEST, read_manifest(folder).model_copy(update={"version": 2, "gate": gate}))
+
+
+def _write(path: Path, manifest: Manifest) -> None:
     write_whole(path, (json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n").encode())

@@ -27,6 +27,7 @@ def structured_report(
     patient_probability: float | None,
     run: RunIdentity,
     complete: bool,
+    rejections: Mapping[str, int] | None = None,
 ) -> Dataset:
     """The report of one study: unverified, its observer the device, no category claimed.
 
@@ -36,6 +37,7 @@ def structured_report(
         patient_probability: maximum over them, 0 to 1; None where there is none.
         run: of which this is the result.
         complete: whether all of the sources was analysed.
+        rejections: frames in which nothing was looked for, by why.
     """
     study_uid = str(sources[0].StudyInstanceUID)
     unnamed_sources = [unnamed(source) for source in sources]
@@ -60,7 +62,7 @@ def structured_report(
         imaging_measurements=groups,
         referenced_images=unnamed_sources,
     )
-    content[0].ContentSequence.append(_text(codes.COMMENT, _statement(nodules, complete)))
+    content[0].ContentSequence.append(_text(codes.COMMENT, _statement(nodules, complete, rejections or {})))
     made = hd.sr.Comprehensive3DSR(
         evidence=unnamed_sources,
         content=content,
@@ -179,9 +181,10 @@ def _text(name: CodedConcept, value: str) -> TextContentItem:
     return TextContentItem(name=name, value=value, relationship_type=RelationshipTypeValues.CONTAINS)
 
 
-def _statement(nodules: Sequence[NoduleResult], complete: bool) -> str:
+def _statement(nodules: Sequence[NoduleResult], complete: bool, rejections: Mapping[str, int]) -> str:
     found = f"{len(nodules)} nodule{'' if len(nodules) == 1 else 's'} seen long enough to count"
     extent = "" if complete else " The analysis is incomplete."
+    extent += "".join(f" Nothing was looked for in {count} frames: {why}." for why, count in rejections.items())
     return (
         f"{RESEARCH_ONLY}. Found by a program and not verified by a reader: {found}.{extent} The probability is that of"
         " a classifier; it is no TI-RADS category."

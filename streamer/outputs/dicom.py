@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -62,6 +63,7 @@ class _Clip:
     outlines: ClipOutlines
     video: OverlayClip | None
     whole: bool = False
+    rejections: Mapping[str, int] = field(default_factory=dict)
 
 
 class DicomSink(BaseSink):
@@ -123,6 +125,7 @@ class DicomSink(BaseSink):
         """
         clip = self._clips[-1]
         clip.whole = summary is not None and summary.complete
+        clip.rejections = {} if summary is None else summary.rejections
         if clip.video is not None and clip.video.frames > 1:
             with self._file("overlay", clip.position) as path:
                 clip.video.finish(path, clip.outlines.source, self._run, clip.position)
@@ -163,8 +166,12 @@ class DicomSink(BaseSink):
         highest = max((nodule.probability for nodule in nodules), default=None)
         sources = [clip.outlines.source for clip in clips]
         whole = report.complete and all(clip.whole for clip in clips)
+        rejections = sum((Counter(clip.rejections) for clip in clips), Counter[str]())
         with self._file("report", number) as path:
-            save(structured_report(sources, nodules, patient_probability=highest, run=run, complete=whole), path)
+            made = structured_report(
+                sources, nodules, patient_probability=highest, run=run, complete=whole, rejections=rejections
+            )
+            save(made, path)
         images = []
         for nodule in nodules:
             with self._file("key", nodule.track) as path:

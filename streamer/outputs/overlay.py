@@ -135,6 +135,8 @@ class OverlayRenderer:
     def _draw_text(self, image: Image, result: FrameResult, pen: Pen) -> None:
         """Panel, time and notice, then the labels, each where it covers no nodule and no other text."""
         taken = [_extent(nodule) for nodule in result.nodules]
+        if result.rejected:
+            taken.append(_draw_banner(image, result.rejected, pen))
         taken.append(_draw_panel(image, result.patient_malignancy, pen, taken))
         stamp = f"{clock(result.frame.time_s)}  frame {result.frame.index}"
         taken.append(_draw_corner_text(image, stamp, pen, taken, prefer_left=True))
@@ -191,6 +193,19 @@ def _draw_panel(image: Image, malignancy: float | None, pen: Pen, taken: Sequenc
     pen.write(image, caption, ((x0 + x1 - caption_width) // 2, y0 + pad), caption_px, WHITE, 500)
     pen.write(image, value, ((x0 + x1 - value_width) // 2, y0 + 2 * pad + caption_px), value_px, WHITE, 700)
     return x0, y0, x1, y1
+
+
+def _draw_banner(image: Image, text: str, pen: Pen) -> Rect:
+    """Why there is nothing to see, across the middle: where it covers what would matter, nothing does."""
+    height, width = image.shape[:2]
+    size_px = pen.text_px
+    while size_px > 10 and pen.text_width(text, size_px, 700) > 0.9 * width:
+        size_px -= 1
+    text_width, pad = pen.text_width(text, size_px, 700), size_px // 2
+    x0, y0 = (width - text_width) // 2 - pad, height // 2 - size_px
+    rect = x0, y0, x0 + text_width + 2 * pad, y0 + size_px + 2 * pad
+    _write_boxed(image, rect, text, pen, size_px, pad, WHITE, (BLACK, _PANEL_ALPHA))
+    return rect
 
 
 def _draw_corner_text(image: Image, text: str, pen: Pen, taken: Sequence[Rect], *, prefer_left: bool) -> Rect:

@@ -34,6 +34,7 @@ def frame_line(result: FrameResult) -> FrameLine:
         time_s=_time(result.frame.time_s),
         nodules=[nodule_line(nodule) for nodule in result.nodules],
         patient_malignancy=_maximum(result.patient_malignancy),
+        rejected=result.rejected or None,
     )
 
 
@@ -114,6 +115,7 @@ def _video_entry(video: ClipSummary, overlay: str | None, warnings: tuple[str, .
         overlay=overlay,
         complete=video.complete,
         warnings=[_text(warning) for warning in (*video.warnings, *warnings)],
+        rejections=dict(video.rejections),
         live=None if video.live is None else LiveEntry.model_validate(asdict(video.live)),
     )
 

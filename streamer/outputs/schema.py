@@ -79,6 +79,9 @@ class FrameLine(_Model):
     time_s: Annotated[float, Field(description="container timestamp relative to the clip's first frame")]
     nodules: list[NoduleLine]
     patient_malignancy: Annotated[Probability | None, Field(description="running maximum, null while none")] = None
+    rejected: Annotated[
+        str | None, Field(description="why nothing was looked for in this frame; null where something was")
+    ] = None
 
 
 class StageEntry(_Model):
@@ -112,6 +115,9 @@ class VideoEntry(_Model):
     overlay: Annotated[str | None, Field(description="overlay video beside the report; null if no frame was read")]
     complete: Annotated[bool, Field(description="false where the clip broke off or the analysis was stopped")]
     warnings: list[str]
+    rejections: Annotated[
+        dict[str, Count], Field(description="frames in which nothing was looked for, by why; empty if there are none")
+    ] = {}
     live: Annotated[LiveEntry | None, Field(description="of a live source, null for a recording")] = None
 
 

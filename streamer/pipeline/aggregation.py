@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
@@ -38,6 +38,8 @@ class PatientAggregator:
         self._frames: dict[str, int] = {}
         self._unrelated: set[str] = set()
         self._too_slow: set[str] = set()
+        self._rejections: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._rejected: set[str] = set()
         self._nodules: dict[int, _Nodule] = {}
         self._patient: float | None = None
 
@@ -71,7 +73,12 @@ class PatientAggregator:
         return self._patient
 
     def add(
-        self, frame: Frame, found: Sequence[TrackedFinding], spacing_mm: tuple[float, float] | None = None
+        self,
+        frame: Frame,
+        found: Sequence[TrackedFinding],
+        spacing_mm: tuple[float, float] | None = None,
+        *,
+        rejected: str = "",
     ) -> tuple[Nodule, ...]:
         """Take one frame's tracked findings, in frame order within each clip.
 
@@ -79,6 +86,7 @@ class PatientAggregator:
             frame: the frame; it is not kept.
             found: what was found in it, by track number.
             spacing_mm: size of a pixel, x and y; None where the scale is unknown.
+            rejected: why nothing was looked for in the frame; empty where something was.
 
         Returns:
             The nodules, with what is known of them by this frame.
@@ -89,6 +97,8 @@ class PatientAggregator:
         if self._required[frame.video] <= frame.index and self._required[frame.video] < self._min_track_frames:
             self._require(frame.video, frame.index + 1)  # it is longer than it was announced to be
             self._patient = self.patient_malignancy()
+        if rejected:
+            self._rejections[frame.video][rejected] += 1
         return tuple(self._add(frame, one, spacing_mm) for one in found)
 
     def _add(self, frame: Frame, one: TrackedFinding, spacing_mm: tuple[float, float] | None) -> Nodule:
@@ -124,11 +134,21 @@ class PatientAggregator:
             self._unrelated.add(name)
         if too_slow:
             self._too_slow.add(name)
+        if self._rejections[name].total() > frames / 2:
+            self._rejected.add(name)
         self._patient = self.patient_malignancy()
 
     def is_unrelated(self, name: str) -> bool:
         """Whether most pictures of a clip do not follow one another; then nothing in it is seen for long."""
         return name in self._unrelated
+
+    def rejections(self, name: str) -> dict[str, int]:
+        """Frames of a clip in which nothing was looked for, by why, the most frequent reason first."""
+        return dict(self._rejections[name].most_common())
+
+    def is_rejected(self, name: str) -> bool:
+        """Whether those are most of a clip that has ended; then nothing in it counts."""
+        return name in self._rejected
 
     def is_too_slow(self, name: str) -> bool:
         """Whether the frames of a live source came too far apart; then nothing in it is followed."""
@@ -176,7 +196,7 @@ class PatientAggregator:
         return self._qualifies(seen) and (whole or frames * seen.confidence >= study.min_support)
 
     def _qualifies(self, seen: _Nodule) -> bool:
-        return seen.malignancies.total() >= self._required[seen.video]
+        return seen.video not in self._rejected and seen.malignancies.total() >= self._required[seen.video]
 
 
 class Judged(Protocol):

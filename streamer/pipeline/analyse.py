@@ -223,7 +223,7 @@ def _result(
     started = time.perf_counter()
     found = settled.item.found
     frame = found.frame
-    nodules = aggregator.add(frame, settled.shown, spacing_mm)
+    nodules = aggregator.add(frame, settled.shown, spacing_mm, rejected=found.rejected)
     ended = time.perf_counter()
     track_ms = settled.item.track_ms + (ended - started) * 1000
     return FrameResult(
@@ -233,6 +233,7 @@ def _result(
         timing_ms={"decode": frame.decode_ms, **found.timing_ms, "track": track_ms},
         latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
         ended_tracks=settled.ended,
+        rejected=found.rejected,
     )
 
 

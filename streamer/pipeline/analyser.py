@@ -18,11 +18,15 @@ from streamer.types import Finding, Frame, Image, ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class FrameFindings:
-    """A frame, what was found in it, and the time each stage took (a micro-batch's time shared equally)."""
+    """A frame, what was found in it, and the time each stage took (a micro-batch's time shared equally).
+
+    `rejected` says why nothing was looked for in the frame, such as "not a B-mode view of the neck"; empty otherwise.
+    """
 
     frame: Frame
     findings: tuple[Finding, ...]
     timing_ms: dict[str, float]
+    rejected: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

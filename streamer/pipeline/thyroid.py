@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import numpy as np
+
 from streamer._pixels import to_grey
 from streamer._resources import weights_dir
 from streamer.backends import choose_backend
 from streamer.backends.process import stay_in_process
 from streamer.errors import SettingsError
 from streamer.models.classifier import prevalence_shift
+from streamer.models.colour import is_coloured
 from streamer.models.crop_analyser import Roi, RoiPrediction, load_crop_analyser
 from streamer.models.detector import Detection, Detector
+from streamer.models.gate import COLOURED, load_gate
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_runner
 from streamer.models.log_odds import expit, logit
@@ -20,7 +24,7 @@ from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.models.weights_manifest import Manifest, read_manifest
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.settings import DetectionSettings, Settings
-from streamer.types import Finding, Frame, ModelVersion
+from streamer.types import Finding, Frame, Grey, ModelVersion
 
 
 class Engine:
@@ -56,6 +60,10 @@ class Engine:
         detector = load_runner(folder, "detector", self.manifest, self.backend)
         self._detector = Detector(detector, self.manifest.models["detector"], _for_candidates(self.settings))
         self._crop_analyser = load_crop_analyser(folder, self.manifest, self.backend, self.settings.classification)
+        self._gate = load_gate(folder, self.manifest) if self.settings.detection.gate else None
+        self._warnings: tuple[str, ...] = ()
+        if self._gate is not None and self._detector.with_features([_BLANK])[1] is None:
+            self._gate, self._warnings = None, (_NO_FEATURES,)
         self.runners = {"detector": detector, **self._crop_analyser.runners}
         self.heat_maps = classifier_heat_maps(folder, self.manifest, self.settings.classification)
 
@@ -95,7 +103,7 @@ class Engine:
             models=self.versions,
             device=self.backend.device,
             precision=self.backend.precision,
-            warnings=tuple(self.backend.warnings),
+            warnings=(*self.backend.warnings, *self._warnings),
             point=self.operating_point,
         )
 
@@ -126,16 +134,34 @@ class Engine:
         stay_in_process()
         clock = _StageTimer()
         greys = [to_grey(frame.image) for frame in frames]
-        detections = self._detector(greys)
+        detections, rejected = self._detect(frames, greys)
         clock("detect")
         rois = [Roi(grey, one.box_xyxy) for grey, found in zip(greys, detections, strict=True) for one in found]
         predictions = iter(self._crop_analyser(rois, clock))
         share = 1000 / len(frames)
         timing = {stage: seconds * share for stage, seconds in clock.seconds.items()}
         return [
-            FrameFindings(frame, tuple(_finding(one, next(predictions)) for one in found), timing)
-            for frame, found in zip(frames, detections, strict=True)
+            FrameFindings(frame, tuple(_finding(one, next(predictions)) for one in found), timing, why)
+            for frame, found, why in zip(frames, detections, rejected, strict=True)
         ]
+
+    def _detect(self, frames: Sequence[Frame], greys: Sequence[Grey]) -> tuple[list[list[Detection]], list[str]]:
+        """Detections of each frame, none where it does not pass the gate, and why it does not; empty where it does."""
+        detections, features = self._detector.with_features(greys)
+        if self._gate is None or features is None:
+            return detections, [""] * len(greys)
+        rejected = [
+            why or (COLOURED if is_coloured(frame.image) else "")
+            for why, frame in zip(self._gate.rejections(features), frames, strict=True)
+        ]
+        return [[] if why else found for found, why in zip(detections, rejected, strict=True)], rejected
+
+
+_BLANK = np.zeros((32, 32), np.uint8)
+_NO_FEATURES = (
+    "the gate cannot read this detector's features, so pictures that are no B-mode view of the neck are not rejected: "
+    "publish the detector anew"
+)
 
 
 class _StageTimer:

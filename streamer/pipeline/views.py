@@ -56,7 +56,7 @@ def _cut(image: Image, view: ScanView) -> Image:
 
 def _joined(frame: Frame, parts: Sequence[FrameFindings]) -> FrameFindings:
     if not frame.views:
-        return FrameFindings(frame, parts[0].findings, parts[0].timing_ms)
+        return replace(parts[0], frame=frame)
     findings = [
         moved
         for view, part in zip(frame.views, parts, strict=True)
@@ -65,7 +65,8 @@ def _joined(frame: Frame, parts: Sequence[FrameFindings]) -> FrameFindings:
     ]
     stages = {stage for part in parts for stage in part.timing_ms}
     timing = {stage: sum(part.timing_ms.get(stage, 0.0) for part in parts) for stage in sorted(stages)}
-    return FrameFindings(frame, tuple(findings), timing)
+    rejected = parts[0].rejected if all(part.rejected for part in parts) else ""
+    return FrameFindings(frame, tuple(findings), timing, rejected)
 
 
 def _moved(finding: Finding, view: ScanView) -> Finding:

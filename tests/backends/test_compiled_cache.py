@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +45,9 @@ class Files:
         if self.checks[-1] != self.expected:
             raise WeightsError("it computes something else")
 
+    def prepare(self, model: object) -> None:
+        """Nothing to change."""
+
     def part_of(self, runner: Runner) -> Runner:
         return runner
 
@@ -65,9 +70,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     noted: list[str] = []
     original = OpenVinoBackend._compiled
 
-    def note(backend: OpenVinoBackend, path: Path, views: int) -> object:
+    def note(backend: OpenVinoBackend, path: Path, views: int, prepare: Callable[[Any], None] | None = None) -> object:
         noted.append(path.stem)
-        return original(backend, path, views)
+        return original(backend, path, views, prepare)
 
     monkeypatch.setattr(OpenVinoBackend, "_compiled", note)
     return noted

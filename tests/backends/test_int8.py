@@ -49,6 +49,9 @@ class Version:
         if not self.right:
             raise WeightsError("it computes something else")
 
+    def prepare(self, model: object) -> None:
+        """Nothing to change."""
+
     def part_of(self, runner: Runner) -> Runner:
         return runner
 

@@ -53,6 +53,16 @@ def test_until_it_qualifies_a_nodule_has_corners_only() -> None:
     np.testing.assert_array_equal(early, corners[90:160, 120:210])
 
 
+def test_a_rejected_frame_says_so_across_the_middle() -> None:
+    plain, rejected = frame_result(0, clip=SCREEN), replace(frame_result(0, clip=SCREEN), rejected="not a view")
+    assert not changed(plain)[105:135, 80:240].any()
+    banner = changed(rejected)
+    assert banner[110:130, 140:180].any()
+    assert not banner[:, :5][100:140].any()  # it fits the frame
+    long = replace(plain, rejected="not a B-mode view of the neck, and a few words more than fit")
+    assert changed(long)[105:135, 80:240].any()
+
+
 @pytest.mark.parametrize(("left", "top"), [(280, 4), (4, 215), (290, 218), (4, 4), (150, 110)])
 def test_text_keeps_off_the_nodule(left: int, top: int) -> None:
     """Wherever the nodule is, corners and labels, panel, time and notice stay outside its box."""

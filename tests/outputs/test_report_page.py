@@ -55,6 +55,18 @@ def test_page_is_self_contained(picture: Path) -> None:
     assert page.count("<img") == page.count("alt=") == 2
 
 
+@pytest.mark.parametrize(("rejected", "heading"), [(6, "No nodule"), (7, "No view of the neck")])
+def test_where_most_frames_are_rejected_the_page_says_why(rejected: int, heading: str) -> None:
+    study = study_report(frames=12)
+    (clip,) = study.videos
+    clip = replace(clip, rejections={"probe in the air": rejected})
+    made = content(replace(study, videos=(clip,)))
+    page = render_html(made, {}, timeline_svg(made, {}))
+    assert made.videos[0].rejections == {"probe in the air": rejected}
+    assert heading in page
+    assert (f"{rejected} frames (probe in the air)" in page) == (rejected > 6)
+
+
 def test_user_text_is_escaped(picture: Path) -> None:
     clip = example_clip(name='<img src=x onerror="alert(1)">')
     study = content(study_report(track(video=clip.name), patient="<script>alert(1)</script>", clips=(clip,)))

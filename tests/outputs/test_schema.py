@@ -60,7 +60,10 @@ def test_frame_line_is_as_prescribed() -> None:
             }
         ],
         "patient_malignancy": None,
+        "rejected": None,
     }
+    rejected = entries.frame_line(replace(frame_result(3), rejected="probe in the air"))
+    assert json.loads(rejected.model_dump_json())["rejected"] == "probe in the air"
 
 
 def test_report_validates_against_its_schema() -> None:

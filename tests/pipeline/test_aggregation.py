@@ -67,6 +67,19 @@ def test_median_is_that_of_all_values(values: list[float]) -> None:
     assert track.malignancy_max == max(values)
 
 
+@pytest.mark.parametrize(("rejected", "counts"), [(5, True), (6, False)])
+def test_in_a_clip_of_mostly_rejected_frames_nothing_counts(rejected: int, counts: bool) -> None:
+    seen = study()
+    seen.start_clip("a.mp4", 10)
+    for index in range(10):
+        found = [tracked(1, 0.7)] if index < 5 else []
+        seen.add(frame(index, video="a.mp4"), found, rejected="air" if index >= 10 - rejected else "")
+    seen.end_clip("a.mp4", 10)
+    assert (seen.rejections("a.mp4"), seen.is_rejected("a.mp4")) == ({"air": rejected}, not counts)
+    assert seen.tracks()[0].qualifies == counts
+    assert seen.patient_malignancy() == (0.7 if counts else None)
+
+
 def test_a_short_track_does_not_count_but_is_listed() -> None:
     seen = study(least=5)
     running = watch(seen, (1, [0.3] * 10), (2, [0.99] * 4 + [None] * 6))

@@ -34,7 +34,9 @@ class Panels {
       ? `Nodule ${patient.top} reaches ${patient.top_text} in ${patient.frames} frames` +
         (patient.decides ? `: called malignant from ${patient.threshold_text} on. ` : ", too few to be called malignant. ") +
         `${patient.suspicious} of ${patient.nodules} nodule${patient.nodules > 1 ? "s" : ""} called malignant.`
-      : `No nodule has lasted long enough to count. Threshold ${patient.threshold_text}.`);
+      : patient.rejected
+        ? `Nothing was looked for in ${patient.rejected}.`
+        : `No nodule has lasted long enough to count. Threshold ${patient.threshold_text}.`);
     this.write("nodules-count", nodules.length ? String(nodules.length) : "");
     this.write("brief", brief ? `${brief} brief finding${brief > 1 ? "s" : ""} not counted.` : "");
     const held = new Set(nodules.map((nodule) => nodule.track));

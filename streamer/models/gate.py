@@ -1,0 +1,134 @@
+"""A gate in front of the answers: does a frame look like the B-mode views of the neck that the detector knows?
+
+It judges by the detector's own pooled features, which are computed anyway, in two ways: linear scores tell known views
+from pictures of other things, and from ultrasound of other organs (linear discriminant analysis), and a distance from
+the known views alone (Mahalanobis; Lee et al., NeurIPS 2018) rejects what is like none of them. `streamer fit-gate`
+fits both. A frame costs a few products of small matrices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from streamer._files import write_whole
+from streamer.errors import WeightsError
+from streamer.models.weights_manifest import Manifest
+
+REJECTED = "not a B-mode view of the neck"
+"""What overlay, page and report say of a frame that the gate rejects."""
+LIFTED = "probe in the air"
+"""The same of one that looks like nothing but the ringing of the probe's face."""
+COLOURED = "colour Doppler"
+"""The same of a view of the neck with colour in it."""
+
+GATE_FILE = "gate.safetensors"
+LIMIT = 8.0
+"""Standard deviations at which a feature is cut off: one that goes wild alone must not decide."""
+_ARRAYS = ("mean", "scale", "weight", "bias", "axes", "gain")
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Linear scores and a distance, each with its threshold.
+
+    Attributes:
+        mean: of each feature in known views, shape (features,).
+        scale: standard deviation of each feature in known views, above 0, shape (features,).
+        weight: of each scaled feature in three scores, shape (3, features): of a known view against anything else, of
+            one against other organs, and of a probe in the air against anything else.
+        bias: of the scores, shape (3,).
+        axes: directions in which known views vary most, orthonormal, shape (axes, features).
+        gain: by which the square along each axis counts more than off all axes, in the distance, shape (axes,);
+            negative, as known views vary more along them.
+        min_scores: of the first two scores, from which on a frame passes.
+        max_distance: distance up to which it does.
+    """
+
+    mean: Floats
+    scale: Floats
+    weight: Floats
+    bias: Floats
+    axes: Floats
+    gain: Floats
+    min_scores: tuple[float, float]
+    max_distance: float
+
+    def scores(self, features: Floats) -> Floats:
+        """The scores of each frame, shape (n, 3); the higher the first two, the more it looks like a known view.
+
+        Args:
+            features: shape (n, features); columns behind those of the gate are left out.
+        """
+        return np.asarray(self._scaled(features) @ self.weight.T + self.bias)
+
+    def distances(self, features: Floats) -> Floats:
+        """How far each frame is from known views, in standard deviations of a feature, shape (n,)."""
+        seen = self._scaled(features)
+        squares = (seen**2).sum(1) + ((seen @ self.axes.T) ** 2) @ self.gain
+        return np.asarray(np.sqrt(np.maximum(squares, 0) / seen.shape[1]))
+
+    def passes(self, features: Floats) -> npt.NDArray[np.bool_]:
+        """Whether each frame looks like a B-mode view of the neck, shape (n,)."""
+        known = (self.scores(features)[:, :2] >= self.min_scores).all(axis=1)
+        return np.asarray(known & (self.distances(features) <= self.max_distance))
+
+    def rejections(self, features: Floats) -> list[str]:
+        """Why each frame does not pass; empty where it does."""
+        lifted = self.scores(features)[:, 2] > 0
+        return [
+            "" if passed else LIFTED if air else REJECTED
+            for passed, air in zip(self.passes(features), lifted, strict=True)
+        ]
+
+    def _scaled(self, features: Floats) -> Floats:
+        return scaled(features[:, : len(self.mean)], self.mean, self.scale)
+
+
+def scaled(features: Floats, mean: Floats, scale: Floats) -> Floats:
+    """Features as the score sees them, shape (n, features): in standard deviations, cut off at `LIMIT`."""
+    return np.asarray(np.clip((features - mean) / scale, -LIMIT, LIMIT), np.float32)
+
+
+def save_gate(gate: Gate, folder: Path) -> str:
+    """Write the gate's parameters into a weights folder; return the file's sha256.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    content = save({name: np.ascontiguousarray(getattr(gate, name), np.float32) for name in _ARRAYS})
+    write_whole(folder / GATE_FILE, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_gate(folder: Path, manifest: Manifest) -> Gate | None:
+    """The gate of a weights folder; None where it has none.
+
+    Raises:
+        WeightsError: its file is missing or damaged, or it was fitted to another detector.
+    """
+    entry = manifest.gate
+    if entry is None:
+        return None
+    if entry.detector_sha256 != manifest.models["detector"].sha256:
+        raise WeightsError(f"the gate of {folder} was fitted to another detector: repeat `streamer fit-gate`")
+    path = folder / entry.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read the gate {path}: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore it or fit it again")
+    try:
+        tensors = load(content)
+        arrays = {name: tensors[name] for name in _ARRAYS}
+        return Gate(**arrays, min_scores=entry.min_scores, max_distance=entry.max_distance)
+    except (SafetensorError, KeyError) as error:
+        raise WeightsError(f"{path} is no gate") from error
