@@ -250,7 +250,8 @@ def test_what_grows_is_interpolated() -> None:
 def test_boxes_and_contours_keep_their_types() -> None:
     boxes = Letterbox((100, 300), (256, 128)).boxes_to_source(np.array([[110, 10, 120, 30]], np.float32))
     outline = outline_of(np.ones((8, 8), np.float32), 0.5, CropWindow(10, 20, 18, 28), (100, 100))
-    assert (boxes.dtype, outline.contour_xy.dtype) == (np.float32, np.int32)
+    assert boxes.dtype == np.dtype(np.float32)
+    assert outline.contour_xy.dtype == np.dtype(np.int32)
 
 
 def test_an_outline_has_the_calipers_of_its_contour_and_the_area_of_its_region_alone() -> None:
