@@ -238,7 +238,7 @@ def _looking(weights: Path, threads: int) -> Look:
         file=GATE_FILE, sha256="", detector_sha256="", min_scores=(0.0, 0.0), max_distance=0.0, source="not yet fitted"
     )
     gated = manifest.model_copy(update={"gate": unfitted})
-    detectors = []
+    detectors: list[Detector] = []
     for precision in _PRECISIONS:
         backend = choose_backend(RuntimeSettings(threads=threads, precision=precision))
         runner = load_runner(weights, "detector", gated, backend)
