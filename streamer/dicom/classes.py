@@ -19,6 +19,12 @@ ULTRASOUND = frozenset(
         "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound
     }
 )
+RETIRED = {
+    "1.2.840.10008.5.1.4.1.1.3": "1.2.840.10008.5.1.4.1.1.3.1",
+    "1.2.840.10008.5.1.4.1.1.6": "1.2.840.10008.5.1.4.1.1.6.1",
+}
+"""Retired ultrasound classes, and what replaced them."""
+
 SECONDARY_CAPTURE = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.7",

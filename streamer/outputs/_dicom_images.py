@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from highdicom._standard_utils import get_sop_class_iod_map
 from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
+
+from streamer.dicom.classes import RETIRED
+
+
+def accept_retired_classes() -> None:
+    """Tell highdicom that the retired ultrasound classes are what replaced them; it knows current classes only."""
+    known = get_sop_class_iod_map()
+    for retired, current in RETIRED.items():
+        known.setdefault(retired, known[current])
 
 
 def code_item(code: Code | CodedConcept) -> Dataset:

@@ -11,7 +11,7 @@ from highdicom.sr import CodedConcept, Measurement, RelationshipTypeValues, Text
 from pydicom.dataset import Dataset
 
 from streamer.dicom import codes
-from streamer.dicom.classes import PRODUCT
+from streamer.dicom.classes import PRODUCT, RETIRED
 from streamer.dicom.identity import IMPLEMENTATION_UID, RESEARCH_ONLY, RunIdentity, stamp, unnamed
 from streamer.outputs._dicom_nodules import NoduleResult
 from streamer.version import __version__
@@ -56,11 +56,12 @@ def structured_report(
             observer_type=hd.sr.CodedConcept("121007", "DCM", "Device"), observer_identifying_attributes=device
         )
     )
+    listed = [source for source in unnamed_sources if source.SOPClassUID not in RETIRED]  # highdicom lists no others
     content = hd.sr.MeasurementReport(
         observation_context=context,
         procedure_reported=codes.ULTRASOUND_OF_THYROID,
         imaging_measurements=groups,
-        referenced_images=unnamed_sources,
+        referenced_images=listed or None,
     )
     content[0].ContentSequence.append(_text(codes.COMMENT, _statement(nodules, complete, rejections or {})))
     made = hd.sr.Comprehensive3DSR(

@@ -17,6 +17,7 @@ from streamer._pixels import png_bytes
 from streamer.dicom.identity import RunIdentity, evidence, save, set_frames
 from streamer.errors import InputError
 from streamer.outputs._dicom_clip import OverlayClip
+from streamer.outputs._dicom_images import accept_retired_classes
 from streamer.outputs._dicom_key_images import write_key_image, write_selection
 from streamer.outputs._dicom_nodules import ClipOutlines, NoduleResult
 from streamer.outputs._dicom_presentation import write_presentation
@@ -73,6 +74,7 @@ class DicomSink(BaseSink):
     """
 
     def __init__(self, context: SinkContext, run: RunIdentity | None = None) -> None:
+        accept_retired_classes()
         self._context = context
         self._run = run or RunIdentity()
         self._renderer = OverlayRenderer(context.settings.overlay)
