@@ -11,7 +11,6 @@ _EXTRAS = {
     "tensorboard": ("tensorboard",),
     "train": (
         "captum",
-        "safetensors",
         "segmentation_models_pytorch",
         "sklearn",
         "statsmodels",

@@ -217,11 +217,10 @@ def load_settings(path: str | Path | None = None) -> Settings:
     """
     if path is None:
         return Settings()
-    path = Path(path)
-    if not path.exists():
+    if isinstance(path, (str, Path)) and not Path(path).exists():
         if str(path) in PRESETS:
             path = configs_dir() / f"{path}.yaml"
-        elif not path.suffix:
+        elif not Path(path).suffix:
             raise SettingsError(f"there is no configuration file {path}, and no such preset: {', '.join(PRESETS)}")
     return validated(Settings, read_yaml(path), str(path))
 

@@ -19,7 +19,7 @@ _CORE = """
 import sys
 from importlib.machinery import PathFinder
 
-EXTRAS = {"captum", "fastapi", "gradio", "highdicom", "imagecodecs", "lap", "nncf", "pydicom", "safetensors",
+EXTRAS = {"captum", "fastapi", "gradio", "highdicom", "imagecodecs", "lap", "nncf", "pydicom",
           "segmentation_models_pytorch", "sklearn", "statsmodels", "tensorboard", "torch", "torchvision", "ultralytics"}
 
 class CoreAlone(PathFinder):
@@ -113,7 +113,7 @@ print(len(command_line), len(sys.modules), *sorted(name for name in sys.modules 
 """
     ended = python(code)
     command_line, run, *names = ended.stdout.split()
-    heavy = {"captum", "fastapi", "gradio", "pandas", "safetensors", "sklearn", "statsmodels", "torch", "torchvision"}
+    heavy = {"captum", "fastapi", "gradio", "pandas", "sklearn", "statsmodels", "torch", "torchvision"}
     # The core has these, but a run of a video needs none of them until it draws, tracks or reads what asks for them.
     heavy |= {"PIL", "joblib", "matplotlib", "pillow_heif", "pydicom", "scipy", "supervision", "trackers"}
     assert heavy.isdisjoint(names)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -19,20 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import openvino
 from platformdirs import user_cache_path
 
 from streamer._files import atomic_paths
+from streamer.backends._compiled_cache import CompiledCache, compiled_key
+from streamer.backends._openvino_graph import chain_concatenations, halve_constants
 from streamer.backends.base import OpenVinoFiles, Runner, grouped
 from streamer.errors import DeviceError, OutputError, WeightsError
-
-# OpenVINO's converter reports usage to its maker unless told otherwise, merely by being used. Without this module it
-# falls back to a stub that sends nothing.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-
-import openvino  # noqa: E402
-
-from streamer.backends._compiled_cache import CompiledCache, compiled_key  # noqa: E402
-from streamer.backends._openvino_graph import chain_concatenations, halve_constants  # noqa: E402
 
 if TYPE_CHECKING:
     from torch import nn

@@ -140,7 +140,7 @@ def test_an_engine_on_a_device_with_little_memory(
     engine: Engine, random_engine_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = _SmallDevice(2)
-    monkeypatch.setattr(streamer.pipeline.thyroid, "choose_backend", lambda _: backend)
+    monkeypatch.setattr(streamer.pipeline.thyroid, "choose_backend", lambda *_: backend)
     small = Engine(random_engine_settings)
     frames = [frame(index, image=speckle(index)) for index in range(3)]
     assert [len(found.findings) for found in small.analyse(frames)] == [

@@ -116,7 +116,7 @@ def test_cases_are_predicted_once_and_their_table_opens_a_reading_room(
         ("plan --difference 0.05 --pilot ratings.csv --auc 0.8", "planning without --pilot"),
         ("plan --difference 0 --pilot ratings.csv", "difference of 0"),
         ("plan --difference nan --pilot ratings.csv", "between -1 and 1"),
-        ("plan --difference 0.05 --auc 0.8 --correlations 0.4,0.3,0.3 --reader-sd nan", "standard deviation"),
+        ("plan --difference 0.05 --auc 0.8 --correlations 0.4,0.3,0.3 --reader-sd nan", "--reader-sd"),
         ("plan --difference 0.05 --pilot ratings.csv --malignant-share nan", "Invalid value for '--malignant-share'"),
         ("readers ratings.csv --ai ratings-ai.csv --threshold nan", "finite"),
         ("simulate --reader-variance nan", "Invalid value for '--reader-variance'"),
