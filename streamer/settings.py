@@ -217,7 +217,8 @@ def load_settings(path: str | Path | None = None) -> Settings:
     """
     if path is None:
         return Settings()
-    if isinstance(path, (str, Path)) and not Path(path).exists():
+    given: object = path  # of a program that is not type-checked: `read_yaml` refuses what is no path
+    if isinstance(given, (str, Path)) and not Path(path).exists():
         if str(path) in PRESETS:
             path = configs_dir() / f"{path}.yaml"
         elif not Path(path).suffix:
