@@ -23,9 +23,13 @@ def atomic_paths(*paths: Path) -> Iterator[tuple[Path, ...]]:
     moved in the order given when the body ends. After an exception they are gone and the targets are as they were.
 
     Raises:
-        OutputError: the file system refuses; another exception of the body goes through.
+        OutputError: the file system refuses, or a target is there and no file, such as a device; another exception of
+            the body goes through.
     """
     first = paths[0]
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise OutputError(f"cannot write {path}: it is there and is no file; choose another name")
     try:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=first.parent) as folder:
             partial = tuple(Path(folder) / path.name for path in paths)

@@ -268,7 +268,7 @@ def read_logins(path: Path) -> Login:
 
     def is_right(name: str, password: str) -> bool:
         expected = passwords.get(name)
-        return hmac.compare_digest(expected or b"\0", password.encode()) and expected is not None
+        return hmac.compare_digest(expected or b"\0", password.encode(errors="replace")) and expected is not None
 
     return is_right
 

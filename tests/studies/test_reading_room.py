@@ -209,6 +209,18 @@ def test_a_reader_cannot_have_anothers_cases_nor_anybody_without_a_login(room: R
     assert answers(room) == []
 
 
+def test_what_is_no_text_is_refused_in_one_line(room: Room, open_page: OpenPage) -> None:
+    page = open_page()
+    malformed = page.request.post(
+        f"{room.url}api/login", data='{"name": "\\ud800", "code": "x"}', headers={"Content-Type": "application/json"}
+    )
+    assert malformed.status in (403, 422)
+    assert set(malformed.json()) == {"error"}
+    log_in(page, "ann")
+    begin(page)
+    assert page.request.get(f"{room.url}media/%C3%A9").status == 400  # and no error of the server
+
+
 def test_a_second_window_takes_over_and_the_first_cannot_answer(room: Room, open_page: OpenPage) -> None:
     first = open_page()
     log_in(first, "ann")

@@ -42,7 +42,7 @@ class Logins:
                     return False
                 failures = 0
             expected = self._codes.get(name, b"\0")
-            if hmac.compare_digest(expected, code.encode()) and name in self._codes:
+            if hmac.compare_digest(expected, code.encode(errors="replace")) and name in self._codes:
                 self._failures.pop(name, None)
                 return True
             if name in self._codes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +47,7 @@ class Media:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._made: dict[Path, Medium] = {}
+        self._numbers = count(1)  # of copies: `next` is one step, so that no two have one name
         self._locks: dict[Path, threading.Lock] = {}
         self._lock = threading.Lock()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="reading-room-media")
@@ -73,7 +74,10 @@ class Media:
             lock = self._locks.setdefault(file, threading.Lock())
         with lock:
             if file not in self._made:
-                self._made[file] = self._make(file, self._folder / f"{len(self._locks):06d}-{len(self._made)}")
+                try:
+                    self._made[file] = self._make(file, self._folder / f"{next(self._numbers):06d}")
+                except InputError as error:  # whose message names the file, and readers are blind
+                    raise InputError("this image cannot be shown; tell the study's administrator") from error
             return self._made[file]
 
     def _try(self, file: Path) -> None:

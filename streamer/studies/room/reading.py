@@ -107,7 +107,7 @@ class Reading:
         if place.case is not None and place.scenario is not None:
             for image in place.case.images:
                 for part in ("plain", "overlay") if place.scenario.overlay else ("plain",):
-                    if hmac.compare_digest(self.token(reader, place.scenario.name, image.name, part), token):
+                    if _same(self.token(reader, place.scenario.name, image.name, part), token):
                         return place, image, part == "overlay"
         raise InputError("this image is not part of your case at hand")
 
@@ -168,3 +168,8 @@ class Reading:
                     )
                 )
         return found
+
+
+def _same(expected: str, given: str) -> bool:
+    """Whether a token is the right one, compared in constant time; `given` may hold any characters."""
+    return hmac.compare_digest(expected.encode(), given.encode(errors="replace"))

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import Cookie, FastAPI, Header, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
@@ -152,6 +153,11 @@ def _add_rules(app: FastAPI) -> None:
     @app.exception_handler(AlreadyClosed)
     def _closed(_: Request, __: Exception) -> Response:
         return JSONResponse({"error": "this case is closed: its answers stand", "closed": True}, status_code=409)
+
+    @app.exception_handler(RequestValidationError)
+    def _malformed(_: Request, __: Exception) -> Response:
+        # FastAPI's own answer holds what was sent, which need not be text that can be sent back.
+        return JSONResponse({"error": "this request is not of the form that the page sends"}, status_code=422)
 
     @app.exception_handler(StreamerError)
     def _refused(_: Request, error: Exception) -> Response:

@@ -126,9 +126,9 @@ class ReadingStudy:
 
     @property
     def digest(self) -> str:
-        """Checksum of what must not change once reading has begun: cases, scenarios, seed and scale."""
+        """Checksum of what must not change once reading has begun: cases, scenarios, washout, seed and scale."""
         parts = [
-            f"{self.file.seed} {self.scale.name}",
+            f"{self.file.seed} {self.scale.name} {self.file.washout_days}",
             *(f"{scenario.name} {scenario.ai} {scenario.overlay}" for scenario in self.file.scenarios),
             *(f"{case.patient} {image.name} {image.call}" for case in self.cases for image in case.images),
         ]
