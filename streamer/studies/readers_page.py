@@ -66,8 +66,8 @@ def _notes(study: ReaderStudy) -> list[str]:
     if level.ai is not None:
         notes.append(
             f"The scenario rule-based is computed from {study.baseline!r}: one category up where the AI says "
-            "malignant, one down where it says benign, stopping at the ends of the scale. It is one of the scenarios of "
-            "the multi-reader multi-case model, which changes the variances, degrees of freedom and P values of the "
+            "malignant, one down where it says benign, stopping at the ends of the scale. It is one of the scenarios "
+            "of the multi-reader multi-case model, which changes the variances, degrees of freedom and P values of the "
             "comparisons between the readers' own scenarios: for those alone, analyse without --ai."
         )
     if study.threshold_chosen:
