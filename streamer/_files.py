@@ -23,13 +23,13 @@ def atomic_paths(*paths: Path) -> Iterator[tuple[Path, ...]]:
     moved in the order given when the body ends. After an exception they are gone and the targets are as they were.
 
     Raises:
-        OutputError: the file system refuses, or a target is there and no file, such as a device; another exception of
+        OutputError: the file system refuses, or a target is there and is a device; another exception of
             the body goes through.
     """
     first = paths[0]
     for path in paths:
-        if path.exists() and not path.is_file():
-            raise OutputError(f"cannot write {path}: it is there and is no file; choose another name")
+        if path.exists() and not (path.is_file() or path.is_dir()):  # an empty folder may be replaced by a whole one
+            raise OutputError(f"cannot write {path}: it is there and is a device; choose another name")
     try:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=first.parent) as folder:
             partial = tuple(Path(folder) / path.name for path in paths)

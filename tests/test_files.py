@@ -92,6 +92,6 @@ def test_a_folder_is_locked_until_its_holder_ends(tmp_path: Path) -> None:
 def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"  # stands for /dev/null, which a user may name to throw results away
     os.mkfifo(pipe)
-    with pytest.raises(OutputError, match="it is there and is no file"):
+    with pytest.raises(OutputError, match="it is there and is a device"):
         write_whole(pipe, b"content")
     assert pipe.is_fifo()
