@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from streamer._files import write_whole
 from streamer.errors import WeightsError
+from streamer.models.weights import checked_content
 from streamer.models.weights_manifest import Manifest
 
 REJECTED = "not a B-mode view of the neck"
@@ -120,12 +121,7 @@ def load_gate(folder: Path, manifest: Manifest) -> Gate | None:
     if entry.detector_sha256 != manifest.models["detector"].sha256:
         raise WeightsError(f"the gate of {folder} was fitted to another detector: repeat `streamer fit-gate`")
     path = folder / entry.file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read the gate {path}: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore it or fit it again")
+    content = checked_content(path, entry.sha256, what="the gate", remedy="restore it or fit it again")
     try:
         tensors = load(content)
         arrays = {name: tensors[name] for name in _ARRAYS}

@@ -18,6 +18,27 @@ FilePrecision = Literal["int8", "fp32"]
 """Arithmetic of a network in OpenVINO's files; the weights of "fp32" ones take half precision on disk."""
 
 
+def checked_content(path: Path, sha256: str, *, what: str, remedy: str) -> bytes:
+    """The content of a file of a weights folder.
+
+    Args:
+        path: the file.
+        sha256: checksum in the manifest, hexadecimal.
+        what: what a message calls the file, such as "the gate".
+        remedy: what to do where it is damaged, such as "restore it".
+
+    Raises:
+        WeightsError: it cannot be read, or its checksum is another.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read {what} {path}: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; {remedy}")
+    return content
+
+
 def checked_weights(folder: Path, role: Role, manifest: Manifest) -> bytes:
     """The content of a role's weights file.
 
@@ -27,13 +48,9 @@ def checked_weights(folder: Path, role: Role, manifest: Manifest) -> bytes:
     entry = manifest.models.get(role)
     if entry is None:
         raise WeightsError(f"{folder / MANIFEST} has no {role}")
-    path = folder / entry.file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read the {role}'s weights {path}: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise WeightsError(f"{path} is damaged: its sha256 differs from the manifest's; restore or retrain it")
+    content = checked_content(
+        folder / entry.file, entry.sha256, what=f"the {role}'s weights", remedy="restore or retrain it"
+    )
     if entry.architecture not in task(role).architectures:
         raise WeightsError(f"{folder / MANIFEST}: {entry.architecture!r} is not an architecture for the {role}")
     return content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 
 from streamer._files import write_whole
 from streamer.errors import WeightsError
+from streamer.models.weights import checked_content
 from streamer.scintigraphy.architectures import Architecture
 from streamer.scintigraphy.classes import CLASSES
 from streamer.scintigraphy.honesty import Teacher
@@ -107,12 +107,7 @@ def load_network(folder: Path, entry: ScintigraphyEntry) -> nn.Module:
         WeightsError: its file is missing, has another checksum, or does not fit.
     """
     path = folder / entry.file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise WeightsError(f"{path} is not what {MANIFEST} says (checksum): train or copy it again")
+    content = checked_content(path, entry.sha256, what="the weights", remedy="train or copy it again")
     network = build(entry.architecture, hidden=entry.hidden, leak=entry.leak)
     try:
         network.load_state_dict(_floats(load(content)))

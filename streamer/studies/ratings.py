@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from streamer.errors import DataError, cause
 from streamer.studies.areas import Bools, Floats
-from streamer.studies.mrmc import Ratings
+from streamer.studies.design import Ratings
 from streamer.studies.scale import Scale, scale_named, scale_of
 
 _TRUTH = {"0": False, "1": True, "benign": False, "malignant": True}

@@ -16,9 +16,9 @@ from streamer.metrics.estimate import Figure, Resampling, proportion
 from streamer.metrics.holm import holm
 from streamer.studies.agreement import Concordance, kendalls_w, weighted_kappa
 from streamer.studies.areas import CovarianceMethod, Floats, clustered_covariance
-from streamer.studies.mrmc import Analysis, Estimate, Inference, against_one, analyse
+from streamer.studies.mrmc import Analysis, Estimate, Inference, against_one
 from streamer.studies.ratings import Predictions, ReaderRatings, for_cases
-from streamer.studies.scenarios import first_reading, with_rule_based
+from streamer.studies.scenarios import analyse_scenarios, first_reading, with_rule_based
 
 IMAGE, PATIENT = "image", "patient"
 AI = "AI"
@@ -105,7 +105,8 @@ class LevelStudy:
         ai_point: the AI's sensitivity and specificity at its operating point; None without predictions.
         areas: the AI first, then scenario by scenario.
         tests, points, concordances, kappas: see their types.
-        analyses: multi-reader multi-case analyses, by what is random; empty with one reader.
+        analyses: multi-reader multi-case analyses, by what is random; empty with one reader. The readers' own scenarios
+            are one model; the rule-based one is compared with each of them in a model of these two alone.
         against_ai: mean of the readers less the AI, a scenario each; empty without predictions or with gaps.
     """
 
@@ -214,9 +215,8 @@ def _level(
     complete = data.ratings.design == "factorial"
     analyses: list[Analysis] = []
     if len(data.ratings.readers) > 1:
-        clustered = clusters is not None and complete and method is None
-        matrix = clustered_covariance(data.ratings.truth, data.ratings.curves, clusters) if clustered else None  # type: ignore[arg-type]
-        analyses = [analyse(data.ratings, inference=kind, method=method, matrix=matrix) for kind in INFERENCES]
+        together = clusters if complete and method is None else None
+        analyses = [analyse_scenarios(data.ratings, kind, method, together) for kind in INFERENCES]
     versus = range(len(data.ratings.treatments)) if ai is not None and analyses and complete else range(0)
     return LevelStudy(
         level=level,

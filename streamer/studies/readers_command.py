@@ -14,7 +14,8 @@ from streamer._files import write_whole
 from streamer.errors import DataError
 from streamer.metrics.estimate import Resampling
 from streamer.studies.areas import COVARIANCE_METHODS, CovarianceMethod
-from streamer.studies.mrmc import Ratings, analyse
+from streamer.studies.design import Ratings
+from streamer.studies.mrmc import analyse
 from streamer.studies.page import prepare_folder, write_page
 from streamer.studies.planning import Pilot, Plan, plan
 from streamer.studies.ratings import for_cases, read_predictions, read_ratings

@@ -66,9 +66,9 @@ def _notes(study: ReaderStudy) -> list[str]:
     if level.ai is not None:
         notes.append(
             f"The scenario rule-based is computed from {study.baseline!r}: one category up where the AI says "
-            "malignant, one down where it says benign, stopping at the ends of the scale. It is one of the scenarios "
-            "of the multi-reader multi-case model, which changes the variances, degrees of freedom and P values of the "
-            "comparisons between the readers' own scenarios: for those alone, analyse without --ai."
+            "malignant, one down where it says benign, stopping at the ends of the scale. It is "
+            "compared with each of the readers' own scenarios in a model of these two alone, and changes nothing "
+            "between those."
         )
     if study.threshold_chosen:
         notes.append(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from streamer.errors import DataError
-from streamer.studies.areas import Bools, Floats
+from streamer.studies.areas import Bools, CovarianceMethod, Floats, clustered_covariance
+from streamer.studies.design import Ratings
+from streamer.studies.mrmc import Analysis, Inference, analyse
 from streamer.studies.ratings import ReaderRatings
 
 WITHOUT, FREESTYLE, RULE_BASED = "without", "freestyle", "rule-based"
@@ -62,3 +66,38 @@ def with_rule_based(data: ReaderRatings, calls: Bools, baseline: int) -> ReaderR
     moved = rule_based(ratings.scores[baseline], calls, scale.low, scale.high)
     scores = np.concatenate([ratings.scores, moved[None]])
     return replace(data, ratings=replace(ratings, treatments=(*ratings.treatments, RULE_BASED), scores=scores))
+
+
+def analyse_scenarios(
+    ratings: Ratings, inference: Inference, method: CovarianceMethod | None, clusters: npt.NDArray[np.int64] | None
+) -> Analysis:
+    """The readers' own scenarios in one model, and the rule-based one against each of them in a model of two.
+
+    The rule-based scenario is a function of the first reading. As one more level of the model it would change
+    variances, degrees of freedom and P of the comparisons between the others.
+
+    Args:
+        ratings: of all scenarios.
+        inference: what is random.
+        method: of the covariances; None for what suits the design.
+        clusters: patient of each case, shape (n,), for clustered covariances; None for cases taken as independent.
+
+    Raises:
+        DataError: ratings and method do not fit.
+    """
+
+    def model(scenarios: Sequence[int]) -> Analysis:
+        part = ratings.of(scenarios)
+        matrix = None if clusters is None else clustered_covariance(part.truth, part.curves, clusters)
+        return analyse(part, inference=inference, method=method, matrix=matrix)
+
+    numbers = range(len(ratings.treatments))
+    own = [number for number in numbers if ratings.treatments[number] != RULE_BASED]
+    computed = [number for number in numbers if number not in own]
+    found = model(own)
+    pairs = [model([scenario, rule]) for rule in computed for scenario in own]
+    return replace(
+        found,
+        means=found.means + tuple(pair.means[1] for pair in pairs[:1]),
+        differences=found.differences + tuple(gap for pair in pairs for gap in pair.differences),
+    )

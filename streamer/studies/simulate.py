@@ -19,7 +19,8 @@ from streamer._progress import track
 from streamer.errors import DataError
 from streamer.metrics.estimate import Figure, proportion
 from streamer.studies.areas import Bools, Floats
-from streamer.studies.mrmc import Ratings, analyse
+from streamer.studies.design import Ratings
+from streamer.studies.mrmc import analyse
 
 _CATEGORY_SHARES = (0.3, 0.5, 0.7, 0.87)
 """Cumulative shares of the five categories among all cases of the first scenario: a plain choice, no finding."""

@@ -152,4 +152,6 @@ def test_a_spacing_is_two_numbers_above_0(spacing: Any) -> None:
 
 def test_a_picture_of_known_scale_is_measured() -> None:
     result = analyse_image(grey_image(), analyser=FakeEngine(), pixel_spacing_mm=(0.2, 0.1))
-    assert result.nodules == () or result.nodules[0].size_mm is not None
+    (nodule,) = result.nodules
+    assert nodule.size_mm is not None
+    assert nodule.size_mm.area_mm2 == pytest.approx(nodule.finding.area_px * 0.02)

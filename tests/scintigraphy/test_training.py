@@ -133,7 +133,7 @@ def test_a_network_is_not_judged_on_what_it_learned_from(predictor: Predictor, s
 def test_damaged_weights_are_refused(run_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(run_folder, tmp_path / "run")
     (tmp_path / "run" / "scintigraphy.safetensors").write_bytes(b"rubbish")
-    with pytest.raises(WeightsError, match="checksum"):
+    with pytest.raises(WeightsError, match="is damaged: its sha256 differs"):
         load_network(tmp_path / "run", read_entry(tmp_path / "run"))
 
 

@@ -16,7 +16,8 @@ from streamer.studies.areas import (
     placements,
     unbiased_covariance,
 )
-from streamer.studies.mrmc import Ratings, against_one, analyse
+from streamer.studies.design import Ratings
+from streamer.studies.mrmc import against_one, analyse
 from streamer.studies.ratings import read_ratings
 from tests.studies.van_dyke import van_dyke, van_dyke_path
 

@@ -11,7 +11,7 @@ import pytest
 from streamer.errors import DataError
 from streamer.metrics.classification import auc, patient_maximum
 from streamer.metrics.estimate import Resampling
-from streamer.studies.ratings import Predictions, ReaderRatings, read_ratings
+from streamer.studies.ratings import Predictions, ReaderRatings, read_predictions, read_ratings
 from streamer.studies.readers import AI, study_readers
 from streamer.studies.readers_command import cases_of, run_readers, write_simulation
 from streamer.studies.scenarios import rule_based
@@ -104,6 +104,23 @@ def test_three_scenarios_on_two_levels(simulated: Path, tmp_path: Path) -> None:
     assert len(rows) == 2 * (1 + 3 * 4)
     written_ai = {row["level"]: float(row["auc"]) for row in rows if row["reader"] == AI}
     assert written_ai == pytest.approx(by_level)
+
+
+def test_the_computed_scenario_changes_nothing_between_the_readers_own(simulated: Path) -> None:
+    ratings = read_ratings(simulated / "ratings.csv")
+    alone = study_readers(ratings, resampling=FEW)
+    beside = study_readers(ratings, read_predictions(simulated / "ai.csv"), resampling=FEW)
+    for level, with_ai in zip(alone.levels, beside.levels, strict=True):
+        for own, more in zip(level.analyses, with_ai.analyses, strict=True):
+            assert more.differences[0] == own.differences[0]
+            assert more.means[:2] == own.means
+            assert (more.test, more.components) == (own.test, own.components)
+            assert [gap.name for gap in more.differences] == [
+                "without - freestyle",
+                "without - rule-based",
+                "freestyle - rule-based",
+            ]
+            assert more.means[2].name == "rule-based"
 
 
 def test_sensitivity_rises_and_specificity_falls_towards_lower_categories(simulated: Path) -> None:

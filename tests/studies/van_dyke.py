@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamer.studies.mrmc import Ratings
+from streamer.studies.design import Ratings
 
 
 def van_dyke_path() -> Path:
