@@ -162,8 +162,9 @@ def test_one_broken_cine_does_not_keep_the_others_of_its_study(start_node: Start
 
 
 def test_a_commitment_is_answered_in_the_same_call_where_the_port_is_not_known(
-    start_node: StartNode, tmp_path: Path
+    start_node: StartNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     node = start_node(quiet_s=10_000)
     source = disc_cine(tmp_path / "cine.dcm")
     reports: list[Dataset] = []
@@ -179,7 +180,8 @@ def test_a_commitment_is_answered_in_the_same_call_where_the_port_is_not_known(
     asked.TransactionUID, asked.ReferencedSOPSequence = generate_uid(), [item]
     status, _ = association.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
     assert status.Status == SUCCESS
-    wait_until(lambda: bool(reports), "the answer")
+    # The caller's confirmation is sent after its handler returns: a release before it would break the call.
+    wait_until(lambda: "storage commitment: 1 kept, 0 missing" in caplog.messages, "the node's word that it was heard")
     association.release()
     assert reports[0].TransactionUID == asked.TransactionUID
     assert reports[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
