@@ -101,6 +101,7 @@ def cross_validate(
     from streamer.scintigraphy.samples import FOLDS
 
     trainer = _trainer(data, config, network, internal, pretrained, device, threads)
+    trainer.check_folds()
     for fold in range(FOLDS):
         folder = output / f"fold-{fold}"
         if resume and trainer.is_trained(folder, fold):

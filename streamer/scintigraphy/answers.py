@@ -11,9 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from streamer.errors import DataError, cause
+from streamer.errors import DataError
 from streamer.metrics.multiclass import Answers, ClassFigures, OverallFigures, answers, class_figures, overall_figures
 from streamer.scintigraphy.classes import CLASSES, Diagnosis, required_class
+from streamer.scintigraphy.csv_rows import csv_rows
 from streamer.scintigraphy.readings import Readings
 from streamer.scintigraphy.samples import ScintigraphySample
 
@@ -121,32 +122,31 @@ def read_predictions(path: Path) -> tuple[dict[SetName, Said], str]:
     """
     rows: dict[SetName, list[tuple[ScintigraphySample, list[float]]]] = {}
     marks = set()
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} lacks the column {missing[0]!r}: it is no predictions.csv of an evaluation")
-            for row in reader:
-                place = f"{path}, line {reader.line_num}"
-                name = row["set"]
-                if name not in ("internal validation", "external validation"):
-                    raise DataError(f"{place}: there is no set {name!r}")
-                sample = ScintigraphySample(
-                    image=Path(f"{reader.line_num}/{row['image']}"),
-                    patient=row["patient"],
-                    label=required_class(row["truth"], place),
-                    centre=row["centre"],
-                    split="external" if name == "external validation" else "val",
-                )
-                rows.setdefault(name, []).append((sample, [float(row[f"p_{known}"]) for known in CLASSES]))  # type: ignore[arg-type]
-                marks.add(row["mark"] or "")
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"cannot read the predictions {path}: {cause(error)}") from error
-    if not rows:
-        raise DataError(f"{path} has a header and no rows")
+    for number, (place, row) in enumerate(csv_rows(path, _COLUMNS, what="predictions")):
+        name = row["set"]
+        if name not in ("internal validation", "external validation"):
+            raise DataError(f"{place}: there is no set {name!r}")
+        sample = ScintigraphySample(
+            image=Path(f"{number}/{row['image']}"),
+            patient=row["patient"],
+            label=required_class(row["truth"], place),
+            centre=row["centre"],
+            split="external" if name == "external validation" else "val",
+        )
+        rows.setdefault(name, []).append((sample, _probabilities(row, place)))  # type: ignore[arg-type]
+        marks.add(row["mark"])
     sets = {
         name: of_network("model", [one for one, _ in part], np.array([values for _, values in part]))
         for name, part in rows.items()
     }
     return sets, "; ".join(sorted(marks - {""}))
+
+
+def _probabilities(row: Mapping[str, str], place: str) -> list[float]:
+    try:
+        values = [float(row[f"p_{known}"]) for known in CLASSES]
+    except ValueError:
+        values = []
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise DataError(f"{place}: the probabilities p_... must be numbers from 0 to 1")
+    return values

@@ -22,12 +22,14 @@ from streamer.scintigraphy.figures import HeatExample
 from streamer.scintigraphy.honesty import SIMULATED_NOTE, check_answer
 from streamer.scintigraphy.image import picture_digest
 from streamer.scintigraphy.phantom.study import LESION
-from streamer.scintigraphy.pictures import Pictures, read_pictures
+from streamer.scintigraphy.pictures import Pictures, read_pictures, refuse_near_duplicates
 from streamer.scintigraphy.predictor import Predictor, heat_share
 from streamer.scintigraphy.readings import Readings
 from streamer.scintigraphy.samples import ScintigraphyData, ScintigraphySample, fold_split
 
 _SPLITS: Mapping[SetName, str] = {"internal validation": "val", "external validation": "external"}
+_COMPARED_PX = 128
+"""Side at which pictures are compared for near duplicates."""
 _HEAT_ROWS = 4
 _HEAT_MEASURED = 40
 """Phantoms of a set over which the share of the heat in the lesion is measured: Grad-CAM takes a tenth of a second."""
@@ -74,6 +76,16 @@ class Study:
         self._check(predictor, pictures)
         title = TITLES[predictor.entry.architecture]
         return of_network(title, pictures.samples, predictor.probabilities(pictures.grey))
+
+    def refuse_near_duplicates(self, sets: Sequence[SetName]) -> None:
+        """Refuse sets with a picture that nearly equals one that the networks learn from.
+
+        Raises:
+            DataError: names both.
+        """
+        learned = read_pictures(self.data.part("train"), _COMPARED_PX)
+        for name in sets:
+            refuse_near_duplicates(learned.joined(self.pictures(name, _COMPARED_PX)))
 
     def fold(self, predictor: Predictor) -> Said:
         """What the network of a fold says of the images that it held out."""
@@ -135,13 +147,15 @@ def evaluate(
         on_progress: called with the name of each step.
 
     Raises:
-        DataError: the data have no internal validation set, a network has learned from what it is judged on, or the
-            folds are of different networks.
+        DataError: the data have no internal validation set, a network has learned from what it is judged on or from
+            nearly the same picture, or the folds are of different networks.
         WeightsError: weights are missing or damaged, or may not answer for these images.
     """
     if not runs:
         raise DataError("name at least one run folder of `streamer scintigraphy train`")
     sets: list[SetName] = [name for name in _SPLITS if study.samples(name)]
+    on_progress("looking for pictures that nearly equal those learned from")
+    study.refuse_near_duplicates(sets)
     predictors: list[Predictor] = []
     said: dict[SetName, list[Said]] = {name: [] for name in sets}
     for run in runs:
@@ -276,7 +290,8 @@ def _heat(
         title="Grad-CAM: share of its mass in the true region",
         caption="Phantoms of the last set, map of the true class, rightly answered or not; tumours: the nodule, "
         "Graves' disease and diffuse thyroiditis: the gland, regional thyroiditis: the region. In brackets the "
-        "region's share of the picture, which a map without aim would have. Mean over pictures.",
+        "region's share of the picture, which a map without aim would have, and the most that a map of the network's "
+        "few cells can have. Mean over pictures; n without maps that are empty, where nothing speaks for the class.",
         columns=("Network", *(f"{label} (n)" for label in CLASSES if label != "normal")),
         rows=tuple(lines),
     )
@@ -292,6 +307,7 @@ def _heat_shares(study: Study, predictor: Predictor, name: SetName) -> tuple[str
             continue
         shares: list[float] = []
         chances: list[float] = []
+        highest: list[float] = []
         for sample, grey in zip(pictures.samples, pictures.grey, strict=True):
             if sample.label != label or len(shares) >= _HEAT_MEASURED // 3:
                 continue
@@ -299,9 +315,11 @@ def _heat_shares(study: Study, predictor: Predictor, name: SetName) -> tuple[str
             if lesion is not None:
                 shares.append(heat_share(predictor.heat(grey, CLASSES.index(label)), lesion))
                 chances.append(float(lesion.mean()))
+                highest.append(predictor.best_heat_share(lesion))
         known = [share for share in shares if not np.isnan(share)]
         measured += len(known)
-        shown = f"{np.mean(known):.2f} ({np.mean(chances):.2f}); {len(known)}" if known else "-"
+        limits = f"{np.mean(chances):.2f} to {np.mean(highest):.2f}" if chances else ""
+        shown = f"{np.mean(known):.2f} ({limits}); {len(known)}" if known else "-"
         cells.append(shown)
     return tuple(cells) if measured else None
 

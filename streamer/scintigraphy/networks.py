@@ -20,13 +20,12 @@ from streamer.errors import WeightsError
 from streamer.scintigraphy.architectures import TITLES, Architecture
 from streamer.scintigraphy.classes import CLASSES
 
-_LAST_CONVOLUTION = {
-    "resnet34-fc": "layer4",
-    "alexnet": "features.11",
-    "shufflenet-v2": "conv5",
-    "mobilenet-v3": "features.16",
-}
-"""The block that ends with the last convolution and its activation."""
+_CHANNELS = {"resnet34-fc": 512, "alexnet": 256, "shufflenet-v2": 1024, "mobilenet-v3": 960}
+"""Of the last convolution."""
+_CELLS_PX = {"resnet34-fc": (32, 0), "alexnet": (16, 15), "shufflenet-v2": (32, 0), "mobilenet-v3": (32, 0)}
+"""Distance of its cells, and where the first one lies, in pixels of the input: the middle of what a cell sees. A layer
+of step s, kernel k and padding p after layers of step d multiplies the distance by s and adds d * ((k - 1) / 2 - p).
+All pad by (k - 1) / 2, but for AlexNet's first convolution (11, padded by 2) and its poolings (3, not padded)."""
 _HEAD = {"resnet34-fc": "fc.", "alexnet": "classifier.6.", "shufflenet-v2": "fc.", "mobilenet-v3": "classifier.3."}
 _CACHED = {
     "resnet34-fc": "resnet34-b627a593.pth",
@@ -87,9 +86,34 @@ def build(
     return network
 
 
-def last_convolution(network: nn.Module, architecture: Architecture) -> nn.Module:
-    """The block whose output Grad-CAM weighs: the last convolution with its activation."""
-    return network.get_submodule(_LAST_CONVOLUTION[architecture])
+class Parted(nn.Module):
+    """A network parted at its last convolution, whose output Grad-CAM weighs.
+
+    Attributes:
+        body: up to the last convolution and its activation.
+        head: from there to the logits; its first layer is a pooling.
+        channels: of what the body gives.
+        cells_px: distance of its cells, and place of the first one, in pixels of the input.
+    """
+
+    def __init__(self, network: nn.Module, architecture: Architecture) -> None:
+        """Part a network that `build` made; the layers are shared with it."""
+        super().__init__()
+        parts = dict(network.named_children())
+        if architecture == "alexnet":
+            *body, pooling = parts["features"].children()
+            head = [pooling, parts["avgpool"], nn.Flatten(), parts["classifier"]]
+        else:
+            last = "classifier" if architecture == "mobilenet-v3" else "fc"
+            body = [part for name, part in parts.items() if name not in ("avgpool", last)]
+            head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), parts[last]]
+        self.body, self.head = nn.Sequential(*body), nn.Sequential(*head)
+        self.channels, self.cells_px = _CHANNELS[architecture], _CELLS_PX[architecture]
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits and behind them what the body gives, flattened: shape (n, classes + channels * rows * columns)."""
+        cells = self.body(image)
+        return torch.cat([self.head(cells), cells.flatten(1)], dim=1)
 
 
 def start_from_file(network: nn.Module, architecture: Architecture, path: Path) -> str:

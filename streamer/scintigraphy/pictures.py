@@ -45,6 +45,14 @@ class Pictures:
         rows = [place[one.image, one.frame] for one in chosen]
         return Pictures(samples=chosen, grey=self.grey[rows], simulated=self.simulated[rows])
 
+    def joined(self, other: Pictures) -> Pictures:
+        """These pictures and others of the same side."""
+        return Pictures(
+            samples=(*self.samples, *other.samples),
+            grey=np.concatenate([self.grey, other.grey]),
+            simulated=np.concatenate([self.simulated, other.simulated]),
+        )
+
 
 def read_pictures(samples: Sequence[ScintigraphySample], side: int) -> Pictures:
     """Read and normalise pictures, shape (n, side, side).

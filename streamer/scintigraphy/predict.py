@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,13 @@ from matplotlib import colormaps
 from streamer._files import write_whole
 from streamer._pixels import data_url, png_bytes
 from streamer._templates import html_templates
+from streamer.backends.select import available_cores
 from streamer.errors import DataError, OutputError
 from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import check_answer
 from streamer.scintigraphy.image import PlanarImage, normalised, picture_digest
-from streamer.scintigraphy.read import SUFFIXES, read_image
+from streamer.scintigraphy.read import SUFFIXES, is_image, read_image
 from streamer.scintigraphy.regions import Region, RegionCounts, count_regions
 from streamer.version import __version__
 
@@ -74,7 +76,7 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)
+            found += sorted(file for file in path.rglob("*") if is_image(file))
         elif path.exists():
             found.append(path)
         else:
@@ -115,16 +117,15 @@ def read_one(
         )
     mark = check_answer(predictor.entry.taught_by, image.simulated, allowed=allowed, place=shown)
     grey = normalised(image.pixels, predictor.entry.size_px)
-    probabilities = predictor.probabilities(grey[None])[0]
-    answer = int(probabilities.argmax())
+    probabilities, heat = predictor.explained(grey)
     learned = LEARNED if picture_digest(grey) in set(predictor.entry.training.pictures) else None
     return ImageReport(
         name=shown,
         image=image,
         probabilities=probabilities,
-        answer=answer,
+        answer=int(probabilities.argmax()),
         marks=tuple(one for one in (mark, learned) if one),
-        heat=predictor.heat(grey, answer),
+        heat=heat,
         regions=regions,
     )
 
@@ -145,12 +146,19 @@ def predict(
         DataError, WeightsError: see `read_one`.
         OutputError: the folder cannot be written.
     """
+
+    def read(path: Path) -> ImageReport:
+        return read_one(path, predictor, allowed=allowed, frame=frame, colour_map=colour_map)
+
     reports = []
-    for number, path in enumerate(paths, start=1):
-        report = read_one(path, predictor, allowed=allowed, frame=frame, colour_map=colour_map)
-        reports.append(report)
-        if on_progress is not None:
-            on_progress(number, report)
+    with ThreadPoolExecutor(predictor.workers, thread_name_prefix="scintigraphy") as pool:
+        try:
+            for number, report in enumerate(pool.map(read, paths), start=1):
+                reports.append(report)
+                if on_progress is not None:
+                    on_progress(number, report)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error, or Control-C
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -194,9 +202,12 @@ def as_csv(reports: Sequence[ImageReport]) -> str:
 
 def as_html(reports: Sequence[ImageReport], predictor: Predictor | None) -> str:
     """One self-contained page."""
-    shown = [
-        {"report": report, "picture": png_url(with_regions(report)), "heat": _heat_url(report)} for report in reports
-    ]
+    with ThreadPoolExecutor(available_cores(), thread_name_prefix="pictures") as pool:
+        pictures, heats = pool.map(lambda one: png_url(with_regions(one)), reports), pool.map(_heat_url, reports)
+        shown = [
+            {"report": report, "picture": picture, "heat": heat}
+            for report, picture, heat in zip(reports, pictures, heats, strict=True)
+        ]
     return (
         html_templates("streamer.scintigraphy")
         .get_template("predictions.html.j2")

@@ -50,6 +50,16 @@ def read_image(path: Path, *, colour_map: str | None = None, frame: int | None =
     return _read_picture(content, str(path), colour_map)
 
 
+def is_image(path: Path) -> bool:
+    """Whether what lies in a folder is taken for an image: by its ending, and not if it is hidden, as macOS's `._*`."""
+    return path.suffix.lower() in SUFFIXES and not is_hidden(path) and path.is_file()
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a file or folder is hidden, as on Unix."""
+    return path.name.startswith(".")
+
+
 def read_all_views(path: Path) -> list[PlanarImage]:
     """Every view in a file: of DICOM each frame, energy window and detector apart; of a picture the only one.
 

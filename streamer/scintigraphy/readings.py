@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from streamer.errors import DataError, cause
+from streamer.errors import DataError
 from streamer.scintigraphy.classes import CLASSES, Diagnosis, required_class
+from streamer.scintigraphy.csv_rows import csv_rows
 from streamer.scintigraphy.samples import ScintigraphySample
 
 Readings = dict[str, dict[str, Diagnosis]]
@@ -40,29 +41,18 @@ def read_readings(path: Path, samples: Iterable[ScintigraphySample]) -> Readings
     for patient in sorted(known):
         short.setdefault(patient.partition("/")[2], []).append(patient)
     readings: Readings = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_COLUMNS)}")
-            for row in reader:
-                place = f"{path}, line {reader.line_num}"
-                name, patient, reading = ((row.get(column) or "").strip() for column in _COLUMNS)
-                if not name:
-                    raise DataError(f"{place}: reader is empty")
-                found = [patient] if patient in known else short.get(patient, [])
-                if len(found) != 1:
-                    problem = "no image of the data" if not found else f"{len(found)} images; write CENTRE/ID"
-                    raise DataError(f"{place}: the patient fits {problem}")
-                own = readings.setdefault(name, {})
-                if found[0] in own:
-                    raise DataError(f"{place}: {name!r} has read this patient already")
-                own[found[0]] = required_class(reading, place)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the readings {path}: {cause(error)}") from error
-    if not readings:
-        raise DataError(f"{path} has a header and no rows")
+    for place, row in csv_rows(path, _COLUMNS, what="readings"):
+        name, patient, reading = (row[column] for column in _COLUMNS)
+        if not name:
+            raise DataError(f"{place}: reader is empty")
+        found = [patient] if patient in known else short.get(patient, [])
+        if len(found) != 1:
+            problem = "no image of the data" if not found else f"{len(found)} images; write CENTRE/ID"
+            raise DataError(f"{place}: the patient fits {problem}")
+        own = readings.setdefault(name, {})
+        if found[0] in own:
+            raise DataError(f"{place}: {name!r} has read this patient already")
+        own[found[0]] = required_class(reading, place)
     return readings
 
 

@@ -181,6 +181,7 @@ def run_demo(output: Path, *, threads: int = 0, on_progress: Progress = lambda _
     data = read_samples(study_folder, internal="north")
     trainers = {name: _demo_trainer(data, name) for name in ARCHITECTURES}
     best = trainers["resnet34-fc"]
+    best.check_folds()
     wanted = [(f"train {NETWORKS[name]}", trainer, runs / name, 0) for name, trainer in trainers.items()]
     wanted += [
         (f"cross-validate, fold {fold + 1} of {FOLDS}", best, runs / f"fold-{fold}", fold)

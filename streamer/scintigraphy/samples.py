@@ -18,10 +18,11 @@ from typing import Literal, get_args
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from streamer.errors import DataError, cause
+from streamer.errors import DataError
 from streamer.scintigraphy.classes import CLASSES, Diagnosis, parse_class, required_class
 from streamer.scintigraphy.colour_maps import COLOUR_MAPS
-from streamer.scintigraphy.read import SUFFIXES
+from streamer.scintigraphy.csv_rows import csv_rows
+from streamer.scintigraphy.read import is_hidden, is_image
 
 Split = Literal["train", "val", "external"]
 
@@ -125,9 +126,7 @@ def fold_split(samples: Sequence[ScintigraphySample], fold: int, *, seed: int = 
     counts = Counter(label for label, _ in {(sample.label, sample.patient) for sample in ordered})
     fewest = min(CLASSES, key=lambda label: counts[label])
     if counts[fewest] < FOLDS:
-        raise DataError(
-            f"the class {fewest!r} has {counts[fewest]} patients; at least {FOLDS} are needed to split them"
-        )
+        raise DataError(f"too few patients of the class {fewest!r} to split them: {counts[fewest]} of at least {FOLDS}")
     labels, patients = [sample.label for sample in ordered], [sample.patient for sample in ordered]
     folds = StratifiedGroupKFold(n_splits=FOLDS, shuffle=True, random_state=seed)
     held = set(list(folds.split(np.zeros(len(ordered)), labels, patients))[fold][1].tolist())
@@ -150,7 +149,7 @@ def balance(samples: Iterable[ScintigraphySample]) -> str:
 
 def _from_folder(root: Path) -> list[tuple[ScintigraphySample, bool]]:
     try:
-        folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry))
     except OSError as error:
         raise DataError(f"cannot read the data {root}: {error.strerror}") from error
     masks = _truth_masks(root)
@@ -158,7 +157,7 @@ def _from_folder(root: Path) -> list[tuple[ScintigraphySample, bool]]:
         return _of_centre(root, ONE_CENTRE, folders, masks)
     samples = []
     for centre in folders:
-        inner = sorted(entry for entry in centre.iterdir() if entry.is_dir())
+        inner = sorted(entry for entry in centre.iterdir() if entry.is_dir() and not is_hidden(entry))
         if any(parse_class(folder.name) for folder in inner):
             samples += _of_centre(centre, centre.name, inner, masks)
     if not samples:
@@ -176,7 +175,7 @@ def _of_centre(
         label = parse_class(folder.name)
         if label is None:
             raise DataError(f"{folder}: the folder's name is no class; the classes are {', '.join(CLASSES)}")
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        files = sorted(file for file in folder.iterdir() if is_image(file))
         if not files:
             raise DataError(f"{folder}: the class is empty: it has no JPEG, PNG or DICOM file")
         for file in files:
@@ -201,23 +200,12 @@ def _truth_masks(root: Path) -> dict[str, Path]:
 
 def _from_csv(path: Path) -> list[tuple[ScintigraphySample, bool]]:
     samples, seen = [], set()
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_REQUIRED)}")
-            for read in reader:
-                place = f"{path}, line {reader.line_num}"
-                sample, given = _parse({name: (read.get(name) or "").strip() for name in _COLUMNS}, path, place)
-                if (sample.image, sample.frame) in seen:
-                    raise DataError(f"{place}: this image stands there already")
-                seen.add((sample.image, sample.frame))
-                samples.append((sample, given))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the data {path}: {cause(error)}") from error
-    if not samples:
-        raise DataError(f"{path} has a header and no rows")
+    for place, read in csv_rows(path, _REQUIRED, what="data"):
+        sample, given = _parse({name: read.get(name, "") for name in _COLUMNS}, path, place)
+        if (sample.image, sample.frame) in seen:
+            raise DataError(f"{place}: this image stands there already")
+        seen.add((sample.image, sample.frame))
+        samples.append((sample, given))
     return samples
 
 

@@ -27,7 +27,7 @@ from streamer.scintigraphy.honesty import teachers
 from streamer.scintigraphy.image import Grey, picture_digest
 from streamer.scintigraphy.networks import build, cache_hint, cached_file, start_from_file
 from streamer.scintigraphy.pictures import Pictures, read_pictures, refuse_near_duplicates
-from streamer.scintigraphy.samples import ScintigraphyData, ScintigraphySample, balance, fold_split
+from streamer.scintigraphy.samples import FOLDS, ScintigraphyData, ScintigraphySample, balance, fold_split
 from streamer.scintigraphy.weights import (
     MANIFEST,
     TENSORS,
@@ -139,15 +139,24 @@ class Trainer:
         device: torch.device,
         pretrained: Path | None = None,
     ) -> Trainer:
-        """Read the internal pictures and refuse near duplicates across splits.
+        """Read the pictures and refuse near duplicates across splits.
 
         Raises:
             DataError: a picture cannot be read, or is held out and learned from at once.
         """
-        inside = [sample for sample in data.samples if sample.split != "external"]
-        pictures = read_pictures(inside, config.size_px)
+        pictures = read_pictures(data.samples, config.size_px)
         refuse_near_duplicates(pictures)
-        return cls(config=config, data=data, pictures=pictures, device=device, pretrained=pretrained)
+        inside = pictures.of(sample for sample in data.samples if sample.split != "external")
+        return cls(config=config, data=data, pictures=inside, device=device, pretrained=pretrained)
+
+    def check_folds(self) -> None:
+        """Refuse, before any is trained, folds that hold out a picture which they learn from.
+
+        Raises:
+            DataError: names the pictures; or the data are too few for the folds.
+        """
+        for fold in range(1, FOLDS):  # the first is the split as it is
+            self._fold(fold)
 
     def train(self, folder: Path, *, fold: int = 0, resume: bool = False, observer: Observer | None = None) -> Path:
         """Train one network and leave weights, manifest, history and curves in its run folder.
@@ -195,6 +204,7 @@ class Trainer:
         samples: Sequence[ScintigraphySample] = self.pictures.samples
         if fold:
             samples = fold_split(samples, fold, seed=self.config.seed)
+            refuse_near_duplicates(self.pictures.of(samples))
         return (
             self.pictures.of(sample for sample in samples if sample.split == "train"),
             self.pictures.of(sample for sample in samples if sample.split == "val"),

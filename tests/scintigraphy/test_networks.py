@@ -11,18 +11,23 @@ from torch import nn
 from streamer.errors import SettingsError, WeightsError
 from streamer.scintigraphy.architectures import ARCHITECTURES, Architecture
 from streamer.scintigraphy.config import ScintigraphyConfig
-from streamer.scintigraphy.networks import build, last_convolution, start_from_file
+from streamer.scintigraphy.networks import Parted, build, start_from_file
 from streamer.scintigraphy.training import start_network
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_each_network_gives_four_logits_and_has_a_last_convolution(architecture: Architecture) -> None:
+def test_each_network_gives_four_logits_and_is_parted_at_its_last_convolution(architecture: Architecture) -> None:
     network = build(architecture).eval()
-    shapes = []
-    last_convolution(network, architecture).register_forward_hook(lambda *given: shapes.append(given[2].shape))
+    parted = Parted(network, architecture).eval()
+    pictures = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
-        assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 4)
-    assert len(shapes[0]) == 4
+        logits, whole, cells = network(pictures), parted(pictures), parted.body(pictures)
+    assert logits.shape == (2, 4)
+    assert torch.allclose(whole[:, :4], logits, atol=1e-5)
+    assert torch.equal(whole[:, 4:], cells.flatten(1))
+    assert cells.shape[1] == parted.channels
+    convolutions = [name for name, module in parted.named_modules() if isinstance(module, nn.Conv2d)]
+    assert convolutions[-1].startswith("body")
 
 
 def test_the_modified_resnet_has_the_papers_head() -> None:

@@ -5,11 +5,19 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 from streamer.errors import DataError
+from streamer.scintigraphy.answers import read_predictions
 from streamer.scintigraphy.classes import CLASSES, parse_class
+from streamer.scintigraphy.evaluation import Study, evaluate
 from streamer.scintigraphy.pictures import near_duplicates, read_pictures, refuse_near_duplicates
-from streamer.scintigraphy.samples import FOLDS, fold_split, read_samples
+from streamer.scintigraphy.predict import find_images
+from streamer.scintigraphy.readings import read_readings
+from streamer.scintigraphy.samples import FOLDS, ScintigraphyData, fold_split, read_samples
+from streamer.scintigraphy.training import Trainer
+from tests.scintigraphy.conftest import RECIPE
 
 
 @pytest.mark.parametrize(
@@ -94,6 +102,16 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
         read_samples(tmp_path)
 
 
+def test_what_is_no_image_is_passed_over(study_folder: Path, tmp_path: Path) -> None:
+    root = copied(study_folder, tmp_path / "study")
+    for name in ("._north-normal-0000.jpg", ".DS_Store", "Thumbs.db", "notes.txt"):
+        (root / "north" / "normal" / name).write_bytes(b"no image")
+    (root / "__MACOSX").mkdir()
+    (root / "north" / ".hidden").mkdir()
+    assert len(read_samples(root).samples) == 48
+    assert len(find_images([root / "north"])) == 24
+
+
 def test_an_unknown_centre_is_refused(study_folder: Path) -> None:
     with pytest.raises(DataError, match="no centre 'east'; it has north, south"):
         read_samples(study_folder, internal="east")
@@ -102,7 +120,7 @@ def test_an_unknown_centre_is_refused(study_folder: Path) -> None:
 def test_too_few_patients_to_split_are_refused(study_folder: Path) -> None:
     few = [sample for sample in read_samples(study_folder, internal="north").samples if sample.centre == "north"]
     few = [sample for sample in few if not (sample.label == "graves" and sample.patient.endswith(("4", "5")))]
-    with pytest.raises(DataError, match="'graves' has 4 patients; at least 5"):
+    with pytest.raises(DataError, match="too few patients of the class 'graves' to split them: 4 of at least 5"):
         fold_split(few, 0)
 
 
@@ -161,11 +179,24 @@ def test_a_wrong_csv_is_one_line(study_folder: Path, tmp_path: Path, header: str
         read_samples(rows(study_folder, tmp_path / "d.csv", header, line))
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding", "message"),
+    [
+        ("image;label\na.jpg;graves\n", "utf-8", "stand between semicolons: save it with commas"),
+        ("image,label\nMüller.jpg,graves\n", "latin-1", "not UTF-8; save it as CSV UTF-8"),
+        ("image,label\n", "utf-8", "has a header and no rows"),
+    ],
+)
+def test_a_csv_of_another_kind_is_one_line(tmp_path: Path, text: str, encoding: str, message: str) -> None:
+    (tmp_path / "d.csv").write_text(text, encoding=encoding)
+    for read in (read_samples, read_predictions, lambda path: read_readings(path, [])):
+        with pytest.raises(DataError, match=message if read is read_samples else r"d\.csv"):
+            read(tmp_path / "d.csv")
+
+
 def test_a_picture_saved_again_is_a_near_duplicate_and_another_patients_is_not(
     study_folder: Path, tmp_path: Path
 ) -> None:
-    from PIL import Image
-
     data = read_samples(study_folder, internal="north")
     pictures = read_pictures(data.samples, 128)
     learned = next(sample for sample in data.samples if sample.split == "train")
@@ -184,3 +215,36 @@ def test_a_near_duplicate_across_splits_is_refused(study_folder: Path, tmp_path:
     data = read_samples(root, internal="north")
     with pytest.raises(DataError, match="is nearly the same picture as"):
         refuse_near_duplicates(read_pictures(data.samples, 64))
+
+
+def test_an_external_near_duplicate_is_refused_before_training_and_at_the_evaluation(
+    study_folder: Path, tmp_path: Path
+) -> None:
+    root = copied(study_folder, tmp_path / "study")
+    learned = read_samples(root, internal="north").part("train")[0]
+    with Image.open(learned.image) as picture:
+        picture.resize((200, 200)).save(root / "south" / learned.label / "again.jpg", quality=75)
+    data = read_samples(root, internal="north")
+    with pytest.raises(DataError, match=r"again.jpg \(external\) is nearly the same picture as"):
+        Trainer.prepare(RECIPE, data, device=torch.device("cpu"))
+    with pytest.raises(DataError, match=r"again.jpg \(external\) is nearly the same picture as"):
+        evaluate(Study(data=data), [tmp_path / "run"])
+
+
+def test_a_near_duplicate_across_folds_is_refused_before_the_first_is_trained(
+    study_folder: Path, tmp_path: Path
+) -> None:
+    def trained_on_twice(number: int) -> ScintigraphyData | None:
+        """Data with one picture as two patients', if both are learned from in the first fold."""
+        root = copied(study_folder / "north", tmp_path / str(number))
+        one = root / "graves" / f"north-graves-000{number}.jpg"
+        with Image.open(one) as picture:
+            picture.save(root / "graves" / "again.jpg", quality=75)
+        data = read_samples(root)
+        splits = [sample.split for sample in data.samples if sample.image.stem in (one.stem, "again")]
+        return data if splits == ["train", "train"] else None
+
+    data = next(found for found in map(trained_on_twice, range(6)) if found)
+    trainer = Trainer.prepare(RECIPE, data, device=torch.device("cpu"))
+    with pytest.raises(DataError, match="is nearly the same picture as"):
+        trainer.check_folds()
