@@ -121,6 +121,7 @@ def readers(
     from rich.console import Console
 
     from streamer.studies.readers_command import run_readers
+    from streamer.studies.readers_page import sentences
 
     with Console(stderr=True).status("reading") as status:
         outcome = run_readers(
@@ -135,21 +136,18 @@ def readers(
             progress=status.update,
         )
     for level in outcome.levels:
-        for difference in (entry for analysis in level.analyses[:1] for entry in analysis.differences):
-            typer.echo(
-                f"{level.level} level, {difference.name}: {difference.value:+.3f} ({difference.low:+.3f} to "
-                f"{difference.high:+.3f}), P = {difference.p_value:.3g}; readers and cases random"
-            )
+        for line in (line for analysis in level.analyses[:1] for line in sentences(analysis)):
+            typer.echo(f"{level.level} level, readers and cases random: {line}")
     typer.echo(f"results: {output / 'report.html'}")
 
 
 @study.command(epilog="Example: streamer study plan --pilot ratings.csv --difference 0.05")
 @talking
 def plan(
-    difference: Annotated[float, typer.Option(help="Difference in mean AUC that matters.")],
+    difference: Annotated[float, typer.Option(help="Difference in mean AUC that matters, second scenario less first.")],
     pilot: Annotated[Path | None, typer.Option(metavar="RATINGS.csv", help="Ratings of a pilot study.")] = None,
     scale: Annotated[str | None, typer.Option(help="Of the pilot's ratings, as in `study readers`.")] = None,
-    auc: Annotated[float | None, typer.Option(help="Without a pilot: expected AUC.")] = None,
+    auc: Annotated[float | None, typer.Option(help="Without a pilot: expected AUC in the first scenario.")] = None,
     correlations: Annotated[
         str | None,
         typer.Option(
@@ -226,7 +224,7 @@ def simulate(
     cases: Annotated[str, typer.Option(metavar="MALIGNANT,BENIGN", help="Made-up cases.")] = "60,60",
     auc: Annotated[str, typer.Option(metavar="WITHOUT,FREESTYLE", help="Expected AUC in each scenario.")] = "0.80,0.85",
     readers: Annotated[int, typer.Option(min=2, max=200, help="Number of readers.")] = 6,
-    seniors: Annotated[int, typer.Option(min=0, help="Of them called senior.")] = 3,
+    seniors: Annotated[int | None, typer.Option(min=0, help="Of them called senior; default: half.")] = None,
     reader_variance: Annotated[float, typer.Option(min=0, help="Latent variance of readers.")] = 0.02,
     interaction_variance: Annotated[float, typer.Option(min=0, help="Latent variance of scenario by reader.")] = 0.02,
     case_variances: Annotated[
@@ -261,6 +259,9 @@ def simulate(
         error=error,
         ai_correlation=ai_correlation,
     )
+    seniors = readers // 2 if seniors is None else seniors
+    if seniors > readers:
+        raise DataError(f"--seniors is of the {readers} readers, got {seniors}")
     malignant, benign = counts_of(cases, 2, "--cases")
     known = made_up_cases(malignant, benign) if ai is None else cases_of(ai)
     write_simulation(output, model, known, scenarios=(WITHOUT, FREESTYLE), readers=readers, seniors=seniors, seed=seed)
@@ -306,17 +307,20 @@ def predict(
 @study.command(epilog="Example: streamer study status study.yaml")
 @talking
 def status(path: _StudyArgument) -> None:
-    """Tell how far each reader of a reading-room study is; never what was answered."""
+    """Tell how far each reader of a reading-room study is, never what was answered; every image is opened first."""
     from rich.console import Console
     from rich.table import Table
 
     from streamer.studies.room.export import study_progress
+    from streamer.studies.room.media import check_media
     from streamer.studies.room.study_file import load_study
 
+    known = load_study(path)
+    check_media(known)
     table = Table(box=None)
     for heading in ("reader", "group", "scenario", "closed", "last", "opens"):
         table.add_column(heading)
-    for row in study_progress(load_study(path)):
+    for row in study_progress(known):
         last = "" if row.last is None else f"{row.last.astimezone():%Y-%m-%d %H:%M}"
         opens = "" if row.opens is None else f"{row.opens.astimezone():%Y-%m-%d %H:%M}"
         table.add_row(row.reader, row.group, row.scenario, f"{row.closed} of {row.cases}", last, opens)

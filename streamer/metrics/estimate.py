@@ -7,7 +7,7 @@ smallest group known), not the frame.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import numpy as np
@@ -24,6 +24,9 @@ Statistic = Callable[[Multiplicity], float]
 
 # Below this share of resamples with a defined statistic, percentiles would describe the lucky ones only.
 _MIN_DEFINED_SHARE = 0.5
+
+_NO_WIDTH = 1e-5
+"""Below it an interval is what rounding leaves of a standard error of 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,20 @@ class Figure:
     count: int
     clusters: int
     method: str
+
+
+def without_empty_interval(figure: Figure) -> Figure:
+    """The figure, its bounds NaN where the interval has no width.
+
+    A sample without spread (an AUC of exactly 0 or 1, equal ratings throughout) does not tell how far another sample
+    would differ: an interval of no width would read as certainty.
+
+    Example:
+        >>> perfect = Figure(value=1.0, low=1.0, high=1.0, count=8, clusters=8, method="DeLong")
+        >>> without_empty_interval(perfect).low
+        nan
+    """
+    return replace(figure, low=nan, high=nan) if figure.high - figure.low < _NO_WIDTH else figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from math import inf, nan, sqrt
+from math import inf, isnan, nan, sqrt
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,9 @@ from streamer.studies.design import Design, Ratings
 
 Inference = Literal["both", "readers", "cases"]
 """What is random: readers and cases, readers alone (fixed cases), cases alone (fixed readers)."""
+
+_ROUNDING = 1e-14
+"""A variance below it is what rounding leaves of 0: neither a test nor an interval can be given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +59,10 @@ class Estimate:
         value: estimate.
         standard_error: of the estimate.
         df: degrees of freedom of the t distribution; infinite for the normal one.
-        low, high: interval at the level asked for; a mean's is cut at 0 and 1.
-        statistic: t or z against 0; NaN for a mean.
-        p_value: two-sided; NaN for a mean.
+        low, high: interval at the level asked for; a mean's is cut at 0 and 1; NaN without variance.
+        statistic: t or z against 0; NaN for a mean, and without variance.
+        p_value: two-sided, unadjusted; NaN as the statistic is.
+        p_holm: after Holm over the comparisons that it was shown with; NaN before.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Estimate:
     high: float
     statistic: float = nan
     p_value: float = nan
+    p_holm: float = nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +209,8 @@ def against_one(ratings: Ratings, treatment: int, scores: Floats, *, level: floa
     contrast = np.hstack([np.eye(readers), -np.ones((readers, 1))])
     differences = contrast @ placements(ratings.truth, curves).areas
     variance, df = _mean_variance(differences, contrast @ matrix @ contrast.T, "factorial", "both")
-    value, error = float(differences.mean()), sqrt(max(variance, 0.0))
-    half, statistic = _quantile(level, df) * error, value / error if error > 0 else nan
+    value, error = float(differences.mean()), _root(variance)
+    half, statistic = _quantile(level, df) * error, value / error
     return Estimate(
         name=f"{ratings.treatments[treatment]} - AI",
         value=value,
@@ -271,13 +276,13 @@ def _spread(
     if inference == "cases":
         return parts.error - parts.cov1 + (r - 1) * (parts.cov2 - parts.cov3), inf
     spread = interaction + r * max(parts.cov2 - parts.cov3, 0.0)
-    return spread, base * (spread / interaction) ** 2 if interaction > 0 else inf
+    return spread, base * (spread / interaction) ** 2 if interaction > _ROUNDING else inf
 
 
 def _global_test(ms_treatment: float, spread: float, df1: int, df2: float) -> GlobalTest | None:
     if df1 < 1:
         return None
-    if spread <= 0:
+    if spread <= _ROUNDING:
         return GlobalTest(statistic=nan, df1=float(df1), df2=df2, p_value=nan)
     ratio = ms_treatment / spread
     if df2 == inf:
@@ -287,7 +292,7 @@ def _global_test(ms_treatment: float, spread: float, df1: int, df2: float) -> Gl
 
 
 def _differences(ratings: Ratings, areas: Floats, spread: float, df: float, level: float) -> tuple[Estimate, ...]:
-    error = sqrt(2 / len(ratings.readers) * spread) if spread > 0 else nan
+    error = _root(2 / len(ratings.readers) * spread)
     means = areas.mean(axis=1)
     found = []
     for first, second in combinations(range(len(means)), 2):
@@ -318,18 +323,10 @@ def _means(
     for number, (name, row) in enumerate(zip(ratings.treatments, areas, strict=True)):
         block = None if matrix is None else matrix[number * r : (number + 1) * r, number * r : (number + 1) * r]
         variance, df = _mean_variance(row, block, ratings.design, inference)
-        error, value = sqrt(max(variance, 0.0)), float(row.mean())
+        error, value = _root(variance), float(row.mean())
         half = _quantile(level, df) * error
-        found.append(
-            Estimate(
-                name=name,
-                value=value,
-                standard_error=error,
-                df=df,
-                low=max(0.0, value - half),
-                high=min(1.0, value + half),
-            )
-        )
+        low, high = (nan, nan) if isnan(half) else (max(0.0, value - half), min(1.0, value + half))
+        found.append(Estimate(name=name, value=value, standard_error=error, df=df, low=low, high=high))
     return tuple(found)
 
 
@@ -344,10 +341,15 @@ def _mean_variance(row: Floats, block: Floats | None, design: Design, inference:
         return (float(np.diag(block).mean()) + (r - 1) * cov2) / r, inf
     if inference == "readers":
         return ms_reader / r, float(r - 1)
-    df = (r - 1) * ((ms_reader + r * cov2) / ms_reader) ** 2 if ms_reader > 0 else inf
+    df = (r - 1) * ((ms_reader + r * cov2) / ms_reader) ** 2 if ms_reader > _ROUNDING else inf
     return ms_reader / r + cov2, df
 
 
 def _quantile(level: float, df: float) -> float:
     tail = 0.5 + level / 2
     return float(stats.norm.ppf(tail) if df == inf else stats.t.ppf(tail, df))
+
+
+def _root(variance: float) -> float:
+    """The standard error; NaN without variance."""
+    return sqrt(variance) if variance > _ROUNDING else nan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,19 +56,29 @@ class Page:
     sections: tuple[Section, ...]
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make the folder and try it out, before long work begins.
+@contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """Make the folder and try it out before long work begins; folders that an error leaves empty go away again.
 
     Raises:
         OutputError: it cannot be made or written to.
     """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        trial = folder / ".trial"
-        trial.write_bytes(b"")
-        trial.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write to the folder {folder}: {error.strerror}; choose another --output") from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            trial = folder / ".trial"
+            trial.write_bytes(b"")
+            trial.unlink()
+        except OSError as error:
+            line = f"cannot write to the folder {folder}: {error.strerror}; choose another --output"
+            raise OutputError(line) from error
+        yield
+    except BaseException:
+        for one in made:
+            with suppress(OSError):  # not empty, or never made
+                one.rmdir()
+        raise
 
 
 def write_page(page: Page, folder: Path) -> Path:

@@ -19,6 +19,9 @@ Population = Literal["both", "cases"]
 """What the study to be planned generalises to: readers and cases, or cases for these readers alone."""
 
 _MAX_CASES = 100_000
+_MIN_OF_A_CLASS = 2  # fewer make no AUC
+_MAX_SD = 0.25  # that of areas spread evenly over two points, 0.5 and 1
+_ROUNDING = 1e-14  # below it a variance is what rounding leaves of 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +31,25 @@ class Pilot:
     Attributes:
         components: of the pilot; an interaction below 0 counts as 0.
         cases: number of cases that the components belong to; the study is taken to have the same share of malignant.
+        area: mean AUC of the first treatment; None where it is not known.
+
+    Raises:
+        DataError: areas do not vary with the cases, so that no number of cases follows.
     """
 
     components: Components
     cases: int
+    area: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse variances from which nothing can be planned."""
+        parts = self.components
+        if not parts.error - max(parts.cov1, 0.0) > _ROUNDING:
+            raise DataError(
+                "areas of this pilot do not vary with the cases (AUCs of exactly 0 or 1, equal ratings, or the same "
+                "ratings in both scenarios): no number of cases follows from it; take a larger pilot, or state --auc, "
+                "--correlations and --reader-sd"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +81,7 @@ def assumed_pilot(
     The variance of an area follows Hanley and McNeil (Radiology 1982;143:29-36).
 
     Args:
-        area: expected AUC, above 0.5 and below 1.
+        area: expected AUC in the first treatment, above 0.5 and below 1.
         malignant, benign: numbers of cases that the variance is worked out for; any will do, since it is scaled.
         correlations: of areas of one reader in two treatments, two readers in one, two readers in two.
         interaction_sd: standard deviation over readers of what a treatment does for them, in AUC.
@@ -76,8 +94,15 @@ def assumed_pilot(
         raise DataError(f"the expected AUC must lie between 0.5 and 1, got {area:g}")
     if not (0 <= r3 <= r2 < 1 and r3 <= r1 < 1):
         raise DataError("correlations r1, r2, r3 must lie from 0 to below 1, with r3 the least of them")
-    if not 0 <= interaction_sd < 1:
-        raise DataError(f"the standard deviation over readers of an AUC lies from 0 to below 1, got {interaction_sd:g}")
+    if r1 + r2 - r3 >= 1:
+        raise DataError(f"correlations need r1 + r2 - r3 below 1, got {r1 + r2 - r3:g}: no areas have such a variance")
+    if not 0 <= interaction_sd < _MAX_SD:
+        raise DataError(
+            f"readers cannot differ so much: the standard deviation over readers of a difference in AUC lies from 0 to "
+            f"below {_MAX_SD * sqrt(2):.2f}, got {interaction_sd * sqrt(2):.3g}"
+        )
+    if min(malignant, benign) < _MIN_OF_A_CLASS:
+        raise DataError(f"an AUC needs two cases of each class, got {malignant} malignant and {benign} benign")
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     error = (area * (1 - area) + (malignant - 1) * (q1 - area**2) + (benign - 1) * (q2 - area**2)) / (
         malignant * benign
@@ -85,7 +110,7 @@ def assumed_pilot(
     parts = Components(
         error=error, cov1=r1 * error, cov2=r2 * error, cov3=r3 * error, reader=0.0, interaction=interaction_sd**2
     )
-    return Pilot(components=parts, cases=malignant + benign)
+    return Pilot(components=parts, cases=malignant + benign, area=area)
 
 
 def power(
@@ -101,16 +126,21 @@ def power(
 
     Args:
         pilot: variances.
-        difference: true difference of the mean areas.
+        difference: true difference of the mean areas, second treatment less first.
         readers: at least 2, or at least 1 for fixed readers.
         cases: number of cases.
         population: what is random.
         alpha: level of the two-sided test.
+
+    Raises:
+        DataError: the pilot's variances contradict each other.
     """
     parts, scale = pilot.components, pilot.cases / cases
     shared = parts.cov2 - parts.cov3 if population == "cases" else max(parts.cov2 - parts.cov3, 0.0)
     by_cases = scale * (parts.error - parts.cov1 + (readers - 1) * shared)
     effect = readers * difference**2 / 2
+    if not by_cases > _ROUNDING:
+        raise DataError("the pilot's covariances leave no variance by the cases: take a larger pilot")
     if population == "cases":
         critical = stats.chi2.ppf(1 - alpha, 1)
         return float(stats.ncx2.sf(critical, 1, effect / by_cases))
@@ -144,11 +174,18 @@ def plan(
         raise DataError("no study finds a difference of 0: say which difference in AUC matters")
     if not -1 < difference < 1:
         raise DataError(f"a difference in AUC lies between -1 and 1, got {difference:g}")
+    if malignant_share is not None and not 0 < malignant_share < 1:
+        raise DataError(f"the share of malignant cases lies between 0 and 1, got {malignant_share:g}")
+    if pilot.area is not None and not 0.5 < pilot.area + difference < 1:
+        raise DataError(
+            f"an AUC of {pilot.area:.3g} in the first scenario and a difference of {difference:+g} make "
+            f"{pilot.area + difference:.3g} in the second: it must lie between 0.5 and 1"
+        )
 
     def reached(cases: int) -> float:
         return power(pilot, difference=difference, readers=readers, cases=cases, population=population, alpha=alpha)
 
-    low, high = 4, _MAX_CASES
+    low, high = _fewest(malignant_share), _MAX_CASES
     if reached(high) < target:
         return None
     while low < high:
@@ -156,6 +193,15 @@ def plan(
         low, high = (low, middle) if reached(middle) >= target else (middle + 1, high)
     malignant = None if malignant_share is None else ceil(low * malignant_share)
     return Plan(readers=readers, cases=low, malignant=malignant, power=reached(low))
+
+
+def _fewest(malignant_share: float | None) -> int:
+    """The fewest cases that hold two of each class."""
+    cases = 2 * _MIN_OF_A_CLASS
+    if malignant_share is not None:
+        while not _MIN_OF_A_CLASS <= ceil(cases * malignant_share) <= cases - _MIN_OF_A_CLASS:
+            cases += 1
+    return cases
 
 
 def half_width(pilot: Pilot, *, readers: int, cases: int) -> float:

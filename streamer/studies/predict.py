@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import shutil
 import tempfile
@@ -17,7 +15,8 @@ from streamer._progress import track
 from streamer.errors import OutputError
 from streamer.pipeline.thyroid import Engine
 from streamer.run import run_study
-from streamer.studies.page import prepare_folder
+from streamer.studies.csv_file import csv_text
+from streamer.studies.page import results_folder
 from streamer.studies.room.study_file import Case, CaseImage
 
 _OVERLAYS = "overlays"
@@ -55,21 +54,15 @@ def predict_cases(cases: Sequence[Case], output: Path, *, engine: Engine, overla
         OutputError: the folder cannot be written.
     """
     images = [(case.patient, image) for case in cases for image in case.images]
-    prepare_folder(output / _OVERLAYS)
     memory = output / ".predicted.jsonl"
-    done = _known(memory, repr(engine.versions))
-    for _, image in track(images, len(images), "predicting"):
-        key = _key(image)
-        if key in done and (not overlays or _overlay(output, image.name).is_file()):
-            continue
-        score, malignant = _analyse(image.file, _overlay(output, image.name), engine, keep=overlays)
-        done[key] = (score, malignant)
-        line = json.dumps({"key": key, "score": score, "malignant": malignant, "models": repr(engine.versions)})
-        try:
-            with memory.open("a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {memory}: {error.strerror}") from error
+    with results_folder(output / _OVERLAYS):
+        done = _known(memory, repr(engine.versions))
+        for _, image in track(images, len(images), "predicting"):
+            key = _key(image)
+            if key in done and (not overlays or _overlay(output, image.name).is_file()):
+                continue
+            done[key] = _analyse(image.file, _overlay(output, image.name), engine, keep=overlays)
+            _remember(memory, key, *done[key], repr(engine.versions))
     predictions, table = output / "predictions.csv", output / "cases.csv"
     rows = [(patient, image, *done[_key(image)]) for patient, image in images]
     _write(
@@ -112,6 +105,15 @@ def _analyse(file: Path, overlay: Path, engine: Engine, *, keep: bool) -> tuple[
     return report.patient_malignancy, report.decision == "malignant"
 
 
+def _remember(memory: Path, key: str, score: float | None, malignant: bool, versions: str) -> None:
+    line = json.dumps({"key": key, "score": score, "malignant": malignant, "models": versions})
+    try:
+        with memory.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        raise OutputError(f"cannot write {memory}: {error.strerror}") from error
+
+
 def _overlay(output: Path, case: str) -> Path:
     """A file name that every file system takes, and that two cases never share."""
     safe = "".join(character if character.isalnum() or character in "-_." else "_" for character in case)[:60]
@@ -145,8 +147,4 @@ def _known(memory: Path, versions: str) -> dict[str, tuple[float | None, bool]]:
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_whole(path, stream.getvalue().encode())
+    write_whole(path, csv_text(columns, rows).encode())

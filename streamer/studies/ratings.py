@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from streamer.errors import DataError, cause
+from streamer.errors import DataError
 from streamer.studies.areas import Bools, Floats
+from streamer.studies.csv_file import read_rows
 from streamer.studies.design import Ratings
 from streamer.studies.scale import Scale, scale_named, scale_of
 
@@ -81,10 +81,14 @@ class Predictions:
     Attributes:
         scores: of each case by name; higher is more suspicious.
         calls: whether each case is called malignant, by name; empty where the file does not say.
+        truth: whether a case is malignant, by name; without the cases of which the file does not say.
+        patients: of each case by name, the case itself where the file names none.
     """
 
     scores: Mapping[str, float]
     calls: Mapping[str, bool]
+    truth: Mapping[str, bool] = field(default_factory=dict)
+    patients: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def read_ratings(path: Path, *, scale: str | None = None) -> ReaderRatings:
     Raises:
         DataError: the file cannot be read, or a row is wrong; row and rule are named.
     """
-    rows = [_row(line, row, path) for line, row in _read(path, _REQUIRED)]
+    rows = [_row(line, row, path) for line, row in read_rows(path, _REQUIRED, aliases=_ALIASES)]
     ruler = scale_of(row.rating for row in rows) if scale is None else scale_named(scale)
     seen: dict[tuple[str, str, str], int] = {}
     facts: dict[str, _Row] = {}
@@ -136,15 +140,19 @@ def read_ratings(path: Path, *, scale: str | None = None) -> ReaderRatings:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read a CSV of predictions: columns case (or image), score (or probability); call (benign or malignant) if any.
+    """Read a CSV of predictions: columns case (or image), score (or probability); call, truth, patient if any.
 
     Raises:
         DataError: the file cannot be read, or a row is wrong; row and rule are named.
     """
     scores: dict[str, float] = {}
     calls: dict[str, bool] = {}
-    for line, row in _read(path, ("case", "score")):
+    truth: dict[str, bool] = {}
+    patients: dict[str, str] = {}
+    for line, row in read_rows(path, ("case", "score"), aliases=_ALIASES):
         place = f"{path}, row {line}"
+        if not row["case"]:
+            raise DataError(f"{place}: case is empty: fill it in")
         if row["case"] in scores:
             raise DataError(f"{place}: case {row['case']!r} has a prediction already: keep one")
         try:
@@ -154,13 +162,16 @@ def read_predictions(path: Path) -> Predictions:
         if not isfinite(value):
             raise DataError(f"{place}: the score {row['score']!r} is no number")
         scores[row["case"]] = value
-        if call := row.get("call", ""):
-            if call.lower() not in _TRUTH:
-                raise DataError(f"{place}: call is benign or malignant, got {call!r}")
-            calls[row["case"]] = _TRUTH[call.lower()]
+        if call := row.get("call", "").lower():
+            if call not in _TRUTH:
+                raise DataError(f"{place}: call is benign or malignant, got {row['call']!r}")
+            calls[row["case"]] = _TRUTH[call]
+        if (word := row.get("truth", "").lower()) in _TRUTH:
+            truth[row["case"]] = _TRUTH[word]
+        patients[row["case"]] = row.get("patient", "") or row["case"]
     if calls and len(calls) < len(scores):
         raise DataError(f"{path}: {len(scores) - len(calls)} rows have no call; fill in the column for all or for none")
-    return Predictions(scores=scores, calls=calls)
+    return Predictions(scores=scores, calls=calls, truth=truth, patients=patients)
 
 
 def for_cases(predictions: Mapping[str, float], cases: Sequence[str]) -> Floats:
@@ -229,22 +240,3 @@ def _row(line: int, row: Mapping[str, str], path: Path) -> _Row:
         truth=_TRUTH[row["truth"].lower()],
         rating=row["rating"],
     )
-
-
-def _read(path: Path, required: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Rows with their line numbers, columns under the names used here, values stripped."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            given = [name.strip().lower() for name in reader.fieldnames or ()]
-            names = [_ALIASES[name] if name in _ALIASES and _ALIASES[name] not in given else name for name in given]
-            for name in required:
-                if name not in names:
-                    raise DataError(f"{path} lacks the column {name!r}; it needs {', '.join(required)}")
-            reader.fieldnames = names
-            rows = [(reader.line_num, {name: (row.get(name) or "").strip() for name in names}) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path}: {cause(error)}") from error
-    if not rows:
-        raise DataError(f"{path} has a header and no rows")
-    return rows

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from math import isfinite, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 
 import numpy as np
 from scipy import stats
 
 from streamer.errors import DataError
 from streamer.metrics.classification import DelongTest, auc, delong_test, patient_maximum, youden_threshold
-from streamer.metrics.estimate import Figure, Resampling, proportion
+from streamer.metrics.estimate import Figure, Resampling, proportion, without_empty_interval
 from streamer.metrics.holm import holm
-from streamer.studies.agreement import Concordance, kendalls_w, weighted_kappa
 from streamer.studies.areas import CovarianceMethod, Floats, clustered_covariance
 from streamer.studies.mrmc import Analysis, Estimate, Inference, against_one
 from streamer.studies.ratings import Predictions, ReaderRatings, for_cases
-from streamer.studies.scenarios import analyse_scenarios, first_reading, with_rule_based
+from streamer.studies.readers_agreement import GroupConcordance, PairKappa, concordances, kappas
+from streamer.studies.scenarios import analyse_scenarios, first_reading, with_holm, with_rule_based
 
 IMAGE, PATIENT = "image", "patient"
 AI = "AI"
 INFERENCES: tuple[Inference, ...] = ("both", "cases", "readers")
+
+_ROUNDING = 1e-12  # below it a variance of an AUC is what rounding leaves of 0
 
 Progress = Callable[[str], None]
 
@@ -35,6 +37,8 @@ class ReaderArea:
         reader, scenario: who and where; the AI has no scenario.
         delong: AUC with DeLong's interval, cases taken as independent.
         clustered: bounds of the interval that takes a patient's images as one cluster; None where it is the same.
+
+    Bounds are NaN where the ratings have no variance: an AUC of exactly 0 or 1, or all ratings equal.
     """
 
     reader: str
@@ -50,7 +54,7 @@ class AreaTest:
     Attributes:
         reader: whose AUC.
         first, second: scenarios; the second may be "AI".
-        test: outcome; its difference is first minus second.
+        test: outcome; its difference is first minus second; without interval and P where the ratings have no variance.
         p_clustered: P that takes a patient's images as one cluster; NaN where it is the same.
         p_holm: P of `test` after Holm, over the readers of this comparison.
     """
@@ -75,26 +79,6 @@ class CategoryPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupConcordance:
-    """Kendall's W of a group of readers in a scenario."""
-
-    scenario: str
-    group: str
-    concordance: Concordance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairKappa:
-    """Weighted kappa of two readers in a scenario."""
-
-    scenario: str
-    first: str
-    second: str
-    linear: Figure
-    quadratic: Figure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LevelStudy:
     """All figures of one level.
 
@@ -104,7 +88,8 @@ class LevelStudy:
         ai: the AI's scores, shape (n,); None without predictions.
         ai_point: the AI's sensitivity and specificity at its operating point; None without predictions.
         areas: the AI first, then scenario by scenario.
-        tests, points, concordances, kappas: see their types.
+        tests: each pair of scenarios, the one without AI first, then each scenario against the AI.
+        points, concordances, kappas: see their types.
         analyses: multi-reader multi-case analyses, by what is random; empty with one reader. The readers' own scenarios
             are one model; the rule-based one is compared with each of them in a model of these two alone.
         against_ai: mean of the readers less the AI, a scenario each; empty without predictions or with gaps.
@@ -226,10 +211,10 @@ def _level(
         areas=_areas(data, ai),
         tests=_tests(data, ai, baseline),
         points=_points(data),
-        concordances=_concordances(data, resampling),
-        kappas=_kappas(data, resampling),
+        concordances=concordances(data, resampling),
+        kappas=kappas(data, resampling),
         analyses=tuple(analyses),
-        against_ai=tuple(against_one(data.ratings, scenario, ai) for scenario in versus if ai is not None),
+        against_ai=with_holm([against_one(data.ratings, scenario, ai) for scenario in versus if ai is not None]),
     )
 
 
@@ -243,12 +228,13 @@ def _areas(data: ReaderRatings, ai: Floats | None) -> tuple[ReaderArea, ...]:
 def _area(data: ReaderRatings, reader: str, scenario: str, scores: Floats) -> ReaderArea:
     read = ~np.isnan(scores)
     truth = data.ratings.truth[read]
-    figure = auc(truth, scores[read])
+    figure = without_empty_interval(auc(truth, scores[read]))
     bounds = None
     if data.has_patients:
-        variance = _clustered(data, scores[None])
-        half = stats.norm.ppf(0.975) * sqrt(max(float(variance[0, 0]), 0.0)) if variance is not None else nan
-        bounds = max(0.0, figure.value - half), min(1.0, figure.value + half)
+        matrix, bounds = _clustered(data, scores[None]), (nan, nan)
+        if matrix is not None and matrix[0, 0] > _ROUNDING:
+            half = float(stats.norm.ppf(0.975)) * sqrt(float(matrix[0, 0]))
+            bounds = max(0.0, figure.value - half), min(1.0, figure.value + half)
     return ReaderArea(reader=reader, scenario=scenario, delong=figure, clustered=bounds)
 
 
@@ -264,7 +250,8 @@ def _clustered(data: ReaderRatings, scores: Floats) -> Floats | None:
 
 def _tests(data: ReaderRatings, ai: Floats | None, baseline: int) -> tuple[AreaTest, ...]:
     ratings = data.ratings
-    pairs = [(baseline, other) for other in range(len(ratings.treatments)) if other != baseline]
+    others = [number for number in range(len(ratings.treatments)) if number != baseline]
+    pairs = combinations([baseline, *others], 2)
     families = [
         [
             _test(data, reader, (first, ratings.scores[first, j]), (second, ratings.scores[second, j]))
@@ -304,13 +291,15 @@ def _test(data: ReaderRatings, reader: str, first: tuple[int, Floats], second: t
     names = data.ratings.treatments
     try:
         test = delong_test(data.ratings.truth[read], curves[0, read], curves[1, read])
+        if isnan((difference := without_empty_interval(test.difference)).low):
+            test = replace(test, difference=difference, z=nan, p_value=nan)
     except DataError as error:
         raise DataError(f"reader {reader!r}: too few cases were rated in both scenarios: {error}") from error
     p_clustered = nan
     if data.has_patients:
         matrix = _clustered(data, curves)
         variance = nan if matrix is None else float(matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1])
-        if variance > 0:
+        if variance > _ROUNDING:
             p_clustered = float(2 * stats.norm.sf(abs(test.difference.value) / sqrt(variance)))
     return AreaTest(
         reader=reader,
@@ -353,45 +342,3 @@ def _point(data: ReaderRatings, *, ai: Floats) -> CategoryPoint:
         sensitivity=proportion(int((called & truth).sum()), int(truth.sum())),
         specificity=proportion(int((~called & ~truth).sum()), int((~truth).sum())),
     )
-
-
-def _concordances(data: ReaderRatings, resampling: Resampling) -> tuple[GroupConcordance, ...]:
-    ratings = data.ratings
-    groups = {"all": list(range(len(ratings.readers)))}
-    for number, reader in enumerate(ratings.readers):
-        if name := data.groups.get(reader):
-            groups.setdefault(name, []).append(number)
-    found = []
-    for scenario, rows in zip(ratings.treatments, ratings.scores, strict=True):
-        for name, members in groups.items():
-            read = ~np.isnan(rows[members]).any(axis=0)
-            if len(members) > 1 and read.sum() > 1:
-                w = kendalls_w(rows[members][:, read], np.array(data.patients)[read], resampling)
-                found.append(GroupConcordance(scenario=scenario, group=name, concordance=w))
-    return tuple(found)
-
-
-def _kappas(data: ReaderRatings, resampling: Resampling) -> tuple[PairKappa, ...]:
-    ratings, scale = data.ratings, data.scale
-    found = []
-    for scenario, rows in zip(ratings.treatments, ratings.scores, strict=True):
-        for first, second in combinations(range(len(ratings.readers)), 2) if scale.labels else ():
-            read = ~np.isnan(rows[[first, second]]).any(axis=0)
-            if not read.any():
-                continue
-            one, other = rows[first, read] - scale.low, rows[second, read] - scale.low
-            groups = np.array(data.patients)[read]
-            linear, quadratic = (
-                weighted_kappa(one, other, len(scale.labels), kind, groups, resampling)
-                for kind in ("linear", "quadratic")
-            )
-            found.append(
-                PairKappa(
-                    scenario=scenario,
-                    first=ratings.readers[first],
-                    second=ratings.readers[second],
-                    linear=linear,
-                    quadratic=quadratic,
-                )
-            )
-    return tuple(found)

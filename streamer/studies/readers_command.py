@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from math import isfinite
 from pathlib import Path
@@ -14,9 +12,10 @@ from streamer._files import write_whole
 from streamer.errors import DataError
 from streamer.metrics.estimate import Resampling
 from streamer.studies.areas import COVARIANCE_METHODS, CovarianceMethod
+from streamer.studies.csv_file import csv_text
 from streamer.studies.design import Ratings
 from streamer.studies.mrmc import analyse
-from streamer.studies.page import prepare_folder, write_page
+from streamer.studies.page import results_folder, write_page
 from streamer.studies.planning import Pilot, Plan, plan
 from streamer.studies.ratings import for_cases, read_predictions, read_ratings
 from streamer.studies.readers import ReaderStudy, study_readers
@@ -48,19 +47,18 @@ def run_readers(
     """
     predictions = None if ai is None else read_predictions(ai)
     data = read_ratings(ratings, scale=scale)
-    prepare_folder(output)
     method = _method(covariance)
-    prepare_folder(output)
-    study = study_readers(
-        data,
-        predictions,
-        baseline=baseline,
-        threshold=threshold,
-        method=method,
-        resampling=Resampling(resamples=resamples),
-        progress=progress,
-    )
-    write_page(readers_page(study), output)
+    with results_folder(output):
+        study = study_readers(
+            data,
+            predictions,
+            baseline=baseline,
+            threshold=threshold,
+            method=method,
+            resampling=Resampling(resamples=resamples),
+            progress=progress,
+        )
+        write_page(readers_page(study), output)
     return study
 
 
@@ -88,9 +86,9 @@ def pilot_of(ratings: Path, *, scale: str | None = None, scenarios: tuple[str, s
         truth=data.ratings.truth,
         scores=data.ratings.scores[rows],
     )
-    components = analyse(two).components
-    assert components is not None, "readers and cases are random"
-    return Pilot(components=components, cases=len(two.truth))
+    found = analyse(two)
+    assert found.components is not None, "readers and cases are random"
+    return Pilot(components=found.components, cases=len(two.truth), area=found.means[0].value)
 
 
 def plans(
@@ -123,22 +121,16 @@ def cases_of(predictions: Path) -> Cases:
     Raises:
         DataError: the file is wrong or names no truth.
     """
-    scores = read_predictions(predictions)
-    truth: dict[str, bool] = {}
-    patients: dict[str, str] = {}
-    with predictions.open(newline="", encoding="utf-8-sig") as stream:
-        for row in csv.DictReader(stream):
-            case = (row.get("case") or row.get("image") or "").strip()
-            word = (row.get("truth") or row.get("label") or "").strip().lower()
-            if word not in ("benign", "malignant", "0", "1"):
-                raise DataError(f"{predictions}: case {case!r} has no truth, benign or malignant")
-            truth[case], patients[case] = word in ("malignant", "1"), (row.get("patient") or "").strip() or case
-    names = tuple(scores.scores)
+    found = read_predictions(predictions)
+    names = tuple(found.scores)
+    for name in names:
+        if name not in found.truth:
+            raise DataError(f"{predictions}: case {name!r} has no truth, benign or malignant")
     return Cases(
         names=names,
-        patients=tuple(patients[name] for name in names),
-        truth=np.array([truth[name] for name in names], np.bool_),
-        ai=for_cases(scores.scores, names),
+        patients=tuple(found.patients[name] for name in names),
+        truth=np.array([found.truth[name] for name in names], np.bool_),
+        ai=for_cases(found.scores, names),
     )
 
 
@@ -160,17 +152,14 @@ def write_simulation(
     """
     names = [f"reader-{number}" for number in range(1, readers + 1)]
     study = simulate(model, cases, scenarios=scenarios, readers=names, seed=seed)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(RATING_COLUMNS)
-    for i, scenario in enumerate(scenarios):
-        for j, name in enumerate(names):
-            group = "senior" if j < seniors else "junior"
-            for k, case in enumerate(cases.names):
-                truth = "malignant" if cases.truth[k] else "benign"
-                rating = C_TIRADS[int(study.scores[i, j, k]) - 1]
-                writer.writerow((name, group, scenario, case, cases.patients[k], truth, rating))
-    write_whole(path, stream.getvalue().encode())
+    rows = [
+        (
+            name, "senior" if j < seniors else "junior", scenario, case, cases.patients[k],
+            "malignant" if cases.truth[k] else "benign", C_TIRADS[int(study.scores[i, j, k]) - 1],
+        )
+        for i, scenario in enumerate(scenarios) for j, name in enumerate(names) for k, case in enumerate(cases.names)
+    ]  # fmt: skip
+    write_whole(path, csv_text(RATING_COLUMNS, rows).encode())
 
 
 def counts_of(text: str, count: int, option: str) -> tuple[int, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
 
 from streamer.metrics.classification import roc
+from streamer.metrics.estimate import Figure
+from streamer.studies.fonts import fonts_for, labels_of
 from streamer.studies.readers import AI, LevelStudy, ReaderStudy
 
 _INK, _MUTED, _GRID = "#1b2733", "#5b6b7a", "#e3e8ec"
@@ -19,18 +23,36 @@ _MAX_NAMED = 10
 
 def roc_figure(study: ReaderStudy, scenario: str) -> Plot:
     """ROC curves of a scenario, a panel a level: the AI black with its operating point, each reader in a red."""
-    count = len(study.levels)
-    plot = Plot(figsize=(5.6 * count, 5.4), layout="constrained")
-    panels = plot.subplots(1, count, squeeze=False)[0]
-    for letter, axes, level in zip("AB", panels, study.levels, strict=False):
-        _roc_panel(axes, level, scenario)
-        axes.set_title(f"{letter}   {level.level} level, {scenario}", loc="left", fontsize=11, color=_INK)
+    count, ratings = len(study.levels), study.levels[0].data.ratings
+    shown = scenario_labels(study.levels[0])[scenario]
+    with fonts_for([*ratings.readers, *ratings.treatments]):
+        plot = Plot(figsize=(5.6 * count, 5.4), layout="constrained")
+        panels = plot.subplots(1, count, squeeze=False)[0]
+        for letter, axes, level in zip("AB", panels, study.levels, strict=False):
+            _roc_panel(axes, level, scenario)
+            axes.set_title(f"{letter}   {level.level} level, {shown}", loc="left", fontsize=11, color=_INK)
     return plot
 
 
 def areas_figure(level: LevelStudy) -> Plot:
-    """AUC of each reader in each scenario with its interval, the AI's as a band."""
-    ratings = level.data.ratings
+    """AUC of each reader in each scenario with its interval, the AI's as a band; hollow without an interval."""
+    with fonts_for([*level.data.ratings.readers, *level.data.ratings.treatments]):
+        return _areas_plot(level)
+
+
+def reader_labels(level: LevelStudy) -> dict[str, str]:
+    """What stands for each reader in a figure."""
+    labels = labels_of("reader", level.data.ratings.readers)
+    return {name: f"reader {label}" if len(label) <= 2 else label for name, label in labels.items()}
+
+
+def scenario_labels(level: LevelStudy) -> dict[str, str]:
+    """What stands for each scenario in a figure."""
+    return labels_of("scenario", level.data.ratings.treatments)
+
+
+def _areas_plot(level: LevelStudy) -> Plot:
+    ratings, names, scenarios = level.data.ratings, reader_labels(level), scenario_labels(level)
     plot = Plot(figsize=(8.6, 1.4 + 0.32 * len(ratings.readers) * max(1, len(ratings.treatments) * 0.75)))
     plot.set_layout_engine("constrained")
     axes = plot.subplots()
@@ -39,22 +61,27 @@ def areas_figure(level: LevelStudy) -> Plot:
     figures = {(area.reader, area.scenario): area.delong for area in level.areas}
     for number, (scenario, step) in enumerate(zip(ratings.treatments, steps, strict=True)):
         rows = [figures[reader, scenario] for reader in ratings.readers]
-        values = np.array([row.value for row in rows])
+        values, heights = np.array([row.value for row in rows]), np.arange(len(rows)) + step
+        marker = _SCENARIO_MARKERS[number % len(_SCENARIO_MARKERS)]
+        colour = _SCENARIO_COLOURS[number % len(_SCENARIO_COLOURS)]
         axes.errorbar(
             values,
-            np.arange(len(rows)) + step,
+            heights,
             xerr=[values - [row.low for row in rows], [row.high for row in rows] - values],
-            fmt=_SCENARIO_MARKERS[number % len(_SCENARIO_MARKERS)],
-            color=_SCENARIO_COLOURS[number % len(_SCENARIO_COLOURS)],
+            fmt=marker,
+            color=colour,
             markersize=5,
             elinewidth=1.2,
             capsize=2,
-            label=scenario,
+            label=scenarios[scenario],
         )
+        unknown = np.array([isnan(row.low) for row in rows])
+        axes.plot(values[unknown], heights[unknown], marker, mec=colour, mfc="#ffffff", markersize=5)
     if (ai := figures.get((AI, ""))) is not None:
-        axes.axvspan(ai.low, ai.high, color="#000000", alpha=0.07, linewidth=0)
+        if not isnan(ai.low):
+            axes.axvspan(ai.low, ai.high, color="#000000", alpha=0.07, linewidth=0)
         axes.axvline(ai.value, color="#000000", linewidth=1.1, label=AI)
-    axes.set_yticks(range(len(ratings.readers)), [_reader(name) for name in ratings.readers])
+    axes.set_yticks(range(len(ratings.readers)), [names[name] for name in ratings.readers])
     axes.invert_yaxis()
     axes.set_xlabel(f"AUC, {level.level} level (95 % interval)", color=_MUTED)
     axes.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
@@ -65,7 +92,7 @@ def _roc_panel(axes: Axes, level: LevelStudy, scenario: str) -> None:
     _style(axes)
     ratings = level.data.ratings
     figures = {(area.reader, area.scenario): area.delong for area in level.areas}
-    rows = ratings.scores[ratings.treatments.index(scenario)]
+    rows, names = ratings.scores[ratings.treatments.index(scenario)], reader_labels(level)
     for number, (reader, row) in enumerate(zip(ratings.readers, rows, strict=True)):
         read = ~np.isnan(row)
         curve, figure = roc(ratings.truth[read], row[read]), figures[reader, scenario]
@@ -75,13 +102,11 @@ def _roc_panel(axes: Axes, level: LevelStudy, scenario: str) -> None:
             color=_REDS[number % len(_REDS)],
             linestyle=_DASHES[number % len(_DASHES)],
             linewidth=1.3,
-            label=f"{_reader(reader)}: {figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
-            if number < _MAX_NAMED
-            else None,
+            label=f"{names[reader]}: {_short(figure)}" if number < _MAX_NAMED else None,
         )
     if level.ai is not None and level.ai_point is not None:
         curve, figure = roc(ratings.truth, level.ai), figures[AI, ""]
-        label = f"{AI}: {figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
+        label = f"{AI}: {_short(figure)}"
         axes.plot(curve.false_positive_rate, curve.sensitivity, color="#000000", linewidth=1.8, label=label)
         point = level.ai_point
         axes.plot(1 - point.specificity.value, point.sensitivity.value, "^", color="#000000", markersize=9)
@@ -94,8 +119,10 @@ def _roc_panel(axes: Axes, level: LevelStudy, scenario: str) -> None:
     axes.legend(fontsize=8.5, frameon=False, loc="lower right", title="AUC (95 % interval)", title_fontsize=8.5)
 
 
-def _reader(name: str) -> str:
-    return f"reader {name}" if len(name) <= 2 else name
+def _short(figure: Figure) -> str:
+    return f"{figure.value:.2f} " + (
+        "(no interval)" if isnan(figure.low) else f"({figure.low:.2f} to {figure.high:.2f})"
+    )
 
 
 def _style(axes: Axes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isinf, isnan
 
+from streamer.studies.fonts import labels_of, legend_of
 from streamer.studies.mrmc import Analysis, Estimate
 from streamer.studies.page import Page, Section
 from streamer.studies.readers import LevelStudy, ReaderStudy
@@ -13,6 +14,8 @@ from streamer.studies.readers_tables import (
     area_table,
     category_table,
     mrmc_tables,
+    overall_name,
+    overall_test,
     test_table,
 )
 
@@ -42,6 +45,10 @@ def readers_page(study: ReaderStudy) -> Page:
     caption = "Black: the AI, with its operating point as a triangle. Red: readers."
     text = (caption,) if study.levels[0].ai is not None else ()
     sections.append(Section(title="ROC curves", figures=curves, text=text))
+    kinds = ("reader", first.ratings.readers), ("scenario", first.ratings.treatments)
+    legends = tuple(legend for kind, names in kinds if (legend := legend_of(labels_of(kind, names))))
+    if legends:
+        sections.append(Section(title="Names in the figures", text=legends))
     return Page(title="Reader study", lead=lead, notes=tuple(_notes(study)), sections=tuple(sections))
 
 
@@ -51,7 +58,8 @@ def _notes(study: ReaderStudy) -> list[str]:
     notes = [
         "The multi-reader multi-case analysis (Obuchowski and Rockette, degrees of freedom after Hillis) answers "
         "whether a scenario changes readers on average; the tests of single readers answer it for each of them.",
-        "Intervals are 95 %. P of single readers is DeLong's; beside it stands P after Holm over the readers.",
+        "Intervals are 95 %. P of single readers is DeLong's; beside it stands P after Holm over the readers. P of the "
+        "pairs of scenarios over all readers stands beside P after Holm over the pairs.",
     ]
     if design != "factorial":
         notes.append(
@@ -62,6 +70,11 @@ def _notes(study: ReaderStudy) -> list[str]:
         notes.append(
             "At image level DeLong's intervals take images as independent, as the paper does; the clustered ones take "
             "the images of a patient together (Obuchowski 1997). At patient level the greatest rating counts."
+        )
+    if any(isnan(area.delong.low) for each in study.levels for area in each.areas):
+        notes.append(
+            "An AUC of exactly 0 or 1, or of equal ratings throughout, has no variance in the sample: its interval is "
+            "not estimable, which is no certainty. In the figures its marker is hollow."
         )
     if level.ai is not None:
         notes.append(
@@ -86,7 +99,7 @@ def _sections(level: LevelStudy) -> list[Section]:
         sections.append(
             Section(
                 title=f"All readers together, {name}",
-                text=tuple(_sentence(analysis) for analysis in level.analyses[:1] if analysis.differences),
+                text=tuple(line for analysis in level.analyses[:1] for line in sentences(analysis)),
                 tables=mrmc_tables(level, _RANDOM),
             )
         )
@@ -101,16 +114,27 @@ def _sections(level: LevelStudy) -> list[Section]:
     return sections
 
 
-def _sentence(analysis: Analysis) -> str:
-    """What the main comparison says."""
-    return " ".join(_difference(estimate) for estimate in analysis.differences)
+def sentences(analysis: Analysis) -> list[str]:
+    """What the comparisons over all readers say: all scenarios at once where there are more than two, then pairs."""
+    found = []
+    if (test := overall_test(analysis)) is not None and not isnan(test.p_value):
+        df = f"{test.df1:.0f}" if isinf(test.df2) else f"{test.df1:.0f} and {test.df2:.1f}"
+        found.append(
+            f"{overall_name(analysis)}: {test.name} {test.statistic:.2f} with {df} degrees of freedom, "
+            f"P = {test.p_value:.3g}."
+        )
+    return found + [_difference(estimate, several=len(analysis.differences) > 1) for estimate in analysis.differences]
 
 
-def _difference(estimate: Estimate) -> str:
+def _difference(estimate: Estimate, *, several: bool) -> str:
     if isnan(estimate.p_value):
-        return f"{estimate.name}: the data do not allow a test."
+        return (
+            f"{estimate.name}: mean AUC differs by {estimate.value:+.3f}; the ratings have no variance for an interval "
+            "or a test."
+        )
     df = "" if isinf(estimate.df) else f", {estimate.df:.1f} degrees of freedom"
+    p = f"P = {estimate.p_value:.3g}" + (f" unadjusted, {estimate.p_holm:.3g} after Holm" if several else "")
     return (
         f"{estimate.name}: mean AUC differs by {estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f}), "
-        f"P = {estimate.p_value:.3g}{df}."
+        f"{p}{df}."
     )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isinf
+from math import isinf, isnan
 
 from streamer.studies.agreement import reading_of
-from streamer.studies.mrmc import Analysis, Estimate
+from streamer.studies.mrmc import Analysis, Estimate, GlobalTest
 from streamer.studies.readers import AI, LevelStudy
-from streamer.studies.tables import Table, area_text, figure_text, number, p_text
+from streamer.studies.tables import NOT_ESTIMABLE, Table, area_text, figure_text, interval_word, number, p_text
+
+_NO_VARIANCE = (
+    f"An interval is {NOT_ESTIMABLE} where ratings have no variance: an AUC of exactly 0 or 1, or all ratings equal."
+)
+
+_BOOTSTRAP = f"Bootstrap intervals by patient; {NOT_ESTIMABLE} where every resample gives the same."
 
 
 def area_table(level: LevelStudy) -> Table:
@@ -28,18 +34,21 @@ def area_table(level: LevelStudy) -> Table:
         headings=("reader", *ratings.treatments),
         rows=tuple(rows),
         columns=(
-            "level", "reader", "group", "scenario", "auc", "low", "high", "clustered_low", "clustered_high", "cases",
+            "level", "reader", "group", "scenario", "auc", "low", "high", "interval", "clustered_low", "clustered_high",
+            "cases",
         ),
         records=tuple(
             (
                 level.level, area.reader, level.data.groups.get(area.reader, ""), area.scenario, area.delong.value,
-                area.delong.low, area.delong.high, number(area.clustered[0]) if area.clustered else None,
+                number(area.delong.low), number(area.delong.high),
+                interval_word(area.delong.value, area.delong.low, "DeLong"),
+                number(area.clustered[0]) if area.clustered else None,
                 number(area.clustered[1]) if area.clustered else None, area.delong.count,
             )
             for area in level.areas
         ),
-        note="DeLong's intervals. The AI has one value for all scenarios." if level.ai is not None else
-        "DeLong's intervals.",
+        note="DeLong's intervals. " + _NO_VARIANCE
+        + (" The AI has one value for all scenarios." if level.ai is not None else ""),
     )  # fmt: skip
 
 
@@ -49,7 +58,10 @@ def test_table(level: LevelStudy) -> Table:
     return Table(
         name="tests",
         title="Comparisons of each reader",
-        headings=("reader", "comparison", "difference", "P", "P, Holm", *(("P, clustered",) if clustered else ()), "n"),
+        headings=(
+            "reader", "comparison", "difference", "P, unadjusted", "P, Holm over readers",
+            *(("P, clustered",) if clustered else ()), "n",
+        ),
         rows=tuple(
             (
                 test.reader, f"{test.first} - {test.second}", figure_text(test.test.difference),
@@ -59,15 +71,20 @@ def test_table(level: LevelStudy) -> Table:
             for test in level.tests
         ),
         columns=(
-            "level", "reader", "first", "second", "difference", "low", "high", "p", "p_holm", "p_clustered", "cases",
+            "level", "reader", "first", "second", "difference", "low", "high", "interval", "p", "p_holm",
+            "p_clustered", "cases",
         ),
         records=tuple(
             (
                 level.level, test.reader, test.first, test.second, test.test.difference.value,
-                number(test.test.difference.low), number(test.test.difference.high), number(test.test.p_value),
-                number(test.p_holm), number(test.p_clustered), test.test.difference.count,
+                number(test.test.difference.low), number(test.test.difference.high),
+                interval_word(test.test.difference.value, test.test.difference.low, "DeLong"),
+                number(test.test.p_value), number(test.p_holm), number(test.p_clustered), test.test.difference.count,
             )
             for test in level.tests
+        ),
+        note="DeLong's test; Holm over the readers of a comparison" + (
+            "; clustered: unadjusted, a patient's images as one cluster." if clustered else "."
         ),
     )  # fmt: skip
 
@@ -128,20 +145,21 @@ def agreement_tables(level: LevelStudy) -> tuple[Table, ...]:
                     for entry in level.concordances
                 ),
                 columns=(
-                    "level", "scenario", "group", "readers", "w", "low", "high", "agreement", "chi_squared", "df", "p",
-                    "cases",
+                    "level", "scenario", "group", "readers", "w", "low", "high", "interval", "agreement",
+                    "chi_squared", "df", "p", "cases",
                 ),
                 records=tuple(
                     (
                         level.level, entry.scenario, entry.group, entry.concordance.readers,
                         number(entry.concordance.w.value), number(entry.concordance.w.low),
-                        number(entry.concordance.w.high), reading_of(entry.concordance.w.value),
-                        number(entry.concordance.chi_squared), entry.concordance.df,
-                        number(entry.concordance.p_value), entry.concordance.w.count,
+                        number(entry.concordance.w.high),
+                        interval_word(entry.concordance.w.value, entry.concordance.w.low, "bootstrap"),
+                        reading_of(entry.concordance.w.value), number(entry.concordance.chi_squared),
+                        entry.concordance.df, number(entry.concordance.p_value), entry.concordance.w.count,
                     )
                     for entry in level.concordances
                 ),
-                note="Bootstrap intervals by patient. Up to 0.20 poor, 0.40 fair, 0.60 moderate, 0.80 substantial, "
+                note=f"{_BOOTSTRAP} Up to 0.20 poor, 0.40 fair, 0.60 moderate, 0.80 substantial, "
                 "above excellent.",
             )
         )  # fmt: skip
@@ -159,18 +177,20 @@ def agreement_tables(level: LevelStudy) -> tuple[Table, ...]:
                     for pair in level.kappas
                 ),
                 columns=(
-                    "level", "scenario", "first", "second", "linear", "linear_low", "linear_high", "quadratic",
-                    "quadratic_low", "quadratic_high", "cases",
+                    "level", "scenario", "first", "second", "linear", "linear_low", "linear_high", "linear_interval",
+                    "quadratic", "quadratic_low", "quadratic_high", "quadratic_interval", "cases",
                 ),
                 records=tuple(
                     (
                         level.level, pair.scenario, pair.first, pair.second, number(pair.linear.value),
-                        number(pair.linear.low), number(pair.linear.high), number(pair.quadratic.value),
-                        number(pair.quadratic.low), number(pair.quadratic.high), pair.linear.count,
+                        number(pair.linear.low), number(pair.linear.high),
+                        interval_word(pair.linear.value, pair.linear.low, "bootstrap"), number(pair.quadratic.value),
+                        number(pair.quadratic.low), number(pair.quadratic.high),
+                        interval_word(pair.quadratic.value, pair.quadratic.low, "bootstrap"), pair.linear.count,
                     )
                     for pair in level.kappas
                 ),
-                note="Bootstrap intervals by patient.",
+                note=_BOOTSTRAP,
             )
         )  # fmt: skip
     return tuple(tables)
@@ -180,22 +200,45 @@ def mrmc_tables(level: LevelStudy, inferences: Mapping[str, str]) -> tuple[Table
     """Means and differences for each kind of inference, the readers against the AI, the components of variance."""
     rows, records = [], []
     for analysis in level.analyses:
-        estimates = [(False, mean) for mean in analysis.means] + [(True, gap) for gap in analysis.differences]
-        for is_difference, estimate in estimates:
-            rows.append(_estimate_row(estimate, inferences[analysis.inference].split(":")[0]))
-            records.append(_estimate_record(level.level, analysis, estimate, is_difference=is_difference))
+        said = inferences[analysis.inference].split(":")[0]
+        head = level.level, analysis.inference, analysis.method
+        for kind, estimates in (("mean", analysis.means), ("difference", analysis.differences)):
+            rows += [_estimate_row(estimate, said) for estimate in estimates]
+            records += [(*head, kind, *_numbers(estimate)) for estimate in estimates]
+        if (test := overall_test(analysis)) is not None:
+            df = f"{test.df1:.0f}" + ("" if isinf(test.df2) else f", {test.df2:.2f}")
+            rows.append(
+                (said, overall_name(analysis), f"{test.name} = {test.statistic:.3f}", "", df, p_text(test.p_value), "")
+            )
+            record = (
+                overall_name(analysis),
+                None,
+                None,
+                number(test.df2),
+                None,
+                None,
+                number(test.statistic),
+                number(test.p_value),
+                None,
+                test.df1,
+            )
+            records.append((*head, "overall test", *record))
     tables = [
         Table(
             name="mrmc",
             title="Mean AUC and differences",
-            headings=("inference", "scenario or difference", "value (95 % interval)", "standard error", "df", "P"),
+            headings=(
+                "inference", "scenario or difference", "value (95 % interval)", "standard error", "df",
+                "P, unadjusted", "P, Holm over pairs",
+            ),
             rows=tuple(rows),
             columns=(
                 "level", "inference", "covariances", "kind", "name", "value", "standard_error", "df", "low", "high",
-                "statistic", "p",
+                "statistic", "p", "p_holm", "df1",
             ),
             records=tuple(records),
-            note="; ".join(inferences[analysis.inference] for analysis in level.analyses).capitalize() + ".",
+            note="; ".join(inferences[analysis.inference] for analysis in level.analyses).capitalize() + ". Holm over "
+            "the pairs of scenarios that are shown, for each kind of inference.",
         )
     ]  # fmt: skip
     if level.against_ai:
@@ -203,10 +246,17 @@ def mrmc_tables(level: LevelStudy, inferences: Mapping[str, str]) -> tuple[Table
             Table(
                 name="mrmc-against-ai",
                 title="Mean of the readers less the AI",
-                headings=("scenario", "difference (95 % interval)", "standard error", "df", "P"),
+                headings=(
+                    "scenario",
+                    "difference (95 % interval)",
+                    "standard error",
+                    "df",
+                    "P, unadjusted",
+                    "P, Holm over scenarios",
+                ),
                 rows=tuple(_estimate_row(estimate, "")[1:] for estimate in level.against_ai),
-                columns=("level", "name", "value", "standard_error", "df", "low", "high", "statistic", "p"),
-                records=tuple((level.level, *_numbers(estimate)) for estimate in level.against_ai),
+                columns=("level", "name", "value", "standard_error", "df", "low", "high", "statistic", "p", "p_holm"),
+                records=tuple((level.level, *_numbers(estimate)[:-1]) for estimate in level.against_ai),
                 note="Readers and cases random, the AI fixed.",
             )
         )
@@ -225,7 +275,7 @@ def _components_table(level: LevelStudy) -> Table:
         ]  # fmt: skip
         if analysis.test is not None:
             values += [(analysis.test.name, analysis.test.statistic), ("P", analysis.test.p_value)]
-        rows = [(name, f"{value:.7g}") for name, value in values]
+        rows = [(name, "not defined" if isnan(value) else f"{value:.7g}") for name, value in values]
         records = [(level.level, analysis.method, name, number(value)) for name, value in values]
     return Table(
         name="mrmc-components",
@@ -238,27 +288,27 @@ def _components_table(level: LevelStudy) -> Table:
     )
 
 
+def overall_test(analysis: Analysis) -> GlobalTest | None:
+    """The test of all the readers' own scenarios at once; None for two, whose difference is the same test."""
+    return analysis.test if len(analysis.ratings.treatments) > 2 else None
+
+
+def overall_name(analysis: Analysis) -> str:
+    """What the overall test compares."""
+    return f"overall test of {', '.join(analysis.ratings.treatments)}"
+
+
 def _estimate_row(estimate: Estimate, inference: str) -> tuple[str, ...]:
     df = "normal" if isinf(estimate.df) else f"{estimate.df:.2f}"
     value = area_text(estimate.value, estimate.low, estimate.high)
-    return inference, estimate.name, value, f"{estimate.standard_error:.4f}", df, p_text(estimate.p_value)
-
-
-def _estimate_record(
-    level: str, analysis: Analysis, estimate: Estimate, *, is_difference: bool
-) -> tuple[str | float | None, ...]:
-    kind = "difference" if is_difference else "mean"
-    return level, analysis.inference, analysis.method, kind, *_numbers(estimate)
+    error = "-" if isnan(estimate.standard_error) else f"{estimate.standard_error:.4f}"
+    return inference, estimate.name, value, error, df, p_text(estimate.p_value), p_text(estimate.p_holm)
 
 
 def _numbers(estimate: Estimate) -> tuple[str | float | None, ...]:
-    return (
-        estimate.name,
-        number(estimate.value),
-        number(estimate.standard_error),
-        number(estimate.df),
-        number(estimate.low),
-        number(estimate.high),
-        number(estimate.statistic),
-        number(estimate.p_value),
-    )
+    """As the columns from "name" on; the last, `df1`, is of an overall test alone."""
+    numbers = (
+        estimate.value, estimate.standard_error, estimate.df, estimate.low, estimate.high, estimate.statistic,
+        estimate.p_value, estimate.p_holm,
+    )  # fmt: skip
+    return (estimate.name, *(number(one) for one in numbers), None)

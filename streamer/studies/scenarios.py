@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.errors import DataError
+from streamer.metrics.holm import holm
 from streamer.studies.areas import Bools, CovarianceMethod, Floats, clustered_covariance
 from streamer.studies.design import Ratings
-from streamer.studies.mrmc import Analysis, Inference, analyse
+from streamer.studies.mrmc import Analysis, Estimate, Inference, analyse
 from streamer.studies.ratings import ReaderRatings
 
 WITHOUT, FREESTYLE, RULE_BASED = "without", "freestyle", "rule-based"
@@ -73,6 +74,8 @@ def analyse_scenarios(
 ) -> Analysis:
     """The readers' own scenarios in one model, and the rule-based one against each of them in a model of two.
 
+    P of the pairs is adjusted after Holm over all of them; the overall test is that of the readers' own scenarios.
+
     The rule-based scenario is a function of the first reading. As one more level of the model it would change
     variances, degrees of freedom and P of the comparisons between the others.
 
@@ -99,5 +102,11 @@ def analyse_scenarios(
     return replace(
         found,
         means=found.means + tuple(pair.means[1] for pair in pairs[:1]),
-        differences=found.differences + tuple(gap for pair in pairs for gap in pair.differences),
+        differences=with_holm([*found.differences, *(gap for pair in pairs for gap in pair.differences)]),
     )
+
+
+def with_holm(estimates: Sequence[Estimate]) -> tuple[Estimate, ...]:
+    """The comparisons with P adjusted after Holm over all of them."""
+    adjusted = holm([estimate.p_value for estimate in estimates])
+    return tuple(replace(estimate, p_holm=p) for estimate, p in zip(estimates, adjusted, strict=True))

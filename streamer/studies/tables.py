@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isinf, isnan
 
 from streamer.metrics.estimate import Figure
-
-Cell = str | int | float | bool | None
+from streamer.studies.csv_file import Cell, csv_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,19 +33,23 @@ class Table:
 
 def as_csv(tables: Sequence[Table]) -> str:
     """Records of tables of one name, one below the other."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(tables[0].columns)
-    for table in tables:
-        writer.writerows([_written(cell) for cell in record] for record in table.records)
-    return stream.getvalue()
+    return csv_text(tables[0].columns, [record for table in tables for record in table.records])
+
+
+NOT_ESTIMABLE = "not estimable"
+"""Said of an interval where the sample has no variance, or too few patients to draw from."""
 
 
 def area_text(value: float, low: float, high: float) -> str:
     """For example "0.897 (0.842 to 0.952)"."""
     if isnan(value):
         return "not defined"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})" if not isnan(low) else f"{value:.3f} (no interval)"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})" if not isnan(low) else f"{value:.3f} (interval {NOT_ESTIMABLE})"
+
+
+def interval_word(value: float, low: float, made: str) -> str:
+    """How an interval was made, for a record, or that there is none."""
+    return "" if isnan(value) else NOT_ESTIMABLE if isnan(low) else made
 
 
 def figure_text(figure: Figure) -> str:
@@ -70,7 +71,3 @@ def p_text(p: float) -> str:
 def number(value: float) -> float | None:
     """A number for a record; None where it is not defined or infinite."""
     return None if isnan(value) or isinf(value) else value
-
-
-def _written(cell: Cell) -> Cell:
-    return "" if cell is None else cell

@@ -19,8 +19,9 @@ PREDICTIONS = "case,patient,truth,score,call\n" + "".join(
     for number, (truth, score) in enumerate([("malignant", 0.9), ("benign", 0.2)] * 6)
 )
 RATINGS = "reader,scenario,case,truth,rating\n" + "".join(
-    f"{reader},{scenario},c{number},{'malignant' if number % 2 else 'benign'},{1 + (number + shift) % 5}\n"
-    for shift, reader in enumerate("ab") for scenario in ("without", "freestyle") for number in range(8)
+    f"{reader},{scenario},c{number},{'malignant' if number % 2 else 'benign'},{1 + (turn * number + shift) % 5}\n"
+    for shift, reader in enumerate("ab") for turn, scenario in enumerate(("without", "freestyle"), 1)
+    for number in range(8)
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def test_readers_are_simulated_analysed_and_planned_from(
     assert "without - freestyle: " in said
     assert "readers and cases random" in said
     assert {row["reader"] for row in rows(tmp_path / "out" / "auc.csv")} == {"reader-1", "reader-2", "reader-3"}
-    assert cli("study", "plan", "--pilot", "r.csv", "--difference", 0.3, "--readers", "4-5", "--fixed-readers") == 0
+    assert cli("study", "plan", "--pilot", "r.csv", "--difference", 0.1, "--readers", "4-5", "--fixed-readers") == 0
     assert "these readers alone" in capsys.readouterr().out
 
 
@@ -124,6 +125,16 @@ def test_cases_are_predicted_once_and_their_table_opens_a_reading_room(
         ("plan --difference 0.05 --pilot ratings.csv --readers 9-4", "'9-4'"),
         ("plan --difference 0.05 --pilot ratings.csv --power 1", "between 0 and 1"),
         ("plan --difference 0.05 --auc 0.8 --correlations 0.4 --reader-sd 0.03", "3 numbers"),
+        ("plan --difference 0.2 --auc 0.85 --correlations 0.4,0.3,0.3 --reader-sd 0.03", "make 1.05 in the second"),
+        ("plan --difference 0.05 --auc 0.5 --correlations 0.4,0.3,0.3 --reader-sd 0.03", "between 0.5 and 1"),
+        ("plan --difference 0.05 --auc 0.8 --correlations=-0.4,0.3,0.3 --reader-sd 0.03", "from 0 to below 1"),
+        ("plan --difference 0.05 --pilot ratings.csv --readers 0", "'0'"),
+        ("plan --difference 0.05 --pilot sure.csv", "do not vary with the cases"),
+        ("readers double.csv", "has the column 'rating' twice: keep one"),
+        ("readers wide.csv", "row 2: 6 values for 5 columns"),
+        ("simulate --ai double.csv", "lacks the column 'score'"),
+        ("simulate --seniors 7", "--seniors"),
+        ("predict double.csv", "lacks the column 'file'"),
         ("simulate --auc 0.8", "2 numbers"),
         ("simulate --auc 0.8,1", "between 0 and 1"),
         ("simulate --cases 1,60", "two cases of each class"),
@@ -152,6 +163,10 @@ def test_what_a_user_can_mend_is_one_line(
     (tmp_path / "notes.txt").write_text("left lobe\n")
     (tmp_path / "gone.csv").write_text("case,file,truth\na,gone.mp4,benign\n")
     (tmp_path / "twice.csv").write_text("case,file,truth\n" + "a,notes.txt,benign\n" * 2)
+    (tmp_path / "double.csv").write_text(RATINGS.replace("rating", "rating,Rating ", 1))
+    (tmp_path / "wide.csv").write_text(RATINGS.replace("c0,", "c,0,", 1))
+    sure = [f"{r},{s},c{n},{n % 2},{1 + 4 * (n % 2)}\n" for r in "ab" for s in ("one", "two") for n in range(8)]
+    (tmp_path / "sure.csv").write_text(RATINGS.splitlines()[0] + "\n" + "".join(sure))
     (tmp_path / "picture.csv").write_bytes(bytes(range(256)))
     before = sorted(tmp_path.iterdir())
     assert cli("study", *arguments.split()) == 2
@@ -166,8 +181,34 @@ def test_the_published_study_goes_through_the_command(
     cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli("study", "readers", van_dyke_path(), "--output", "out", "--resamples", 10) == 0
-    assert "1 - 2: -0.044 (-0.088 to +0.000), P = 0.0512" in " ".join(capsys.readouterr().out.split())
+    assert "1 - 2: mean AUC differs by -0.044 (-0.088 to +0.000), P = 0.0512" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_headings_are_read_in_any_case(cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ai.csv").write_text(
+        PREDICTIONS.replace("case,patient,truth,score", "Image,Patient,LABEL,Probability", 1)
+    )
+    assert cli("study", "simulate", "--ai", "ai.csv", "--output", "r.csv", "--readers", 2, "--seniors", 0) == 0
+    assert {row["patient"] for row in rows(tmp_path / "r.csv")} == {f"p{number}" for number in range(12)}
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", [("study", "status", "study.yaml"), ("app", "--study", "study.yaml")])
+def test_an_image_that_cannot_be_shown_is_named_before_anything_is_made(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    write_study(tmp_path)
+    (tmp_path / "b1-SECRET-malignant.png").write_text("no picture")
+    (tmp_path / "c1-overlay.mp4").write_bytes(b"")
+    before = sorted(tmp_path.iterdir())
+    assert cli(*command) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "cases.csv, row 4: the file 'b1-SECRET-malignant.png' cannot be read as a still or clip" in said
+    assert "(1 more cannot either): replace it" in said
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_ratings_that_are_not_there_leave_no_folder(

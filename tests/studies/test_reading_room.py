@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -209,6 +211,35 @@ def test_a_reader_cannot_have_anothers_cases_nor_anybody_without_a_login(room: R
     assert answers(room) == []
 
 
+def test_an_answer_to_an_image_that_was_never_sent_is_refused(room: Room) -> None:
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def ask(path: str, body: dict[str, str] | None = None, window: str = "") -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            room.url + path, data=data, headers={"Content-Type": "application/json", "X-Window": window}
+        )
+        try:
+            with opener.open(request) as response:
+                content = response.read()
+                return response.status, json.loads(content) if path.startswith("api") else content
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    ask("api/login", {"name": "ann", "code": CODES["ann"]})
+    state = ask("api/enter", {})[1]
+    token, window = state["images"][0]["token"], state["window"]
+    status, refused = ask("api/answer", {"image": token, "rating": "5"}, window)
+    assert status == 409
+    assert refused == {"error": "this image was not shown to you yet: look at it first"}
+    assert answers(room) == []
+    assert ask("api/close", {"image": token}, window)[0] == 400  # and the case stays open
+    assert ask(f"media/{token}")[0] == 200
+    assert ask("api/answer", {"image": token, "rating": "5"}, window) == (200, {"stored": "5"})
+    assert [answer.rating for answer in answers(room)] == ["5"]
+
+
 def test_what_is_no_text_is_refused_in_one_line(room: Room, open_page: OpenPage) -> None:
     page = open_page()
     malformed = page.request.post(
@@ -265,9 +296,12 @@ def test_freestyle_shows_the_call_in_a_white_box_upper_right_and_the_overlay_on_
     place, stage = box.bounding_box(), page.locator("#stage").bounding_box()
     assert place["x"] > stage["x"] + stage["width"] / 2
     assert place["y"] < stage["y"] + stage["height"] / 4
+    picture = page.locator("#stage img:visible").bounding_box()
+    assert picture["x"] + picture["width"] <= place["x"]  # the box covers nothing of the picture, nor of its overlay
     page.keyboard.press("o")
     page.wait_for_function("plain => document.querySelector('#stage').dataset.token !== plain", arg=plain)
     assert shown(page) != plain
+    assert page.locator("#stage img:visible").bounding_box() == picture
     page.keyboard.press("o")
     assert shown(page) == plain
     page.keyboard.press("ArrowRight")

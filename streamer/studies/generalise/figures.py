@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from scipy import stats
 
 from streamer.metrics.classification import auc, delong_test, has_both
 from streamer.metrics.detection import precision_recall_area
-from streamer.metrics.estimate import Figure, Multiplicity, Resampling
+from streamer.metrics.estimate import Figure, Multiplicity, Resampling, without_empty_interval
 from streamer.metrics.holm import holm
 from streamer.metrics.matching import ImageBoxes, match
 from streamer.models.weights_manifest import Role
@@ -34,7 +34,7 @@ class Cell:
         network, centre: names; the centre may be "all".
         figure: AUC, Dice or AP50 with its interval.
         difference: less the mixed network's, with its interval; None for the mixed network itself.
-        p_value: two-sided, of that difference; NaN where there is no test.
+        p_value: two-sided, of that difference; NaN where there is no test, or no variance for one.
         p_holm: after Holm over the whole matrix.
     """
 
@@ -87,7 +87,8 @@ def cell(
         return Cell(network=network, centre=centre, figure=figure, difference=None, p_value=nan)
     gap, gaps = values[0] - values[1], draws[0] - draws[1]
     difference = _figure(gap, gaps, patients, resampling)
-    return Cell(network=network, centre=centre, figure=figure, difference=difference, p_value=_p_value(gap, gaps))
+    p_value = nan if isnan(difference.low) else _p_value(gap, gaps)
+    return Cell(network=network, centre=centre, figure=figure, difference=difference, p_value=p_value)
 
 
 def with_holm(cells: Sequence[Cell]) -> list[Cell]:
@@ -138,11 +139,13 @@ def subgroups(
 def _delong_cell(network: str, centre: str, rows: Sequence[Row], mixed: Sequence[Row] | None) -> Cell:
     """One image a patient: DeLong's interval and test."""
     labels, scores = [row["label"] for row in rows], [row["value"] for row in rows]
-    figure = auc(labels, scores)
+    figure = without_empty_interval(auc(labels, scores))
     if mixed is None:
         return Cell(network=network, centre=centre, figure=figure, difference=None, p_value=nan)
     test = delong_test(labels, scores, [row["value"] for row in mixed])
-    return Cell(network=network, centre=centre, figure=figure, difference=test.difference, p_value=test.p_value)
+    difference = without_empty_interval(test.difference)
+    p_value = nan if isnan(difference.low) else test.p_value
+    return Cell(network=network, centre=centre, figure=figure, difference=difference, p_value=p_value)
 
 
 def _statistic(role: Role, rows: Sequence[Row]) -> Statistic:
@@ -199,7 +202,8 @@ def _figure(value: float, draws: Floats, patients: npt.NDArray[np.str_], resampl
         tail = (1 - resampling.level) / 2
         low, high = (float(bound) for bound in np.quantile(defined, [tail, 1 - tail]))
     method = f"bootstrap by {resampling.unit}, {resampling.resamples} resamples, percentile"
-    return Figure(value=value, low=low, high=high, count=len(patients), clusters=clusters, method=method)
+    figure = Figure(value=value, low=low, high=high, count=len(patients), clusters=clusters, method=method)
+    return without_empty_interval(figure)
 
 
 def _p_value(value: float, draws: Floats) -> float:

@@ -7,6 +7,7 @@ from math import isnan
 import numpy as np
 from matplotlib.figure import Figure as Plot
 
+from streamer.studies.fonts import fonts_for, labels_of, legend_of
 from streamer.studies.generalise.centres import MIXED
 from streamer.studies.generalise.figures import MEASURES
 from streamer.studies.generalise.study import ALL, Generalisation
@@ -40,13 +41,18 @@ def generalisation_page(study: Generalisation) -> Page:
         sections=(
             Section(
                 title=f"{measure}, network by test centre",
-                figures={"heat-map": (f"{measure} of each network on each centre", heat_map(study))},
+                figures={"heat-map": (_caption(study, measure), heat_map(study))},
                 tables=(matrix_table(study),),
             ),
             Section(title="Subgroups of the mixed network", tables=(subgroup_table(study),)),
             Section(title="What was trained", tables=(training_table(study),)),
         ),
     )
+
+
+def _caption(study: Generalisation, measure: str) -> str:
+    legend = legend_of(labels_of("centre", [centre.name for centre in study.centres]))
+    return f"{measure} of each network on each centre" + (f" ({legend})" if legend else "")
 
 
 def matrix_table(study: Generalisation) -> Table:
@@ -144,7 +150,13 @@ def training_table(study: Generalisation) -> Table:
 
 def heat_map(study: Generalisation) -> Plot:
     """The matrix as colours; a star where the difference from the mixed network has P below .05 after Holm."""
-    names = [*(centre.name for centre in study.centres), ALL]
+    centres = [centre.name for centre in study.centres]
+    with fonts_for(centres):
+        return _heat_map(study, labels_of("centre", centres) | {ALL: ALL})
+
+
+def _heat_map(study: Generalisation, labels: dict[str, str]) -> Plot:
+    names = list(labels)
     networks = [trained.plan.name for trained in study.networks]
     values = np.array([[study.cell(network, centre).figure.value for centre in names] for network in networks])
     plot = Plot(figsize=(2.6 + 1.25 * len(names), 1.5 + 0.55 * len(networks)), layout="constrained")
@@ -158,8 +170,9 @@ def heat_map(study: Generalisation) -> Plot:
             share = (values[i, j] - low) / max(high - low, 1e-6)
             colour = "#ffffff" if share < _DARK_BELOW else _INK
             axes.text(j, i, f"{values[i, j]:.2f}{star}", ha="center", va="center", color=colour, fontsize=10)
-    axes.set_xticks(range(len(names)), names, rotation=25 if max(map(len, names)) > 10 else 0, color=_INK)
-    axes.set_yticks(range(len(networks)), networks, color=_INK)
+    shown_names = list(labels.values())
+    axes.set_xticks(range(len(names)), shown_names, rotation=25 if max(map(len, shown_names)) > 10 else 0, color=_INK)
+    axes.set_yticks(range(len(networks)), [_relabelled(network, labels) for network in networks], color=_INK)
     axes.axhline(networks.index(MIXED) - 0.5, color="#ffffff", linewidth=3)
     axes.axhline(networks.index(MIXED) + 0.5, color="#ffffff", linewidth=3)
     axes.axvline(len(names) - 1.5, color="#ffffff", linewidth=3)
@@ -170,6 +183,12 @@ def heat_map(study: Generalisation) -> Plot:
     plot.colorbar(shown, ax=axes, label=MEASURES[study.options.role])
     axes.set_title("* differs from the mixed network, P < .05 after Holm", fontsize=9, color=_MUTED, loc="left")
     return plot
+
+
+def _relabelled(network: str, labels: dict[str, str]) -> str:
+    """A network's name, "only CENTRE" or "without CENTRE", with what stands for the centre."""
+    kind, space, centre = network.partition(" ")
+    return f"{kind}{space}{labels.get(centre, centre).strip()}"
 
 
 def _with_sign(text: str) -> str:

@@ -24,7 +24,7 @@ from streamer.settings import Settings
 from streamer.studies.generalise.centres import MIXED, CentreData, NetworkPlan, load_centres, plan_networks
 from streamer.studies.generalise.figures import Cell, Subgroup, cell, subgroups, with_holm
 from streamer.studies.generalise.measure import Row, load, measure, save
-from streamer.studies.page import prepare_folder
+from streamer.studies.page import results_folder
 from streamer.training.config import Ingredient, TrainingConfig
 from streamer.training.train import train
 
@@ -131,7 +131,20 @@ def generalise(
         DataError: the data do not allow the study, or the folder holds another one.
         OutputError: the folder cannot be written.
     """
-    prepare_folder(output / "networks")
+    with results_folder(output / "networks"):
+        return _generalise(data, output, options, config, settings=settings, weights=weights, device=device)
+
+
+def _generalise(
+    data: Path,
+    output: Path,
+    options: Options,
+    config: TrainingConfig,
+    *,
+    settings: Settings,
+    weights: Path,
+    device: torch.device,
+) -> Generalisation:
     _LOG.info("reading %s and looking for near duplicates", data)
     centres, notes = load_centres(
         data,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hmac
-import io
 import os
 import secrets
 import threading
@@ -12,7 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from streamer.errors import OutputError, SettingsError
+from streamer.errors import DataError, OutputError, SettingsError
+from streamer.studies.csv_file import csv_text, read_rows
 from streamer.studies.room.study_file import ADMINISTRATOR, ReadingStudy
 
 _MAX_FAILURES = 10
@@ -61,22 +60,18 @@ def load_codes(study: ReadingStudy) -> dict[str, str]:
     codes: dict[str, str] = {}
     if path.exists():
         try:
-            rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-            codes = {row["name"]: row["code"] for row in rows}
-        except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
+            codes = {row["name"]: row["code"] for _, row in read_rows(path, ("name", "code"))}
+        except DataError as error:
             raise SettingsError(f"cannot read the access codes {path}: delete the file to make new ones") from error
     names = [*(reader.name for reader in study.file.readers), ADMINISTRATOR]
     if all(codes.get(name) for name in names):
         return codes
     codes |= {name: _code() for name in names if not codes.get(name)}
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("name", "code"))
-    writer.writerows((name, code) for name, code in codes.items() if name in names)
+    text = csv_text(("name", "code"), [(name, code) for name, code in codes.items() if name in names])
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(stream.getvalue())
+            file.write(text)
     except OSError as error:
         raise OutputError(f"cannot write the access codes {path}: {error.strerror}") from error
     return codes

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from streamer._files import write_whole
 from streamer.errors import DataError
+from streamer.studies.csv_file import csv_text
 from streamer.studies.room.reading import Progress, Reading
 from streamer.studies.room.store import AnswerStore
 from streamer.studies.room.study_file import ReadingStudy
@@ -19,7 +18,7 @@ def study_progress(study: ReadingStudy) -> list[Progress]:
     """How far everybody is; says nothing of what was answered.
 
     Raises:
-        DataError: the answers belong to another study.
+        DataError: nobody has read yet, or the answers belong to another study.
     """
     if not study.database.exists():
         raise DataError(f"nobody has read yet: there is no {study.database}; open `streamer app --study {study.path}`")
@@ -61,23 +60,14 @@ def export_ratings(study: ReadingStudy, path: Path, *, partial: bool = False) ->
         raise DataError("no case is closed yet: there is nothing to export")
     images = {image.name: image for case in study.cases for image in case.images}
     groups = {reader.name: reader.group for reader in study.file.readers}
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for answer in answers:
-        writer.writerow(
-            (
-                answer.reader,
-                groups.get(answer.reader, ""),
-                answer.scenario,
-                answer.image,
-                answer.patient,
-                "malignant" if images[answer.image].malignant else "benign",
-                answer.rating,
-                answer.time.isoformat(timespec="seconds"),
-                "" if answer.seconds is None else f"{answer.seconds:.1f}",
-                answer.changes,
-            )
+    rows = [
+        (
+            answer.reader, groups.get(answer.reader, ""), answer.scenario, answer.image, answer.patient,
+            "malignant" if images[answer.image].malignant else "benign", answer.rating,
+            answer.time.isoformat(timespec="seconds"), "" if answer.seconds is None else f"{answer.seconds:.1f}",
+            answer.changes,
         )
-    write_whole(path, stream.getvalue().encode())
+        for answer in answers
+    ]  # fmt: skip
+    write_whole(path, csv_text(COLUMNS, rows).encode())
     return len(answers)

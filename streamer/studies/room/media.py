@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 from streamer._pixels import png_bytes
-from streamer.errors import InputError, OutputError, StreamerError
+from streamer._progress import track
+from streamer.errors import DataError, InputError, OutputError, StreamerError
 from streamer.outputs.video import OverlayVideo
 from streamer.settings import OverlaySettings
 from streamer.sources import open_source
+from streamer.studies.room.study_file import ReadingStudy
 
 Kind = Literal["still", "clip"]
+
+_CHECKERS = 4  # opening waits for the disk more than it computes
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,38 @@ class Medium:
     def media_type(self) -> str:
         """MIME type."""
         return "image/png" if self.kind == "still" else "video/mp4"
+
+
+def check_media(study: ReadingStudy) -> None:
+    """Open every still, clip and overlay of a study and decode its first frame, before a reader comes to it.
+
+    Raises:
+        DataError: one cannot be shown; its row is named, and how many more there are.
+    """
+    overlays = any(scenario.overlay for scenario in study.file.scenarios)
+    jobs = [
+        (image.row, name, file)
+        for case in study.cases for image in case.images
+        for name, file in (("file", image.file), ("overlay", image.overlay if overlays else None)) if file is not None
+    ]  # fmt: skip
+    with ThreadPoolExecutor(_CHECKERS, thread_name_prefix="reading-room-check") as pool:
+        shown = list(track(pool.map(_can_be_shown, (file for *_, file in jobs)), len(jobs), "checking images"))
+    broken = sorted((row, name, file) for (row, name, file), good in zip(jobs, shown, strict=True) if not good)
+    if broken:
+        row, name, file = broken[0]
+        more = f" ({len(broken) - 1} more cannot either)" if len(broken) > 1 else ""
+        raise DataError(
+            f"{study.table}, row {row}: the {name} {file.name!r} cannot be read as a still or clip{more}: "
+            "replace it, or leave the row out before anybody reads"
+        )
+
+
+def _can_be_shown(file: Path) -> bool:
+    try:
+        with open_source(file) as source:
+            return next(iter(source.frames()), None) is not None
+    except StreamerError:
+        return False
 
 
 class Media:

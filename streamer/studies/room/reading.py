@@ -116,7 +116,7 @@ class Reading:
 
         Raises:
             InputError: no such image, or the rating is not on the scale.
-            Elsewhere, AlreadyClosed: see `AnswerStore.answer`.
+            Elsewhere, AlreadyClosed, NotShown: see `AnswerStore.answer`.
         """
         place, image, _ = self.find(reader, token)
         assert place.scenario is not None

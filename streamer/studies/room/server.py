@@ -22,9 +22,9 @@ from streamer.app.private_folder import private_folder
 from streamer.errors import SettingsError, StreamerError
 from streamer.outputs.schema import RESEARCH_USE_ONLY
 from streamer.studies.room.codes import Logins, codes_of_file, load_codes
-from streamer.studies.room.media import Media
+from streamer.studies.room.media import Media, check_media
 from streamer.studies.room.reading import Place, Reading
-from streamer.studies.room.store import AlreadyClosed, AnswerStore, Elsewhere, utc_now
+from streamer.studies.room.store import AlreadyClosed, AnswerStore, Elsewhere, NotShown, utc_now
 from streamer.studies.room.study_file import ADMINISTRATOR, CaseImage, ReadingStudy, ScenarioEntry, load_study
 
 _STATIC = Path(__file__).parent / "static"
@@ -153,6 +153,10 @@ def _add_rules(app: FastAPI) -> None:
     @app.exception_handler(AlreadyClosed)
     def _closed(_: Request, __: Exception) -> Response:
         return JSONResponse({"error": "this case is closed: its answers stand", "closed": True}, status_code=409)
+
+    @app.exception_handler(NotShown)
+    def _not_shown(_: Request, __: Exception) -> Response:
+        return JSONResponse({"error": "this image was not shown to you yet: look at it first"}, status_code=409)
 
     @app.exception_handler(RequestValidationError)
     def _malformed(_: Request, __: Exception) -> Response:
@@ -367,9 +371,11 @@ def serve_study(path: Path, *, host: str, port: int, auth_file: Path | None, ann
         announce: told the page's URL, and where the codes are.
 
     Raises:
-        SettingsError, DataError, OutputError: the study cannot be read, or its answers cannot be written.
+        SettingsError, DataError, OutputError: the study or one of its images cannot be read, or its answers cannot be
+            written.
     """
     study = load_study(path)
+    check_media(study)  # before anything of the study is made
     codes = load_codes(study) if auth_file is None else codes_of_file(auth_file, study)
     ended = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: ended.set())

@@ -36,6 +36,10 @@ class AlreadyClosed(Exception):  # noqa: N818
     """The case is closed: its answers stand."""
 
 
+class NotShown(Exception):  # noqa: N818
+    """The image was never sent to the reader, who cannot have looked at it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An answer that stands.
@@ -119,10 +123,12 @@ class AnswerStore:
         Raises:
             Elsewhere: another window answers for the reader.
             AlreadyClosed: the case is closed.
+            NotShown: `note_shown` was never called for the image.
         """
         with self._writing() as cursor:
             _own_window(cursor, reader, window)
             _still_open(cursor, reader, scenario, patient)
+            _was_shown(cursor, reader, scenario, image)
             cursor.execute(
                 "INSERT INTO answer (reader, scenario, patient, image, rating, time) VALUES (?, ?, ?, ?, ?, ?)",
                 (reader, scenario, patient, image, rating, _text(now)),
@@ -217,6 +223,12 @@ def _still_open(cursor: sqlite3.Cursor, reader: str, scenario: str, patient: str
     query = "SELECT 1 FROM closed WHERE reader = ? AND scenario = ? AND patient = ?"
     if cursor.execute(query, (reader, scenario, patient)).fetchone() is not None:
         raise AlreadyClosed
+
+
+def _was_shown(cursor: sqlite3.Cursor, reader: str, scenario: str, image: str) -> None:
+    query = "SELECT 1 FROM shown WHERE reader = ? AND scenario = ? AND image = ?"
+    if cursor.execute(query, (reader, scenario, image)).fetchone() is None:
+        raise NotShown
 
 
 def _text(time: datetime) -> str:

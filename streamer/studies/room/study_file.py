@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import random
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streamer._yaml import read_yaml
-from streamer.errors import DataError, SettingsError, cause
+from streamer.errors import DataError, SettingsError
 from streamer.settings import validated
+from streamer.studies.csv_file import read_rows
 from streamer.studies.ratings import read_predictions
 from streamer.studies.scale import Scale, scale_named
 
@@ -81,6 +81,7 @@ class CaseImage:
         overlay: the same with the AI's overlay; None without.
         malignant: truth; never leaves the server.
         call: whether the AI calls it malignant; None without predictions.
+        row: of the table that names it.
     """
 
     name: str
@@ -88,6 +89,7 @@ class CaseImage:
     overlay: Path | None
     malignant: bool
     call: bool | None
+    row: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,11 @@ class ReadingStudy:
     file: StudyFile
     scale: Scale
     cases: tuple[Case, ...]
+
+    @property
+    def table(self) -> Path:
+        """The table of cases."""
+        return self.path.parent / self.file.cases
 
     @property
     def database(self) -> Path:
@@ -185,26 +192,12 @@ def read_cases(path: Path, calls: dict[str, bool] | None = None) -> tuple[Case, 
     """
     patients: dict[str, list[CaseImage]] = {}
     seen: dict[str, int] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            for name in ("case", "file", "truth"):
-                if name not in (reader.fieldnames or ()):
-                    needs = "case, file, truth; patient and overlay if any"
-                    raise DataError(f"{path} lacks the column {name!r}; it needs {needs}")
-            for read in reader:
-                row = {name: (value or "").strip() for name, value in read.items() if isinstance(name, str)}
-                image = _image(row, path, reader.line_num, calls)
-                if image.name in seen:
-                    raise DataError(
-                        f"{path}, row {reader.line_num}: case {image.name!r} stands in row {seen[image.name]} already"
-                    )
-                seen[image.name] = reader.line_num
-                patients.setdefault(row.get("patient") or image.name, []).append(image)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the cases {path}: {cause(error)}") from error
-    if not patients:
-        raise DataError(f"{path} has a header and no rows")
+    for line, row in read_rows(path, ("case", "file", "truth"), aliases={"image": "case", "label": "truth"}):
+        image = _image(row, path, line, calls)
+        if image.name in seen:
+            raise DataError(f"{path}, row {line}: case {image.name!r} stands in row {seen[image.name]} already")
+        seen[image.name] = line
+        patients.setdefault(row.get("patient") or image.name, []).append(image)
     return tuple(Case(patient=patient, images=tuple(images)) for patient, images in patients.items())
 
 
@@ -225,4 +218,5 @@ def _image(row: dict[str, str], path: Path, line: int, calls: dict[str, bool] | 
         overlay=folder / row["overlay"] if row.get("overlay") else None,
         malignant=_TRUTH[row["truth"].lower()],
         call=None if calls is None else calls[row["case"]],
+        row=line,
     )

@@ -133,6 +133,7 @@ function draw() {
   }));
   byId('next').disabled = !room.images.every(other => other.rating);
   byId('box').hidden = !image.call;
+  byId('stage').classList.toggle('beside-box', Boolean(image.call)); // the box covers nothing of picture and overlay
   if (image.call) {
     const head = document.createElement('small');
     const call = document.createElement('strong');
@@ -166,7 +167,7 @@ function go(number) {
 }
 
 async function answer(label) {
-  if (busy) return;
+  if (busy || !byId('loading').hidden) return; // nobody rates what is not in view yet
   busy = true;
   const image = room.images[current];
   await attempt(async () => {
