@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure as Plot
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 
 from streamer._files import write_whole
 from streamer._pixels import data_url
@@ -25,6 +29,12 @@ from streamer.version import __version__
 
 _PLOT_DPI = 130
 _SVG_SALT = "streamer"  # matplotlib names parts of an SVG at random unless told how: the same figures, the same file
+
+_CHINESE = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB",
+    "WenQuanYi Zen Hei", "SimHei", "Droid Sans Fallback",
+)  # fmt: skip
+"""Fonts with Chinese signs that systems come with."""
 
 
 class Weights(Protocol):
@@ -140,13 +150,25 @@ def _page(evaluation: Evaluation, weights: Mapping[str, Weights], drawings: Mapp
 
 
 def _svg(plot: Plot) -> bytes:
-    buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": _SVG_SALT}):
-        plot.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return _saved(plot, format="svg", metadata={"Date": None})
 
 
 def _png(plot: Plot) -> bytes:
+    return _saved(plot, format="png", dpi=_PLOT_DPI)
+
+
+def _saved(plot: Plot, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    plot.savefig(buffer, format="png", dpi=_PLOT_DPI)
+    for text in plot.findobj(Text):
+        if not text.get_text().isascii():
+            text.set_fontfamily(_families())
+    with rc_context({"svg.hashsalt": _SVG_SALT}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # no font has it: a box stands for it
+        plot.savefig(buffer, **options)
     return buffer.getvalue()
+
+
+@cache
+def _families() -> list[str]:
+    """matplotlib's font, and those of the machine that have what it lacks: names of readers and centres in Chinese."""
+    return [*rcParams["font.family"], *sorted(set(_CHINESE) & set(fontManager.get_font_names()), key=_CHINESE.index)]

@@ -70,6 +70,7 @@ class ClassFigures:
     npv: Figure
     f1: Figure
     auc: Figure
+    kappa: Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,9 @@ def class_figures(given: Answers, number: int) -> ClassFigures:
             return proportion(int((part & whole).sum()), int(whole.sum()))
         return mean_figure(part[whole].astype(np.float64), given.patients[whole], _RESAMPLING)
 
+    against_rest = Answers(
+        truth=truth.astype(np.int64), said=said.astype(np.int64), patients=given.patients, probabilities=None, classes=2
+    )
     everything = np.ones_like(truth)
     return ClassFigures(
         accuracy=share(truth == said, everything),
@@ -148,6 +152,7 @@ def class_figures(given: Answers, number: int) -> ClassFigures:
         npv=share(~truth, ~said),
         f1=_bootstrapped(given, lambda matrix: float(_f1(matrix)[number])),
         auc=_class_auc(given, number, independent),
+        kappa=_kappa(against_rest) if independent else _bootstrapped(against_rest, _kappa_of),
     )
 
 

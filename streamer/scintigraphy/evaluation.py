@@ -190,8 +190,11 @@ def evaluate(
     return Outcome(evaluation=evaluation, best=best, folder=runs[place])
 
 
-def evaluate_readers(best: Mapping[SetName, Said], readings: Readings, mark: str) -> Evaluation:
-    """Tables 4 and 5, Figures 4B and 5 and the tests, from answers that were written down before."""
+def evaluate_readers(best: Mapping[SetName, Said], readings: Readings, mark: str, *, left_out: int = 0) -> Evaluation:
+    """Tables 4 and 5, Figures 4B and 5 and the tests, from answers that were written down before.
+
+    `left_out` is the number of readings of other patients.
+    """
     readers = {name: of_readers(said.samples, readings) for name, said in best.items()}
     numbered = {"internal validation": 4, "external validation": 5}
     said: dict[SetName, Sequence[Said]] = {name: [one, *readers[name]] for name, one in best.items()}
@@ -204,7 +207,10 @@ def evaluate_readers(best: Mapping[SetName, Said], readings: Readings, mark: str
         results=tuple(tables.all_results(said, _SPLITS)),
         plots=plots,
         settings={"readers": ", ".join(readings)},
-        notes=("Readers name one class an image; the model's answer is its most probable class.",),
+        notes=(
+            "Readers name one class an image; the model's answer is its most probable class.",
+            *([f"Left out: {left_out} readings of patients without a written answer."] if left_out else []),
+        ),
         tables=(
             *(tables.readers_table(numbered[name], name, one, readers[name]) for name, one in best.items()),
             *tables.tests_tables(best, readers),

@@ -150,8 +150,32 @@ def predict(
     def read(path: Path) -> ImageReport:
         return read_one(path, predictor, allowed=allowed, frame=frame, colour_map=colour_map)
 
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another --output") from error
+    try:
+        reports = _read_all(paths, read, predictor.workers, on_progress)
+    except BaseException:
+        if made:
+            folder.rmdir()
+        raise
+    write_whole(folder / PREDICTIONS_CSV, as_csv(reports).encode())
+    write_whole(folder / REPORT_HTML, as_html(reports, predictor).encode())
+    write_whole(folder / REPORT_JSON, (json.dumps(as_json(reports, predictor), indent=2) + "\n").encode())
+    return reports
+
+
+def _read_all(
+    paths: Sequence[Path],
+    read: Callable[[Path], ImageReport],
+    workers: int,
+    on_progress: Callable[[int, ImageReport], None] | None,
+) -> list[ImageReport]:
+    """Reports in the order of the paths, several made at the same time."""
     reports = []
-    with ThreadPoolExecutor(predictor.workers, thread_name_prefix="scintigraphy") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="scintigraphy") as pool:
         try:
             for number, report in enumerate(pool.map(read, paths), start=1):
                 reports.append(report)
@@ -159,13 +183,6 @@ def predict(
                     on_progress(number, report)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # after an error, or Control-C
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another --output") from error
-    write_whole(folder / PREDICTIONS_CSV, as_csv(reports).encode())
-    write_whole(folder / REPORT_HTML, as_html(reports, predictor).encode())
-    write_whole(folder / REPORT_JSON, (json.dumps(as_json(reports, predictor), indent=2) + "\n").encode())
     return reports
 
 

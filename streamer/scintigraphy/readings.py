@@ -26,15 +26,18 @@ _MISTAKEN: Mapping[Diagnosis, Sequence[float]] = {
 """What a simulated reader says instead, in the order of the classes: set by hand, from how the classes look alike."""
 
 
-def read_readings(path: Path, samples: Iterable[ScintigraphySample]) -> Readings:
+def read_readings(path: Path, samples: Iterable[ScintigraphySample], *, others: bool = False) -> Readings:
     """Read physicians' readings.
 
     Args:
-        path: CSV with the columns `reader`, `patient` (as in the data, or the image's name without suffix), `reading`.
+        path: CSV with the columns `reader`, `patient` (`CENTRE/ID`, or the ID where no other centre has it; that of an
+            image without a patient is its name without suffix), `reading`.
         samples: the images that were read.
+        others: leave readings of other patients out, instead of refusing them.
 
     Raises:
-        DataError: a column is missing, a reading is no class, a patient is unknown or not unique, or was read twice.
+        DataError: a column is missing, a reading is no class, a patient is unknown or not unique, or was read twice;
+            or no reading is left.
     """
     known = {sample.patient for sample in samples}
     short: dict[str, list[str]] = {}
@@ -46,6 +49,8 @@ def read_readings(path: Path, samples: Iterable[ScintigraphySample]) -> Readings
         if not name:
             raise DataError(f"{place}: reader is empty")
         found = [patient] if patient in known else short.get(patient, [])
+        if others and not found:
+            continue
         if len(found) != 1:
             problem = "no image of the data" if not found else f"{len(found)} images; write CENTRE/ID"
             raise DataError(f"{place}: the patient fits {problem}")
@@ -53,7 +58,18 @@ def read_readings(path: Path, samples: Iterable[ScintigraphySample]) -> Readings
         if found[0] in own:
             raise DataError(f"{place}: {name!r} has read this patient already")
         own[found[0]] = required_class(reading, place)
+    if not readings:
+        raise DataError(f"{path}: no reading is of a patient among the predictions")
     return readings
+
+
+def count_readings(path: Path) -> int:
+    """Number of readings in a CSV.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return sum(1 for _ in csv_rows(path, _COLUMNS, what="readings"))
 
 
 def write_readings(path: Path, readings: Readings) -> None:

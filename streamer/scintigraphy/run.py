@@ -22,7 +22,7 @@ from streamer.scintigraphy.config import ScintigraphyConfig
 from streamer.scintigraphy.evaluation import Outcome, Study, evaluate_readers
 from streamer.scintigraphy.phantom.camera import HOSPITALS
 from streamer.scintigraphy.phantom.study import TRUTH, Format, PhantomStudy, write_study
-from streamer.scintigraphy.readings import read_readings, simulate_reader, write_readings
+from streamer.scintigraphy.readings import count_readings, read_readings, simulate_reader, write_readings
 from streamer.scintigraphy.samples import FOLDS, ScintigraphyData, read_samples
 from streamer.scintigraphy.training import Trainer
 from streamer.scintigraphy.weights import read_entry
@@ -127,14 +127,18 @@ def evaluate_study(
 def compare_with_readers(predictions: Path, readings: Path, output: Path) -> Path:
     """Tables 4 and 5, Figure 5 and tests from written answers and readings; returns the page.
 
+    Readings of patients without a written answer, such as those trained on, are left out; the page says how many.
+
     Raises:
         DataError: a file cannot be read, or they do not fit.
         OutputError: the folder cannot be written.
     """
     best, mark = read_predictions(predictions)
     samples = [sample for said in best.values() for sample in said.samples]
+    said = read_readings(readings, samples, others=True)
+    left_out = count_readings(readings) - sum(len(own) for own in said.values())
     with EvaluationFolder(output) as folder:
-        folder.write(evaluate_readers(best, read_readings(readings, samples), mark), {})
+        folder.write(evaluate_readers(best, said, mark, left_out=left_out), {})
     return output / PAGE
 
 

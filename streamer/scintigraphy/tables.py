@@ -17,7 +17,7 @@ from streamer.scintigraphy.answers import Said, SetName, on_the_same
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.samples import ScintigraphySample
 
-_MEASURES = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auc")
+_MEASURES = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auc", "kappa")
 _HEADINGS = {
     "accuracy": "Accuracy",
     "sensitivity": "Sensitivity",
@@ -68,7 +68,7 @@ def networks_table(models: Sequence[Said]) -> Table:
     return Table(
         title="Table 2. Each network on the internal validation set",
         caption=f"{len(models[0].answers.truth)} images. {_INTERVALS}",
-        columns=("Network", "Class", *(_HEADINGS[name] for name in _MEASURES), "Kappa"),
+        columns=("Network", "Class", *(_HEADINGS[name] for name in _MEASURES)),
         rows=tuple(row for model in models for row in _rows(model)),
     )
 
@@ -79,15 +79,14 @@ def readers_table(number: int, set_name: str, model: Said, readers: Sequence[Sai
     return Table(
         title=f"Table {number}. {model.name} and readers on the {set_name} set",
         caption=f"Images: {counts}. {_INTERVALS} A reader names one class: the AUC is that of a single point.",
-        columns=("Network or reader", "Class", *(_HEADINGS[name] for name in _MEASURES), "Kappa"),
+        columns=("Network or reader", "Class", *(_HEADINGS[name] for name in _MEASURES)),
         rows=tuple(row for one in (model, *readers) for row in _rows(one)),
     )
 
 
 def folds_table(name: str, folds: Sequence[Said]) -> Table:
     """Table 3: the cross-validation, each fold with mean and standard deviation."""
-    measures = (*_MEASURES, "kappa")
-    values = np.array([[getattr(fold.overall, name).value for name in measures] for fold in folds])
+    values = np.array([[getattr(fold.overall, name).value for name in _MEASURES] for fold in folds])
     rows = [
         (f"Fold {number}", str(len(fold.answers.truth)), *("-" if isnan(value) else f"{value:.3f}" for value in line))
         for number, (fold, line) in enumerate(zip(folds, values, strict=True), start=1)
@@ -108,7 +107,7 @@ def folds_table(name: str, folds: Sequence[Said]) -> Table:
         caption="Internal images, each patient held out once. Sensitivity, specificity, PPV, NPV, F1 and AUC are means "
         "over classes; SD is the standard deviation over folds (n - 1). - where a fold's network never named a class, "
         "whose PPV is then not defined.",
-        columns=("Fold", "Images", *(_HEADINGS[name] for name in measures)),
+        columns=("Fold", "Images", *(_HEADINGS[name] for name in _MEASURES)),
         rows=tuple(rows),
     )
 
@@ -127,7 +126,7 @@ def all_results(said: Mapping[SetName, Sequence[Said]], split_of: Mapping[SetNam
     for set_name, part in said.items():
         for one in part:
             overall = one.overall
-            named = [(f"{one.name}: {name}", getattr(overall, name)) for name in (*_MEASURES, "kappa")]
+            named = [(f"{one.name}: {name}", getattr(overall, name)) for name in _MEASURES]
             for number, label in enumerate(CLASSES):
                 figures = one.by_class[number]
                 named += [(f"{one.name}: {name}, {label}", getattr(figures, name)) for name in _MEASURES]
@@ -143,10 +142,10 @@ def all_results(said: Mapping[SetName, Sequence[Said]], split_of: Mapping[SetNam
 
 def _rows(one: Said) -> list[tuple[str, ...]]:
     overall = one.overall
-    rows = [(one.name, "all", *(figure_text(getattr(overall, name)) for name in (*_MEASURES, "kappa")))]
+    rows = [(one.name, "all", *(figure_text(getattr(overall, name)) for name in _MEASURES))]
     for number, label in enumerate(CLASSES):
         figures = one.by_class[number]
-        rows.append((one.name, TITLES[label], *(figure_text(getattr(figures, name)) for name in _MEASURES), ""))
+        rows.append((one.name, TITLES[label], *(figure_text(getattr(figures, name)) for name in _MEASURES)))
     return rows
 
 

@@ -47,6 +47,7 @@ def test_a_classs_figures_are_those_of_the_library(given: Answers) -> None:
         assert figures.npv.value == pytest.approx(metrics.precision_score(~truth, ~said))
         assert figures.f1.value == pytest.approx(metrics.f1_score(truth, said))
         assert figures.auc.value == pytest.approx(metrics.roc_auc_score(truth, given.probabilities[:, number]))
+        assert figures.kappa.value == pytest.approx(metrics.cohen_kappa_score(truth, said))
 
 
 def test_overall_figures_are_those_of_the_library(given: Answers) -> None:

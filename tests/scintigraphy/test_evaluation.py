@@ -90,7 +90,7 @@ def test_every_table_and_figure_says_that_the_images_are_simulated(evaluated: Pa
 def test_the_figures_file_has_every_measure_of_every_class(evaluated: Path) -> None:
     rows = list(csv.DictReader((evaluated / "figures.csv").read_text().splitlines()))
     named = {(row["name"], row["data"]) for row in rows}
-    for measure in ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auc"):
+    for measure in ("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auc", "kappa"):
         for label in ("graves", "normal", "subacute", "tumour"):
             for who in ("ShuffleNetV2", "junior"):
                 for data in ("internal validation", "external validation"):
@@ -114,9 +114,13 @@ def test_what_the_tables_say_is_what_was_answered(evaluated: Path) -> None:
 
 
 def test_readers_alone_compare_the_written_answers(evaluated: Path, readings: Path, cli: Cli, tmp_path: Path) -> None:
+    learned = "junior,north-of-none,graves\n"  # readings of all patients, those trained on too
+    readings = Path(shutil.copy(readings, tmp_path / "all.csv"))
+    readings.write_text(readings.read_text() + learned)
     assert cli("scintigraphy", "readers", evaluated / "predictions.csv", "--readings", readings) == 0
     page = (tmp_path / "evaluation" / "scintigraphy-readers" / "report.html").read_text()
     assert "Table 4. model and readers" in page
+    assert "Left out: 1 readings of patients without a written answer." in page
     assert "simulated images" in page
 
 
@@ -142,6 +146,12 @@ def test_wrong_readings_are_one_line(study_folder: Path, tmp_path: Path, line: s
     (tmp_path / "r.csv").write_text(f"reader,patient,reading\n{line}\n")
     with pytest.raises(DataError, match=message):
         read_readings(tmp_path / "r.csv", read_samples(study_folder).samples)
+
+
+def test_readings_of_other_patients_alone_are_refused(study_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("reader,patient,reading\na,nobody,graves\n")
+    with pytest.raises(DataError, match="no reading is of a patient among the predictions"):
+        read_readings(tmp_path / "r.csv", read_samples(study_folder).samples, others=True)
 
 
 def test_a_patient_read_twice_is_refused(study_folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""A figure takes names in any script without a warning, and in a font that has them where the machine has one."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure as Plot
+from matplotlib.text import Text
+
+from streamer.evaluation import writer
+
+
+def figure() -> Plot:
+    plot = Plot()
+    plot.suptitle("Dr. \u738b")
+    plot.supxlabel("plain")
+    return plot
+
+
+def test_a_name_in_chinese_is_drawn_without_a_warning() -> None:  # pytest makes warnings errors
+    assert b"<svg" in writer._svg(figure())
+    assert writer._png(figure()).startswith(b"\x89PNG")
+
+
+def test_a_font_of_the_machine_is_added_for_what_matplotlibs_lacks() -> None:
+    plot = figure()
+    writer._svg(plot)
+    families = {text.get_text(): text.get_fontfamily() for text in plot.findobj(Text)}
+    assert families["Dr. \u738b"] == writer._families()
+    assert families["plain"] == writer._families()[: len(families["plain"])]
+    assert all(name in writer._CHINESE for name in writer._families()[len(families["plain"]) :])
