@@ -16,7 +16,7 @@ from streamer._timing import LiveClock
 from streamer.app.camera_clip import CameraClips
 from streamer.app.job import Job
 from streamer.errors import InputError, OutputError
-from streamer.monitoring.metrics import MeteredProgress
+from streamer.monitoring.progress import MeteredProgress
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress

@@ -13,7 +13,7 @@ from streamer.app.frame_store import Feed
 from streamer.app.job import Job
 from streamer.app.summary import Summary
 from streamer.errors import ClipGoneError, InputError
-from streamer.monitoring.metrics import MeteredProgress
+from streamer.monitoring.progress import MeteredProgress
 from streamer.outputs.folder import output_errors
 from streamer.outputs.reader_notes import write_reader_notes
 from streamer.outputs.schema import C_TIRADS, LONGEST_NOTE, CTirads, ReaderEntry

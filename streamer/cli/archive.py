@@ -115,7 +115,8 @@ def run(
     from streamer.archive.index import Wanted
     from streamer.archive.metered import MeteredArchive
     from streamer.archive.ray_executor import RayLimits
-    from streamer.cli.run import INTERRUPTED, stop_on_signal
+    from streamer.cli.run import INTERRUPTED
+    from streamer.cli.signals import stop_on_signal
     from streamer.monitoring.metrics import Metrics
     from streamer.monitoring.server import monitored
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def serve(
 
     Whatever was acknowledged survives a crash. Ctrl-C ends; the next start goes on from there.
     """
-    from streamer.cli.run import stop_on_signal
+    from streamer.cli.signals import stop_on_signal
     from streamer.dicom.library import require_node
 
     require_node("a DICOM node")
@@ -72,7 +73,7 @@ def serve(
     from streamer.node.receive import ReceiverSettings
     from streamer.node.serve import NodeSettings
     from streamer.node.serve import serve as run_node
-    from streamer.pipeline.thyroid import Engine
+    from streamer.node.worker import AnalysisProcess, thyroid_engine
 
     if (tls_certificate is None) != (tls_key is None) or (tls_authority is not None and tls_key is None):
         raise SettingsError("TLS needs --tls-certificate and --tls-key")
@@ -98,7 +99,7 @@ def serve(
     with stop_on_signal(stop.set):
         run_node(
             settings,
-            lambda: Engine(analysis),
+            lambda: AnalysisProcess(partial(thyroid_engine, analysis)),
             stop,
             typer.echo,
             metrics_address=metrics,

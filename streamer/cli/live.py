@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.text import Text
 
 from streamer._timing import LiveClock
-from streamer.cli.run import print_result, print_warnings, stop_on_signal
-from streamer.monitoring.metrics import MeteredProgress, Metrics
+from streamer.cli.run import print_result, print_warnings
+from streamer.cli.signals import stop_on_signal
+from streamer.monitoring.metrics import Metrics
+from streamer.monitoring.progress import MeteredProgress
 from streamer.monitoring.server import monitored
 from streamer.outputs.folder import new_folder
 from streamer.pipeline.thyroid import Engine

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from rich import progress as bars
@@ -16,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streamer.cli.signals import stop_on_signal
 from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
 from streamer.outputs.folder import REPORT_HTML, REPORT_JSON
 from streamer.outputs.registry import check_clip
@@ -168,27 +166,6 @@ class _RateColumn(bars.ProgressColumn):
         elapsed = (task.finished_time or task.elapsed or 0) or 1e-9
         rate = task.completed / elapsed
         return Text(f"{rate:.1f} fps ({rate / task.fields['clip_rate']:.2f}x real time)")
-
-
-@contextmanager
-def stop_on_signal(on_first: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """Collect the first Ctrl-C or termination as a wish to stop, and tell it; the second one interrupts at once."""
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        on_first()
-
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP: a terminal that is closed
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = [signal.signal(number, note) for number in numbers]
-    try:
-        yield received
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def print_result(

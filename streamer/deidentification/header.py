@@ -26,6 +26,10 @@ _NUMBERS = (
 )  # fmt: skip
 """Attributes that are kept as the numbers they are; what is no number in them goes."""
 
+_LARGEST = 99_999
+"""A larger number is a date or an identifier, whatever attribute it stands in: sizes, rates, depths and angles of a
+scanner, in the units of the standard, are smaller."""
+
 _WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
 """What turns stored values of more than 8 bits into grey levels."""
 
@@ -58,6 +62,8 @@ _EMPTY = (
     "Manufacturer", "PatientOrientation",
 )  # fmt: skip
 """Required by the standard, but allowed to be empty."""
+_EMPTY_NUMBERS = ("SeriesNumber", "InstanceNumber")
+"""The same, where the source has none that is kept."""
 
 _DATE = re.compile(r"\d{8}")
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
@@ -104,10 +110,7 @@ def deidentified(header: Dataset, names: Pseudonyms, *, shift_dates: bool) -> Da
     _keep_regions(header, made)
     plane = plane_of(header)
     _apply_profile(made)  # a future edition of the table may name what is kept today
-    for keyword in _EMPTY:
-        setattr(made, keyword, "")
-    if "Laterality" not in made and "ImageLaterality" not in made:
-        made.Laterality = ""
+    _leave_empty(made)
     pseudonym = names.patient(header)
     made.PatientName = made.PatientID = pseudonym
     for keyword in _UIDS:
@@ -119,6 +122,16 @@ def deidentified(header: Dataset, names: Pseudonyms, *, shift_dates: bool) -> Da
         _shift(header, made, names.shift_days(pseudonym))
     _state_method(made, dates=shift_dates)
     return made
+
+
+def _leave_empty(made: Dataset) -> None:
+    for keyword in _EMPTY:
+        setattr(made, keyword, "")
+    for keyword in _EMPTY_NUMBERS:
+        if keyword not in made:
+            setattr(made, keyword, None)
+    if "Laterality" not in made and "ImageLaterality" not in made:
+        made.Laterality = ""
 
 
 def keep_window(header: Dataset, made: Dataset) -> None:
@@ -140,7 +153,8 @@ def _keep_regions(header: Dataset, made: Dataset) -> None:
 
 def _keep_numbers(source: Dataset, made: Dataset, keywords: tuple[str, ...]) -> None:
     for keyword in keywords:
-        if not (found := numbers(source, keyword)):
+        found = numbers(source, keyword)
+        if not found or any(abs(one) > _LARGEST for one in found):
             continue
         whole = [_as_int(one) for one in found]
         vr = dictionary_VR(keyword)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from streamer.run import Progress
-from streamer.sources import Source
-from streamer.types import ClipSummary, FrameResult
 from streamer.version import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -64,6 +61,17 @@ class Metrics:
         """Say where the networks run."""
         self._device.labels(device=device, precision=precision).set(1)
 
+    def count_frame(self, timing_ms: Mapping[str, float]) -> None:
+        """A frame was analysed; `timing_ms` holds the time of each stage."""
+        self.frames.inc()
+        self.last_frame.set(time.time())
+        for stage, value_ms in timing_ms.items():
+            self.stages.labels(stage=stage).observe(value_ms / 1000)
+
+    def count_clip(self, *, complete: bool) -> None:
+        """A clip ended."""
+        self.clips.labels(complete=str(complete).lower()).inc()
+
     def watch_queue(self, name: str, length: Callable[[], int]) -> None:
         """Ask for a queue's length whenever the metrics are read; `length` may be called from any thread."""
         self._queues.add(name, length)
@@ -91,39 +99,3 @@ class _Queues:
         for name, length in lengths.items():
             family.add_metric([name], length())
         return [family]
-
-
-class MeteredProgress(Progress):
-    """Counts what a run reports, and passes it on.
-
-    Args:
-        metrics: where to.
-        following: told everything, too; nobody if None.
-    """
-
-    def __init__(self, metrics: Metrics, following: Progress | None = None) -> None:
-        self._metrics, self._following = metrics, following or Progress()
-        self._next_index = 0
-
-    def start_clip(self, source: Source) -> None:
-        """A clip begins."""
-        self._next_index = 0
-        self._following.start_clip(source)
-
-    def frame(self, result: FrameResult) -> None:
-        """A frame is done."""
-        metrics = self._metrics
-        metrics.frames.inc()
-        metrics.last_frame.set(time.time())
-        for stage, value_ms in result.timing_ms.items():
-            metrics.stages.labels(stage=stage).observe(value_ms / 1000)
-        if result.latency_ms is not None:
-            metrics.latency.observe(result.latency_ms / 1000)
-            metrics.dropped_frames.inc(max(result.frame.index - self._next_index, 0))
-            self._next_index = result.frame.index + 1
-        self._following.frame(result)
-
-    def end_clip(self, summary: ClipSummary) -> None:
-        """A clip ends."""
-        self._metrics.clips.labels(complete=str(summary.complete).lower()).inc()
-        self._following.end_clip(summary)

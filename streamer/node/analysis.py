@@ -6,19 +6,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from streamer.errors import InputError, NoFrameError, SettingsError, StreamerError, WeightsError
-from streamer.node.records import Job
+from streamer.errors import InputError, NoFrameError
+from streamer.node.records import Job, StoppedError
 from streamer.pipeline.analyser import FrameAnalyser
 from streamer.run import Progress, run_study
 from streamer.sources import open_source
 from streamer.sources._dicom_folder import studies, ultrasound_clips
-
-LASTING = (InputError, SettingsError, WeightsError)
-"""Errors that a second attempt would meet again."""
-
-
-class StoppedError(Exception):
-    """The node is to end; the job is as if it had not begun."""
 
 
 def analyse_job(
@@ -75,8 +68,3 @@ def _readable(job: Job) -> tuple[list[Path], list[str]]:
         except InputError as error:
             reasons.append(str(error))
     return readable, reasons
-
-
-def lasts(error: StreamerError) -> bool:
-    """Whether a second attempt would meet the same error."""
-    return isinstance(error, LASTING)

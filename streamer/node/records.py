@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class StoppedError(Exception):
+    """The node is to end; the job is as if it had not begun."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """An object as it arrives: its UIDs, and the file it was written to."""

@@ -7,31 +7,32 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from streamer.dicom.library import require_node
-from streamer.errors import OutputError, SettingsError, StreamerError
+from streamer.errors import InputError, OutputError, SettingsError, StreamerError, WeightsError
 from streamer.monitoring.audit import AuditLog
-from streamer.monitoring.metrics import MeteredProgress, Metrics
+from streamer.monitoring.metrics import Metrics
 from streamer.monitoring.server import monitored
-from streamer.node.analysis import StoppedError, analyse_job, lasts
 from streamer.node.commitment import CommitmentAnswers
 from streamer.node.peers import Peer, TlsFiles, is_loopback_address
 from streamer.node.queue import Queue
 from streamer.node.receive import Receiver, ReceiverSettings
-from streamer.node.records import Delivery, Job, Received
+from streamer.node.records import Delivery, Job, Received, StoppedError
 from streamer.node.send import is_url, send_to_node, send_to_web
 from streamer.node.web import client
-from streamer.pipeline.analyser import FrameAnalyser
+from streamer.node.worker import JobAnalyser
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.25
 _PRUNE_EVERY_S = 600.0
 _S_PER_DAY = 86400.0
+_LASTING = (InputError, SettingsError, WeightsError)
+"""Errors that a second attempt would meet again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class Node:
 
     Args:
         settings: how it works.
-        analyser: loaded networks; `dicom` is among its outputs.
+        analyser: of the jobs; `dicom` is among its outputs.
         metrics: counts frames, failures and what waits.
         audit: notes what is received and sent; nothing does if None.
 
@@ -85,13 +86,11 @@ class Node:
     def __init__(
         self,
         settings: NodeSettings,
-        analyser: FrameAnalyser,
+        analyser: JobAnalyser,
         *,
         metrics: Metrics | None = None,
         audit: AuditLog | None = None,
     ) -> None:
-        if "dicom" not in analyser.settings.outputs:
-            raise SettingsError("a node sends DICOM results: choose dicom among the outputs")
         require_node("a DICOM node")
         self._settings, self._analyser = settings, analyser
         self._metrics, self._audit = metrics or Metrics("node"), audit
@@ -109,7 +108,7 @@ class Node:
         loops += [lambda one=destination: self._send(one) for destination in settings.destinations]  # type: ignore[misc]
         self._threads = [threading.Thread(target=self._repeat, args=(loop,), name="node") for loop in loops]
         self._tidied_s = time.monotonic()
-        self._metrics.set_device(analyser.info.device, analyser.info.precision)
+        self._metrics.set_device(*analyser.device)
         self._metrics.watch_queue("arriving", lambda: self.queue.status().arriving)
         self._metrics.watch_queue("jobs", lambda: self.queue.status().jobs.get("waiting", 0))
         self._metrics.watch_queue("unsent", lambda: self.queue.status().unsent)
@@ -152,19 +151,19 @@ class Node:
         while not self._stop.is_set() and (job := self.queue.claim()) is not None:
             _LOG.info("job %d: %d objects are analysed", job.number, len(job.files))
             try:
-                progress = MeteredProgress(self._metrics)
-                results, reason = analyse_job(job, self._analyser, self._stop.is_set, progress)
+                results, reason = self._analyser.analyse(job, self._stop.is_set, self._metrics)
                 self.queue.finish(job, results, self._settings.destinations, reason=reason)
             except StoppedError:
                 self.queue.give_back(job)
             except StreamerError as error:
-                self._failed(job, str(error), lasting=lasts(error))
+                self._failed(job, str(error), lasting=isinstance(error, _LASTING))
             except Exception as error:  # the text may quote a header
                 self._failed(job, f"an internal error ({type(error).__name__})", lasting=False)
             else:
                 if reason:
                     _LOG.warning("job %d: not all could be analysed: %s", job.number, reason)
                 _LOG.info("job %d: done, %d results", job.number, len(results))
+        self._analyser.rest()
 
     def _failed(self, job: Job, reason: str, *, lasting: bool) -> None:
         if lasting:
@@ -223,7 +222,7 @@ def _threads_end_in_one_line() -> Iterator[None]:
 
 def serve(
     settings: NodeSettings,
-    make_analyser: Callable[[], FrameAnalyser],
+    make_analyser: Callable[[], JobAnalyser],
     stop: threading.Event,
     announce: Callable[[str], None],
     *,
@@ -234,7 +233,7 @@ def serve(
 
     Args:
         settings: how it works.
-        make_analyser: loads the networks, once the libraries are known to be there.
+        make_analyser: of the jobs; called once the libraries are known to be there.
         stop: ends it.
         announce: told that it listens.
         metrics_address: where metrics and health are told, see `streamer.monitoring.server`; nowhere if None.
@@ -252,7 +251,8 @@ def serve(
     with (
         _threads_end_in_one_line(),
         monitored(metrics, metrics_address, ready.is_set),
-        Node(settings, make_analyser(), metrics=metrics, audit=audit) as node,
+        closing(make_analyser()) as analyser,
+        Node(settings, analyser, metrics=metrics, audit=audit) as node,
     ):
         ready.set()
         receiver = settings.receiver

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import streamer.cli.run
+import streamer.cli.signals
 from streamer.cli.main import _called
 from streamer.outputs.schema import read_frames, read_report
 from streamer.version import __version__
@@ -267,7 +268,7 @@ def test_an_empty_path_is_refused(cli: Cli, capsys: pytest.CaptureFixture[str]) 
 def test_the_first_signal_is_a_wish_to_stop_and_the_second_interrupts(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     told: list[bool] = []
-    with streamer.cli.run.stop_on_signal(lambda: told.append(True)) as received:
+    with streamer.cli.signals.stop_on_signal(lambda: told.append(True)) as received:
         signal.raise_signal(number)
         assert (received, told) == ([number], [True])
         with pytest.raises(KeyboardInterrupt):

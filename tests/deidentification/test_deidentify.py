@@ -288,6 +288,18 @@ def test_a_folder_s_files_are_done_one_by_one_and_a_refused_one_is_named(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0001.dcm", REPORT]
 
 
+def test_a_number_that_no_scanner_states_is_an_identifier_and_goes() -> None:
+    header = cine_dataset(2)
+    header.SeriesNumber, header.MechanicalIndex, header.CineRate = 20260114, "7734177341", 25
+    add_region(header, (8, 8, 55, 39))
+    header.SequenceOfUltrasoundRegions[0].TransducerFrequency = 19700101
+    made = deidentified(header, Pseudonyms(), shift_dates=False)
+    assert made.SeriesNumber is None  # which the standard wants, if empty
+    assert "MechanicalIndex" not in made
+    assert "TransducerFrequency" not in made.SequenceOfUltrasoundRegions[0]
+    assert made.CineRate == 25
+
+
 def test_every_attribute_that_is_kept_is_one_of_the_standard_s() -> None:
     kept = (
         *header_module._NUMBERS, *header_module._REGION_NUMBERS, *header_module._TERMS, *header_module._UIDS,

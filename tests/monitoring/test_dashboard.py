@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from streamer.monitoring.metrics import MeteredProgress, Metrics
+from streamer.monitoring.metrics import Metrics
+from streamer.monitoring.progress import MeteredProgress
 from streamer.types import FrameResult
 from tests.fakes import frame
 

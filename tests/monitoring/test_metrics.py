@@ -11,7 +11,8 @@ import pytest
 
 from streamer.errors import SettingsError
 from streamer.monitoring.logs import json_logs
-from streamer.monitoring.metrics import MeteredProgress, Metrics
+from streamer.monitoring.metrics import Metrics
+from streamer.monitoring.progress import MeteredProgress
 from streamer.monitoring.server import monitored
 from streamer.phantom import write_clip
 from streamer.phantom.cine import PhantomFrame

@@ -10,7 +10,7 @@ from streamer.dicom.library import require_node
 from streamer.node.peers import Peer
 from streamer.node.receive import ReceiverSettings
 from streamer.node.serve import Node, NodeSettings
-from tests.disc_analyser import DiscAnalyser
+from tests.node.in_process import DiscJobs
 from tests.node.pacs import Orthanc, running_orthanc
 
 StartNode = Callable[..., Node]
@@ -45,6 +45,6 @@ def start_node(tmp_path: Path) -> Iterator[StartNode]:
                 quiet_s=quiet_s,
                 **more,  # type: ignore[arg-type]
             )
-            return stack.enter_context(Node(settings, DiscAnalyser()))
+            return stack.enter_context(Node(settings, DiscJobs()))
 
         yield start

@@ -10,14 +10,14 @@ from streamer.dicom.library import require_node
 from streamer.node.peers import Peer
 from streamer.node.receive import ReceiverSettings
 from streamer.node.serve import Node, NodeSettings
-from tests.disc_analyser import DiscAnalyser
+from tests.node.in_process import DiscJobs
 
 
 def _live(folder: Path, port: int, caller: str, destination: str) -> None:
     require_node("this test")
     receiver = ReceiverSettings(aet="STREAMER", port=port, allowed=(Peer.parse(caller),), timeout_s=10)
     settings = NodeSettings(receiver=receiver, folder=folder, destinations=(destination,), quiet_s=0.3)
-    with Node(settings, DiscAnalyser()):
+    with Node(settings, DiscJobs()):
         signal.pause()
 
 

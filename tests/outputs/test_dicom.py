@@ -26,6 +26,7 @@ from tests.dicom_files import PREFIX, frame_images, jpeg, write_dicom
 from tests.disc_analyser import SIZE, DiscAnalyser, disc_cine
 
 _SECRETS = (b"SECRET", b"19700101")
+_NOT_MULTI_FRAME = b"Shall not be present for Referenced SOP Class that is not multi-frame"
 
 
 def _results(folder: Path) -> dict[str, Dataset]:
@@ -169,10 +170,13 @@ def test_a_grey_cine_or_still_has_all_results_valid(tmp_path: Path, frames: int,
         assert "report-1" in results
         return
     assert results["state-1"].SOPClassUID == "1.2.840.10008.5.1.4.1.1.11.1"
-    if shutil.which("dciodvfy") is not None and not retired:  # which it takes for one of single frames
+    if shutil.which("dciodvfy") is not None:
         for path in sorted((tmp_path / "out").glob("*.dcm")):
             said = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, check=False)
-            assert b"\nError" not in b"\n" + said.stdout + b"\n" + said.stderr
+            errors = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith(b"Error")]
+            if retired:  # dciodvfy takes the retired class for one of single frames, and nothing else may be wrong
+                errors = [line for line in errors if not line.endswith(_NOT_MULTI_FRAME)]
+            assert errors == []
     if shutil.which("dcmp2pgm") is not None:
         state = str(tmp_path / "out" / "dicom-state-1.dcm")
         call = ["dcmp2pgm", "--pstate", state, str(tmp_path / "cine.dcm"), str(tmp_path / "shown.pgm")]
