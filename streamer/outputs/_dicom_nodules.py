@@ -40,6 +40,7 @@ class NoduleResult:
         track: its number in the study.
         clip: where it was seen.
         key_frame: index of the frame whose outline is reported.
+        box_xyxy: of the detector in that frame, in source pixels.
         contour_xy: that outline in source pixels, shape (n, 2); empty where segmentation found nothing.
         long_axis, short_axis, area: in mm and mm2 where it is measured, else in pixels; 0 without an outline.
         measured: whether the scale of the picture is known where it lies.
@@ -51,6 +52,7 @@ class NoduleResult:
     track: int
     clip: ClipOutlines
     key_frame: int
+    box_xyxy: tuple[float, float, float, float]
     contour_xy: Contour
     long_axis: float
     short_axis: float

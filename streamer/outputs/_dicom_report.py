@@ -18,6 +18,7 @@ from streamer.version import __version__
 
 KIND, SERIES_NUMBER = "report", 9001
 SERIES_LABEL = "streamer: thyroid nodules, structured report"
+_PATIENT = "Patient"  # what the group over all nodules is called
 
 
 def structured_report(
@@ -106,8 +107,7 @@ def with_reader_notes(report: Dataset, notes: Mapping[int, tuple[str, str]], run
 
 def _nodule_group(
     nodule: NoduleResult, uid: str, algorithm: hd.sr.AlgorithmIdentification
-) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations | hd.sr.MeasurementsAndQualitativeEvaluations:
-    source, frame = nodule.clip.source, nodule.key_frame + 1
+) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
     length, area = (codes.MM, codes.MM2) if nodule.measured else (codes.PIXELS, codes.PIXELS)
     measurements = [
         _measurement(codes.PROBABILITY, 100 * nodule.probability, codes.PERCENT, derivation=codes.MAXIMUM),
@@ -119,57 +119,67 @@ def _nodule_group(
     ]
     if nodule.volume_ml is not None:
         measurements.append(_measurement(codes.VOLUME, nodule.volume_ml, codes.ML))
-    common = {
-        "tracking_identifier": hd.sr.TrackingIdentifier(uid=uid, identifier=nodule.label),
-        "finding_type": codes.THYROID_NODULE,
-        "finding_sites": [hd.sr.FindingSite(codes.THYROID)],
-        "algorithm_id": algorithm,
-        "measurements": measurements,
-    }
-    frames = [frame] if _is_multi_frame(source) else None
-    if len(nodule.contour_xy) < 3:
-        image = hd.sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID, frames)
-        return hd.sr.MeasurementsAndQualitativeEvaluations(source_images=[image], **common)
-    region = hd.sr.ImageRegion(
-        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
-        graphic_data=_closed(nodule.contour_xy),
-        source_image=hd.sr.SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID, frames),
-    )
-    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, **common)
+    return _group(_region(nodule), hd.sr.TrackingIdentifier(uid=uid, identifier=nodule.label), algorithm, measurements)
 
 
 def _patient_group(
     nodules: Sequence[NoduleResult], probability: float, uid: str, algorithm: hd.sr.AlgorithmIdentification
-) -> hd.sr.MeasurementsAndQualitativeEvaluations:
-    """The maximum over the nodules that count, and the frames of the nodule that set it."""
+) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    """The maximum over the nodules that count, and the frames and the outline of the nodule that set it."""
     highest = max(nodules, key=lambda nodule: nodule.probability)
-    source = highest.clip.source
-    frames = [highest.key_frame + 1] if _is_multi_frame(source) else None
-    return hd.sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(uid=uid, identifier="Patient"),
+    measurements = [
+        _measurement(codes.PROBABILITY, 100 * probability, codes.PERCENT, derivation=codes.MAXIMUM),
+        _measurement(codes.FRAMES, highest.frames, codes.FRAMES_UNIT),
+    ]
+    return _group(_region(highest), hd.sr.TrackingIdentifier(uid=uid, identifier=_PATIENT), algorithm, measurements)
+
+
+def _group(
+    region: hd.sr.ImageRegion,
+    tracking: hd.sr.TrackingIdentifier,
+    algorithm: hd.sr.AlgorithmIdentification,
+    measurements: Sequence[Measurement],
+) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_region=region,
+        tracking_identifier=tracking,
         finding_type=codes.THYROID_NODULE,
         finding_sites=[hd.sr.FindingSite(codes.THYROID)],
         algorithm_id=algorithm,
-        measurements=[
-            _measurement(codes.PROBABILITY, 100 * probability, codes.PERCENT, derivation=codes.MAXIMUM),
-            _measurement(codes.FRAMES, highest.frames, codes.FRAMES_UNIT),
-        ],
-        source_images=[hd.sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID, frames)],
+        measurements=measurements,
+    )
+
+
+def _region(nodule: NoduleResult) -> hd.sr.ImageRegion:
+    """The outline in its frame; the detector's box where there is none: OHIF shows no report with a group without."""
+    left, top, right, bottom = nodule.box_xyxy
+    box = np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], np.float32)
+    outlined = len(nodule.contour_xy) >= 3
+    return _polyline(nodule.clip.source, _closed(nodule.contour_xy) if outlined else box, nodule.key_frame)
+
+
+def _polyline(source: Dataset, points: np.ndarray, frame: int) -> hd.sr.ImageRegion:
+    frames = [frame + 1] if int(source.NumberOfFrames) > 1 else None
+    return hd.sr.ImageRegion(
+        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
+        graphic_data=points,
+        source_image=hd.sr.SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID, frames),
     )
 
 
 def _empty_group(
     source: Dataset, uid: str, algorithm: hd.sr.AlgorithmIdentification
-) -> hd.sr.MeasurementsAndQualitativeEvaluations:
-    """Where no nodule counts: no probability, and no frame that supports one. TID 1500 wants a measurement."""
-    return hd.sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(uid=uid, identifier="Patient"),
-        finding_type=codes.THYROID_NODULE,
-        finding_sites=[hd.sr.FindingSite(codes.THYROID)],
-        algorithm_id=algorithm,
-        measurements=[_measurement(codes.FRAMES, 0, codes.FRAMES_UNIT)],
-        source_images=[hd.sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
+) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Where no nodule counts: no probability, no frame that supports one, and the whole picture as the region.
+
+    TID 1500 wants a measurement.
+    """
+    picture = np.array(
+        [(0, 0), (source.Columns, 0), (source.Columns, source.Rows), (0, source.Rows), (0, 0)], np.float32
     )
+    measurements = [_measurement(codes.FRAMES, 0, codes.FRAMES_UNIT)]
+    tracking = hd.sr.TrackingIdentifier(uid=uid, identifier=_PATIENT)
+    return _group(_polyline(source, picture, 0), tracking, algorithm, measurements)
 
 
 def _measurement(
@@ -195,10 +205,6 @@ def _statement(nodules: Sequence[NoduleResult], complete: bool, rejections: Mapp
 def _closed(contour_xy: np.ndarray) -> np.ndarray:
     """A polyline whose last point is its first (TID 1410); the middle of pixel 0 is 0.5 (PS3.3, C.18.6.1.1)."""
     return np.vstack([contour_xy, contour_xy[:1]]).astype(np.float32) + 0.5
-
-
-def _is_multi_frame(source: Dataset) -> bool:
-    return int(source.NumberOfFrames) > 1
 
 
 def _groups(report: Dataset) -> list[Dataset]:

@@ -27,6 +27,8 @@ from streamer.outputs._dicom_nodules import ClipOutlines, NoduleResult
 KIND, SERIES_NUMBER = "segmentation", 9002
 SERIES_LABEL = "streamer: thyroid nodules, segmentation"
 _MAX_PLAIN_BYTES = 16 * 2**20  # larger pixel data are deflated: outlines shrink to a hundredth
+_NO_THICKNESS_MM = "0.001"
+"""A plane of ultrasound states none: a volume that somebody sums up over frames shall be nothing, not a number."""
 _SEGMENT_TAG, _SEGMENT_GROUP = 0x0062000B, 0x0062000A
 _INDEX_TAG, _CONTENT_GROUP = 0x00209057, 0x00209111  # In-Stack Position Number: the order of the frames in time
 
@@ -61,7 +63,7 @@ def write_segmentation(path: Path, nodule: NoduleResult, run: RunIdentity, numbe
     made.HighBit = made.PixelRepresentation = 0
     made.SegmentSequence = [_segment(nodule, run.tracking_uid(study_uid, nodule.track))]
     _add_dimensions(made)
-    made.SharedFunctionalGroupsSequence = [_shared()]
+    made.SharedFunctionalGroupsSequence = [_shared(clip)]
     made.PerFrameFunctionalGroupsSequence = [
         _frame_groups(clip, frame, position) for position, (frame, _) in enumerate(outlines, start=1)
     ]
@@ -129,11 +131,17 @@ def _add_dimensions(made: Dataset) -> None:
     made.DimensionIndexSequence = indices
 
 
-def _shared() -> Dataset:
-    """No pixel measures: readers want a slice thickness with them, which a cine has not; the source has the scale."""
+def _shared(clip: ClipOutlines) -> Dataset:
+    """OHIF shows no segmentation without pixel measures, and highdicom reads none of them without a slice thickness."""
     groups, identification = Dataset(), Dataset()
     identification.ReferencedSegmentNumber = 1
     groups.SegmentIdentificationSequence = [identification]
+    if clip.spacing_mm is not None:
+        across, down = clip.spacing_mm
+        measures = Dataset()
+        measures.PixelSpacing = [f"{down:.10g}", f"{across:.10g}"]  # of rows, then of columns
+        measures.SliceThickness = _NO_THICKNESS_MM
+        groups.PixelMeasuresSequence = [measures]
     return groups
 
 
@@ -144,6 +152,8 @@ def _frame_groups(clip: ClipOutlines, frame: int, position: int) -> Dataset:
     groups.FrameContentSequence = [content]
     derivation.DerivationCodeSequence = [code_item(codes.DCM.Segmentation)]
     purpose = codes.DCM.SourceImageForImageProcessingOperation
-    derivation.SourceImageSequence = [source_item(clip.source, [frame], purpose)]
+    item = source_item(clip.source, [frame], purpose)
+    item.SpatialLocationsPreserved = "YES"  # pixel by pixel
+    derivation.SourceImageSequence = [item]
     groups.DerivationImageSequence = [derivation]
     return groups

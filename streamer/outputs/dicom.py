@@ -218,6 +218,7 @@ def _nodule(track: Track, clip: ClipOutlines) -> NoduleResult:
         track=track.track_id,
         clip=clip,
         key_frame=track.key_frame,
+        box_xyxy=seen.box_xyxy,
         contour_xy=seen.contour_xy,
         measured=size is not None,
         long_axis=seen.long_axis_px if size is None else size.long_axis_mm,

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -82,7 +83,8 @@ def test_a_clip_without_a_nodule_has_a_valid_report_that_says_so(tmp_path: Path)
     run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=_FindsNothing())
     assert list(_results(tmp_path / "out")) == ["overlay-1", "report-1"]
     report = hd.sr.srread(tmp_path / "out" / "dicom-report-1.dcm")
-    (group,) = _content(report).get_image_measurement_groups()
+    (group,) = _content(report).get_planar_roi_measurement_groups()
+    assert group.roi is not None  # OHIF shows no report with a group that has no region
     assert [(one.name.meaning, one.value) for one in group.get_measurements()] == [("Number of Frames", 0)]
     assert "0 nodules seen long enough to count" in report.to_json()
     if shutil.which("dciodvfy") is not None:
@@ -94,7 +96,7 @@ def test_a_clip_without_a_nodule_has_a_valid_report_that_says_so(tmp_path: Path)
 def test_the_report_measures_in_mm_refers_to_the_key_frame_and_claims_nothing(folder: Path) -> None:
     data = pydicom.dcmread(folder / "out" / "dicom-report-1.dcm")
     report = hd.sr.Comprehensive3DSR.from_dataset(data)
-    (group,) = _content(report).get_planar_roi_measurement_groups()
+    group, patient = _content(report).get_planar_roi_measurement_groups()
     measured: dict[str, Any] = {one.name.meaning: (one.value, one.unit.value) for one in group.get_measurements()}
     assert measured["Long axis"] == (pytest.approx(8.2, abs=0.01), "mm")
     assert measured["Area"] == (pytest.approx(800 * 0.04), "mm2")
@@ -112,8 +114,10 @@ def test_the_report_measures_in_mm_refers_to_the_key_frame_and_claims_nothing(fo
     assert (data.VerificationFlag, data.CompletionFlag) == ("UNVERIFIED", "COMPLETE")
     texts = [str(item.TextValue) for item in data.ContentSequence if item.ValueType == "TEXT"]
     assert any("Research use only" in text for text in texts)
-    patient = _content(report).get_image_measurement_groups()
-    (highest,) = [one for one in patient[0].get_measurements() if one.name.meaning == "Probability of cancer"]
+    (highest,) = [one for one in patient.get_measurements() if one.name.meaning == "Probability of cancer"]
+    assert patient.tracking_identifier == "Patient"
+    assert patient.roi is not None
+    assert np.array_equal(patient.roi.value, region.value)  # the outline that set the maximum
     assert highest.derivation is not None
     assert highest.derivation.meaning == "Maximum"
     parameters = data.to_json()
@@ -132,6 +136,11 @@ def test_the_segmentation_has_the_outline_bit_for_bit_in_every_frame(folder: Pat
         assert np.array_equal(mask, expected)
         groups = segmentation.PerFrameFunctionalGroupsSequence[index]
         assert groups.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber == index + 1
+    source = segmentation.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
+    found = segmentation.get_pixels_by_source_frame(source.ReferencedSOPInstanceUID, [3])
+    assert np.array_equal(found[0, ..., 0], masks[2])
+    (measures,) = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence  # OHIF shows none without
+    assert [float(one) for one in measures.PixelSpacing] == pytest.approx([0.2, 0.2])
 
 
 def test_the_presentation_state_draws_each_frame_s_contour(folder: Path) -> None:
@@ -278,6 +287,32 @@ def test_what_is_not_measured_stays_in_pixels(tmp_path: Path) -> None:
     write_dicom(tmp_path / "cine.dcm", data, frames, syntax=PREFIX + "4.50")
     run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=DiscAnalyser())
     report = hd.sr.srread(tmp_path / "out" / "dicom-report-1.dcm")
-    (group,) = _content(report).get_planar_roi_measurement_groups()
+    group, _ = _content(report).get_planar_roi_measurement_groups()
     units = {one.name.meaning: one.unit.value for one in group.get_measurements()}
     assert units["Long axis"] == units["Area"] == "{pixels}"
+    segmentation = hd.seg.segread(tmp_path / "out" / "dicom-seg-1.dcm")
+    assert "PixelMeasuresSequence" not in segmentation.SharedFunctionalGroupsSequence[0]  # nothing is made up
+
+
+class _OutlinesNothing(DiscAnalyser):
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        return [
+            replace(
+                one,
+                findings=tuple(
+                    replace(seen, contour_xy=seen.contour_xy[:0], long_axis_px=0, short_axis_px=0, area_px=0)
+                    for seen in one.findings
+                ),
+            )
+            for one in super().analyse(frames)
+        ]
+
+
+def test_a_nodule_without_an_outline_is_reported_by_its_box(tmp_path: Path) -> None:
+    disc_cine(tmp_path / "cine.dcm")
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=_OutlinesNothing())
+    group, _ = _content(hd.sr.srread(tmp_path / "out" / "dicom-report-1.dcm")).get_planar_roi_measurement_groups()
+    assert group.roi is not None
+    points = np.array(group.roi.value)
+    assert (points.min(axis=0).tolist(), points.max(axis=0).tolist()) == ([34, 43], [75, 68])
+    assert {one.name.meaning for one in group.get_measurements()} == {"Probability of cancer", "Number of Frames"}
