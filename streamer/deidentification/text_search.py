@@ -10,12 +10,20 @@ import subprocess
 from dataclasses import dataclass
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from streamer.types import Image
 
 _MIN_CONFIDENCE = 60.0  # of 100; speckle is read with less
 _MIN_LETTERS = 3
 _SCALE = 2  # letters of a scanner are 10 to 20 px high, Tesseract wants 20 and more
+_MAX_STROKE_PX, _MIN_CONTRAST = 7, 90
+"""Letters are brighter, or darker, than what is around them within the width of a stroke, by more than speckle is.
+
+Measured on 24 names written into three frames of real sweeps, white to grey and coloured, 11 and 20 px high: 22 are
+read so, 10 in the grey picture as it is, none wrongly in either.
+"""
 _TIMEOUT_S = 60
 _ONE_THREAD = {"OMP_THREAD_LIMIT": "1"}  # its threads wait for one another more than they work
 
@@ -40,8 +48,21 @@ def find_text(image: Image, frame: int) -> list[TextFound]:
         image: RGB, shape (height, width, 3).
         frame: its index.
     """
+    return [found for letters in _letters(image) for found in _words(letters, frame)]
+
+
+def _letters(image: Image) -> list[npt.NDArray[np.uint8]]:
+    """What stands out of its surroundings, brighter and darker, as Tesseract reads it best: black on white."""
     larger = cv2.resize(image, None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_CUBIC)
-    encoded = cv2.imencode(".png", cv2.cvtColor(larger, cv2.COLOR_RGB2GRAY))[1].tobytes()
+    brightest = larger.max(axis=2)  # of a coloured letter, too
+    around = np.ones((_SCALE * _MAX_STROKE_PX + 1,) * 2, np.uint8)
+    kinds = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
+    standing_out = [cv2.morphologyEx(brightest, kind, around) > _MIN_CONTRAST for kind in kinds]
+    return [np.where(one, 0, 255).astype(np.uint8) for one in standing_out if one.any()]
+
+
+def _words(letters: npt.NDArray[np.uint8], frame: int) -> list[TextFound]:
+    encoded = cv2.imencode(".png", letters)[1].tobytes()
     call = ["tesseract", "stdin", "stdout", "--psm", "11", "tsv"]
     try:
         said = subprocess.run(

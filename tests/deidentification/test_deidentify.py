@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pydicom
 import pytest
@@ -18,7 +19,7 @@ from streamer.deidentification.header import deidentified, header_changes
 from streamer.deidentification.pixels import sector_mask
 from streamer.deidentification.pseudonyms import Pseudonyms
 from streamer.deidentification.run import REPORT, Options, deidentify
-from streamer.deidentification.text_search import can_search
+from streamer.deidentification.text_search import can_search, find_text
 from streamer.errors import InputError, OutputError
 from streamer.sources import open_source
 from tests.cli.command_line import Cli
@@ -224,6 +225,20 @@ def test_letters_inside_are_warned_of_by_frame_and_box(
     assert left < 60
     assert right > 150
     assert 5 < top < bottom < 60
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (190, 190, 190), (255, 220, 0), (0, 0, 0)])
+def test_letters_over_tissue_are_found_in_any_colour(colour: tuple[int, int, int]) -> None:
+    if not can_search():
+        pytest.skip("tesseract is not installed (Debian: tesseract-ocr)")
+    dark = colour == (0, 0, 0)
+    speckle = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (240, 400), np.uint8), (0, 0), 3)
+    image = cv2.cvtColor(speckle // 2 + np.uint8(110 if dark else 0), cv2.COLOR_GRAY2RGB)
+    assert find_text(np.asarray(image, np.uint8), 3) == []
+    cv2.putText(image, NAME, (60, 130), cv2.FONT_HERSHEY_SIMPLEX, 0.8, colour, 2, cv2.LINE_AA)
+    found = find_text(np.asarray(image, np.uint8), 3)
+    assert found
+    assert all(one.frame == 3 and 100 < one.box[1] < one.box[3] < 145 for one in found)
 
 
 def test_a_video_keeps_its_sector_and_its_times_and_nothing_else(tmp_path: Path) -> None:
