@@ -132,8 +132,14 @@ def _add_dimensions(made: Dataset) -> None:
 
 
 def _shared(clip: ClipOutlines) -> Dataset:
-    """OHIF shows no segmentation without pixel measures, and highdicom reads none of them without a slice thickness."""
-    groups, identification = Dataset(), Dataset()
+    """What OHIF wants of a segmentation before it shows it: pixel measures, and an orientation of the picture.
+
+    The orientation is nominal: rows and columns run as the source's do, and without a frame of reference it names no
+    direction of the patient. highdicom reads no pixel measures without a slice thickness.
+    """
+    groups, identification, orientation = Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    groups.PlaneOrientationSequence = [orientation]
     identification.ReferencedSegmentNumber = 1
     groups.SegmentIdentificationSequence = [identification]
     if clip.spacing_mm is not None:
