@@ -159,7 +159,7 @@ def test_several_images_per_patient_are_resampled_together(role: str) -> None:
     if role == "detector":
         for rows, shift in ((good, 1.0), (poor, 8.0)):
             for number, row in enumerate(rows):
-                moved = shift * (number % 3)
+                moved = shift * (number % 3) if number // 3 % 4 else 0.0  # patients differ
                 row |= {
                     "truth": [[0, 0, 10, 10]],
                     "ignored": [],
@@ -173,11 +173,27 @@ def test_several_images_per_patient_are_resampled_together(role: str) -> None:
     assert entry.difference.high < 0
     assert entry.p_value == pytest.approx(2 / (FEW.resamples + 1))  # the least that so many resamples can give
     same = cell(role, "only North", "South", good, good, FEW)
-    assert same.p_value == 1
+    assert same.difference is not None
+    assert (same.difference.value, np.isnan(same.difference.low), np.isnan(same.p_value)) == (0, True, True)
     own = cell(role, MIXED, "South", good, None, FEW)
     assert own.difference is None
-    adjusted = with_holm([entry, same, own])
-    assert adjusted[0].p_holm == pytest.approx(2 * entry.p_value)
+    adjusted = with_holm([entry, same, own, entry])
+    assert adjusted[0].p_holm == pytest.approx(2 * entry.p_value)  # without variance there is no test to count
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_network_that_is_always_right_has_no_interval_and_no_test_against_one_that_is_always_wrong(
+    images: int,
+) -> None:
+    right, wrong = (
+        [row | {"value": sign * row["label"]} for row in classified(1, 1, images=images)] for sign in (1, -1)
+    )
+    entry = cell("classifier", "only North", "South", right, wrong, FEW)
+    assert entry.figure.value == 1
+    assert entry.difference is not None
+    assert entry.difference.value == 1
+    bounds = entry.figure.low, entry.figure.high, entry.difference.low, entry.difference.high
+    assert np.isnan([*bounds, entry.p_value]).all()
 
 
 def test_interaction_is_found_where_there_is_one() -> None:
@@ -302,6 +318,7 @@ def test_a_study_goes_on_after_a_stop_and_writes_its_page(
         assert external <= outcome.cell(MIXED, centre).figure.value
     page = (tmp_path / "out" / "report.html").read_text()
     assert "without South" in page
+    assert "centre no." not in page
     assert "under 45 years" in page
     assert {"heat-map.svg", "subgroups.csv", "networks.csv", "tables.md"} <= {
         path.name for path in (tmp_path / "out").iterdir()

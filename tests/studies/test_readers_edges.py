@@ -18,6 +18,7 @@ from streamer.metrics.holm import holm
 from streamer.studies import fonts
 from streamer.studies.csv_file import csv_text
 from streamer.studies.fonts import fonts_for, labels_of, legend_of
+from streamer.studies.generalise.report import relabelled
 from streamer.studies.mrmc import analyse
 from streamer.studies.page import results_folder
 from streamer.studies.ratings import Predictions, ReaderRatings, read_ratings
@@ -173,6 +174,17 @@ def test_names_that_no_font_has_become_numbers_with_a_legend(monkeypatch: pytest
     assert "reader no. 2: 王医生" in page
     assert "reader no. 1" not in page
     assert labels_of("reader", ["Иван", "b" * 50]) == {"Иван": "Иван", "b" * 50: "b" * 39 + "…"}
+
+
+def test_a_centre_that_no_font_has_is_a_number_in_the_heat_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "findSystemFonts", list)
+    fonts._files.cache_clear()
+    labels = labels_of("centre", ["North", "协和", "_x"])
+    fonts._files.cache_clear()
+    assert labels == {"North": "North", "协和": "centre no. 2", "_x": " _x"}
+    assert legend_of(labels) == "centre no. 2: 协和"
+    named = [relabelled(network, labels) for network in ("only 协和", "without 协和", "only North", "mixed")]
+    assert named == ["only centre no. 2", "without centre no. 2", "only North", "mixed"]
 
 
 def test_an_installed_font_draws_what_the_usual_one_cannot() -> None:

@@ -172,7 +172,7 @@ def _heat_map(study: Generalisation, labels: dict[str, str]) -> Plot:
             axes.text(j, i, f"{values[i, j]:.2f}{star}", ha="center", va="center", color=colour, fontsize=10)
     shown_names = list(labels.values())
     axes.set_xticks(range(len(names)), shown_names, rotation=25 if max(map(len, shown_names)) > 10 else 0, color=_INK)
-    axes.set_yticks(range(len(networks)), [_relabelled(network, labels) for network in networks], color=_INK)
+    axes.set_yticks(range(len(networks)), [relabelled(network, labels) for network in networks], color=_INK)
     axes.axhline(networks.index(MIXED) - 0.5, color="#ffffff", linewidth=3)
     axes.axhline(networks.index(MIXED) + 0.5, color="#ffffff", linewidth=3)
     axes.axvline(len(names) - 1.5, color="#ffffff", linewidth=3)
@@ -185,7 +185,7 @@ def _heat_map(study: Generalisation, labels: dict[str, str]) -> Plot:
     return plot
 
 
-def _relabelled(network: str, labels: dict[str, str]) -> str:
+def relabelled(network: str, labels: dict[str, str]) -> str:
     """A network's name, "only CENTRE" or "without CENTRE", with what stands for the centre."""
     kind, space, centre = network.partition(" ")
     return f"{kind}{space}{labels.get(centre, centre).strip()}"
