@@ -36,7 +36,9 @@ class NetworksOf(StrEnum):
     paper = "paper"
 
 
-@benchmark.callback(invoke_without_command=True)
+@benchmark.callback(
+    invoke_without_command=True, epilog="Example: streamer benchmark --seconds 6 --baseline ultralytics --streams auto"
+)
 def benchmark_engine(
     context: typer.Context,
     video: VideoOption = None,
@@ -86,7 +88,7 @@ def benchmark_engine(
     raise typer.Exit(run_benchmark(plan, simulate=video is None, json_file=json_file, page=report))
 
 
-@benchmark.command("app")
+@benchmark.command("app", epilog="Example: streamer benchmark app --seconds 20")
 def benchmark_app(
     video: VideoOption = None,
     seconds: Annotated[float, typer.Option(min=1, max=3600, callback=a_number, help="Length of what is shown.")] = 10,
@@ -100,7 +102,7 @@ def benchmark_app(
     raise typer.Exit(run_app_benchmark(settings_of(config, device), video=video, seconds=seconds, json_file=json_file))
 
 
-@benchmark.command("scintigraphy")
+@benchmark.command("scintigraphy", epilog="Example: streamer benchmark scintigraphy --count 500")
 def benchmark_scintigraphy(
     weights: Annotated[
         Path | None, typer.Option(help="Run folder; default: the modified ResNet-34 with random weights.")
