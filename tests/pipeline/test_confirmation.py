@@ -64,9 +64,23 @@ def test_weak_and_brief_tracks_are_never_shown_and_take_no_number() -> None:
     assert shown[6] == []
 
 
-@pytest.mark.parametrize(("score", "expected"), [(0.37, [[1]]), (0.35, [[]])])
+@pytest.mark.parametrize(("score", "expected"), [(0.37, [[1]]), (0.36, [[1]]), (0.35, [[]])])
 def test_a_still_goes_by_the_confidence_of_images(score: float, expected: list[list[int]]) -> None:
     assert run([{3: score}])[0] == expected
+
+
+def test_a_mean_at_the_threshold_confirms() -> None:
+    assert run([{1: 0.5}] * CONFIRMING_FRAMES, threshold=0.5)[0] == [[1]] * CONFIRMING_FRAMES
+
+
+def test_a_scene_as_long_as_a_confirmation_goes_by_the_confidence_of_tracks() -> None:
+    assert run([{1: 0.4}] * CONFIRMING_FRAMES)[0] == [[]] * CONFIRMING_FRAMES
+    assert run([{1: 0.4}] * (CONFIRMING_FRAMES - 1))[0] == [[1]] * (CONFIRMING_FRAMES - 1)
+
+
+def test_the_end_of_a_track_that_was_never_seen_is_no_error() -> None:
+    rule = ConfirmationRule(track_confidence=0.46, image_confidence=0.36, look_ahead_frames=0)
+    assert TrackConfirmation[int](rule, count(1)).add(0, [], ended=(9,), new_scene=False) == [Settled(0, (), ())]
 
 
 def test_in_a_folder_of_stills_each_picture_stands_alone() -> None:
