@@ -78,3 +78,13 @@ def test_overlaps_are_those_of_supervision() -> None:
         np.testing.assert_array_equal(overlaps, sv.box_iou_batch(first, boxes))
     point = np.zeros((1, 4))
     assert iou_matrix(point, point)[0, 0] == 0
+
+
+def test_overlaps_of_tiny_and_empty_boxes() -> None:
+    tiny, empty = np.array([[0.0, 0.0, 0.5, 0.5]]), np.array([[3.0, 3.0, 3.0, 3.0]])
+    assert iou_matrix(np.concatenate([tiny, empty]), np.concatenate([tiny, empty])).tolist() == [[1.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_track_has_no_number_before_it_gets_one() -> None:
+    (track,) = BoxTracker(max_missed_frames=1, min_iou=0.3).update(np.array([[0.0, 0.0, 4.0, 4.0]]))
+    assert track.number is None
