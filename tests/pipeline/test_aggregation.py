@@ -274,6 +274,10 @@ def test_another_nodule_than_that_of_the_maximum_may_decide() -> None:
     assert deciding.track_id == 2
 
 
+def test_where_no_nodule_counts_none_speaks() -> None:
+    assert decisive([]) is None
+
+
 @pytest.mark.parametrize("maxima", [(0.6, 0.9), (0.9, 0.6)])
 def test_of_several_nodules_the_greatest_maximum_speaks(maxima: tuple[float, float]) -> None:
     seen = study()

@@ -120,6 +120,24 @@ def test_a_batch_may_be_out_for_each_worker() -> None:
     assert not is_ready(queue)
 
 
+def test_a_batch_goes_out_only_where_all_of_it_has_room() -> None:
+    queue = queue_of(FakeSource(0), batch_frames=4, workers=2)
+    queue.waiting.extend(FakeSource(6).frames())
+    for _ in range(5):  # of eight that may be out
+        assert is_ready(queue) is (queue._submitted <= 4)
+        pop(queue)
+
+
+def test_of_a_live_source_a_frame_for_each_worker_is_out_whatever_the_batch() -> None:
+    queue = queue_of(LiveSource(), batch_frames=4, workers=3)
+    for index in range(3):
+        assert queue._put(frame(index))
+        assert is_ready(queue)
+        pop(queue)
+    assert queue._put(frame(3))
+    assert not is_ready(queue)
+
+
 def test_findings_leave_in_the_order_of_the_frames() -> None:
     queue = queue_of(FakeSource(2))
     queue.read()
