@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from streamer.errors import OutputError, WeightsError
 from streamer.models.networks import build, load_fitting, load_network, save_half
 from streamer.models.registry import TASKS
-from streamer.models.weights_manifest import Role, read_manifest, write_entry
+from streamer.models.weights import remove_unnamed_files
+from streamer.models.weights_manifest import Fp32Version, Role, read_manifest, write_entry
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from tests.random_weights import entry
@@ -127,7 +128,7 @@ def test_a_missing_file(folder: Path) -> None:
 def test_a_wrong_checksum(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
     path = folder / "detector.safetensors"
     replace(path, spoil(path.read_bytes()))
-    assert "sha256 differs" in complaint(folder)
+    assert complaint(folder).endswith("sha256 differs from the manifest's; restore or retrain it")
 
 
 @pytest.mark.parametrize("length", [0, 7, 100, -1000])
@@ -213,3 +214,26 @@ def test_entries_are_added_and_replaced(tmp_path: Path) -> None:
     write_entry(tmp_path, "classifier", entry("classifier", "3" * 64))
     models = read_manifest(tmp_path).models
     assert [(role, model.sha256[0]) for role, model in models.items()] == [("detector", "2"), ("classifier", "3")]
+
+
+def test_only_files_that_the_manifest_does_not_name_are_removed(tmp_path: Path) -> None:
+    version = Fp32Version(
+        file="fp32/detector.xml",
+        xml_sha256="",
+        bin_sha256="",
+        weights_sha256="",
+        preprocessing=entry("detector", "").preprocessing,
+        versions={},
+        probe=(),
+        difference=0.0,
+    )
+    write_entry(tmp_path, "detector", entry("detector", "1" * 64).model_copy(update={"fp32": version}))
+    (tmp_path / "int8" / "joint.bin").mkdir(parents=True)  # what cannot be removed stays, without a word
+    for name in ("fp32/detector.xml", "fp32/detector.bin", "fp32/mine.xml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("fp32/joint.xml", "fp32/joint.bin", "int8/detector.xml", "int8/detector.bin", "fp32/segmenter.xml"):
+        (tmp_path / name).touch()
+    remove_unnamed_files(tmp_path)
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*"))
+    assert left == ["fp32/detector.bin", "fp32/detector.xml", "fp32/mine.xml", "int8/joint.bin"]

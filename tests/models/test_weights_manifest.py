@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from streamer._resources import weights_dir
-from streamer.models.weights_manifest import MANIFEST, SourceAmount, read_manifest
+from streamer.models.weights_manifest import MANIFEST, Role, SourceAmount, read_manifest
 from tests.random_weights import entry
 
 
@@ -17,6 +17,18 @@ def test_an_amount_as_text() -> None:
     assert amount.text() == "4 images of 2 blocks, 3 with a nodule; 1 benign, 2 malignant"
     assert SourceAmount(images=4, groups=2).text("case") == "4 images of 2 cases, 0 with a nodule"
     assert SourceAmount(images=60, simulated=True).text() == "60 simulated images"
+
+
+def test_what_a_group_is_called() -> None:
+    amount = SourceAmount(images=4, groups=2)
+    assert amount.text() == "4 images of 2 groups, 0 with a nodule"
+    assert amount.text("case") == "4 images of 2 cases, 0 with a nodule"
+    assert amount.text("image") == "4 images, 0 with a nodule"
+
+
+def test_a_network_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="there is no network 'thyroid': it is one of detector, segmenter, classifier"):
+        TypeAdapter(Role).validate_python("thyroid")
 
 
 def test_a_manifest_of_version_1_is_read(tmp_path: Path) -> None:
