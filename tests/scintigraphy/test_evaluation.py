@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,7 @@ def test_the_page_has_every_table_and_figure_of_the_paper(evaluated: Path) -> No
         assert f"<h2>Table {number}." in page
     for name in ("figure-4a", "figure-4b", "figure-5", "figure-6", "figure-s2", "figure-s3"):
         assert f"<figcaption>{name}" in page
+    assert re.search(r"0\.\d{3} <small>\(0\.\d{3} to 1?0?\.\d{3}\)</small>", page)  # ten columns fit side by side
     for heading in ("McNemar P", "Chi-squared", "DeLong P", "Holm", "Kappa", "share of its mass"):
         assert heading in page
 
