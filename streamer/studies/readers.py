@@ -229,7 +229,7 @@ def _area(data: ReaderRatings, reader: str, scenario: str, scores: Floats) -> Re
     read = ~np.isnan(scores)
     truth = data.ratings.truth[read]
     figure = without_empty_interval(auc(truth, scores[read]))
-    bounds = None
+    bounds: tuple[float, float] | None = None
     if data.has_patients:
         matrix, bounds = _clustered(data, scores[None]), (nan, nan)
         if matrix is not None and matrix[0, 0] > _ROUNDING:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import isinf, isnan
 
 from streamer.studies.agreement import reading_of
+from streamer.studies.csv_file import Cell
 from streamer.studies.mrmc import Analysis, Estimate, GlobalTest
 from streamer.studies.readers import AI, LevelStudy
 from streamer.studies.tables import NOT_ESTIMABLE, Table, area_text, figure_text, interval_word, number, p_text
@@ -198,7 +199,8 @@ def agreement_tables(level: LevelStudy) -> tuple[Table, ...]:
 
 def mrmc_tables(level: LevelStudy, inferences: Mapping[str, str]) -> tuple[Table, ...]:
     """Means and differences for each kind of inference, the readers against the AI, the components of variance."""
-    rows, records = [], []
+    rows: list[tuple[str, ...]] = []
+    records: list[tuple[Cell, ...]] = []
     for analysis in level.analyses:
         said = inferences[analysis.inference].split(":")[0]
         head = level.level, analysis.inference, analysis.method
@@ -207,21 +209,12 @@ def mrmc_tables(level: LevelStudy, inferences: Mapping[str, str]) -> tuple[Table
             records += [(*head, kind, *_numbers(estimate)) for estimate in estimates]
         if (test := overall_test(analysis)) is not None:
             df = f"{test.df1:.0f}" + ("" if isinf(test.df2) else f", {test.df2:.2f}")
-            rows.append(
-                (said, overall_name(analysis), f"{test.name} = {test.statistic:.3f}", "", df, p_text(test.p_value), "")
-            )
+            value = "not defined" if isnan(test.statistic) else f"{test.name} = {test.statistic:.3f}"
+            rows.append((said, overall_name(analysis), value, "", df, p_text(test.p_value), ""))
             record = (
-                overall_name(analysis),
-                None,
-                None,
-                number(test.df2),
-                None,
-                None,
-                number(test.statistic),
-                number(test.p_value),
-                None,
-                test.df1,
-            )
+                overall_name(analysis), None, None, number(test.df2), None, None, number(test.statistic),
+                number(test.p_value), None, test.df1,
+            )  # fmt: skip
             records.append((*head, "overall test", *record))
     tables = [
         Table(
