@@ -93,7 +93,10 @@ def manifest_sources(path: Path) -> list[str]:
 
 
 def _refuse_slips(path: Path, columns: Sequence[str]) -> None:
-    """A column that is nearly called what an absent one is called would be left out without a word."""
+    """A column that is nearly called what an absent one is, or is there twice, would be left out without a word."""
+    for number, column in enumerate(columns):
+        if column in COLUMNS and column in columns[:number]:
+            raise DataError(f"{path} has the column {column!r} twice: keep one")
     for absent in set(COLUMNS) - set(columns):
         for column in columns:
             name = column.strip().casefold()

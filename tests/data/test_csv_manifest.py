@@ -161,6 +161,7 @@ def test_a_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
         ("image,source,patient\n", "has a header and no rows"),
         ("image,source,patient,boxes\na,s,p,\n", "has a column 'boxes': call it 'boxes_xyxy'"),
         ("image,source,patient,Split\na,s,p,val\n", "has a column 'Split': call it 'split'"),
+        ("image,source,patient,split,split\na,s,p,val,train\n", "has the column 'split' twice: keep one"),
         (HEADER + "a,s,p,train,,,1 2 inf 4\n", "line 2: a box is"),
         (HEADER + "a,s,p,train\na,s,p,train\n", "line 3: this image stands there already"),
         (HEADER + "a,s,p,train\n" + "a,s,p,dev\n", "line 3: split must be one of train, val, test or empty, got 'dev'"),
