@@ -227,3 +227,15 @@ def test_wrong_input_is_named() -> None:
         replace(image([BOX], [], []), nodules=("a", "b"))
     with pytest.raises(DataError, match="every detection"):
         replace(image([], [BOX], [0.5]), tracks=(1, 2))
+
+
+def test_a_detection_beside_a_region_to_ignore_is_a_false_positive() -> None:
+    tall = np.array([[0.0, 0.0, 10.0, 100.0]])
+    beside, empty = [20.0, 20.0, 40.0, 40.0], [5.0, 5.0, 5.0, 5.0]
+    seen = replace(image([], [beside, empty], [0.9, 0.8]), ignored_xyxy=tall)
+    assert taken_truths(seen).tolist() == [UNMATCHED, UNMATCHED]
+
+
+def test_of_many_equal_scores_the_first_detection_takes_the_nodule() -> None:
+    box = [0.0, 0.0, 10.0, 10.0]
+    assert taken_truths(image([box], [box] * 40, [0.5] * 40)).tolist() == [0] + [UNMATCHED] * 39
