@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from streamer._memory import return_freed_memory
 from streamer.app.job import Job
 from streamer.errors import InputError
 from streamer.monitoring.metrics import Metrics
@@ -93,6 +94,7 @@ class Jobs:
                 path.unlink(missing_ok=True)
                 with suppress(OSError):  # the same content under another name
                     path.parent.rmdir()
+        return_freed_memory()
 
     def close(self) -> None:
         """End all jobs and wait for them."""
@@ -108,6 +110,7 @@ class Jobs:
         job.execute(self.engine)
         if self._metrics is not None and job.state == "failed":
             self._metrics.failures.labels(kind="job").inc()
+        return_freed_memory()
 
     def _drop(self, job: Job) -> None:
         self._leave_queue(job)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # imported when they are used: until then the page is answere
 Login = Callable[[str, str], bool]
 
 _LARGEST_UPLOAD = "8gb"
+_SESSIONS_KEPT = 256
+"""Gradio keeps 14 KB for each session, long after its end: of 10,000, if not told otherwise. Nothing of ours is in them."""
 _ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -108,6 +110,7 @@ def running(
                 pwa=False,
                 mcp_server=False,
                 run_history=False,
+                state_session_capacity=_SESSIONS_KEPT,
                 enable_monitoring=False,
                 footer_links=[],
                 max_file_size=_LARGEST_UPLOAD,
