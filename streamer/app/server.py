@@ -31,7 +31,7 @@ Login = Callable[[str, str], bool]
 
 _LARGEST_UPLOAD = "8gb"
 _SESSIONS_KEPT = 256
-"""Gradio keeps 14 KB for each session, long after its end: of 10,000, if not told otherwise. Nothing of ours is in them."""
+"""Gradio keeps 14 KB for each session long after its end, of 10,000 if not told otherwise. Nothing of ours is in it."""
 _ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
