@@ -232,8 +232,18 @@ def test_wrong_input_is_named() -> None:
 def test_a_detection_beside_a_region_to_ignore_is_a_false_positive() -> None:
     tall = np.array([[0.0, 0.0, 10.0, 100.0]])
     beside, empty = [20.0, 20.0, 40.0, 40.0], [5.0, 5.0, 5.0, 5.0]
-    seen = replace(image([], [beside, empty], [0.9, 0.8]), ignored_xyxy=tall)
-    assert taken_truths(seen).tolist() == [UNMATCHED, UNMATCHED]
+    touching, tiny = [10.0, 20.0, 11.0, 21.0], [5.0, 5.0, 5.5, 5.5]
+    seen = replace(image([], [beside, empty, touching, tiny], [0.9, 0.8, 0.7, 0.6]), ignored_xyxy=tall)
+    assert taken_truths(seen).tolist() == [UNMATCHED, UNMATCHED, UNMATCHED, IGNORED]
+
+
+def test_the_overlap_of_a_match_is_at_most_whole() -> None:
+    seen = [image([BOX], [BOX, FAR], [0.9, 0.8])]
+    assert match(seen, iou=1.0).correct.tolist() == [True, False]
+    with pytest.raises(DataError, match=r"at most at 1 \(got 1.5\)$"):
+        match(seen, iou=1.5)
+    with pytest.raises(DataError, match="^there is no image to evaluate detections on$"):
+        match([])
 
 
 def test_of_many_equal_scores_the_first_detection_takes_the_nodule() -> None:
