@@ -242,7 +242,7 @@ def test_the_overlap_of_a_match_is_at_most_whole() -> None:
     assert match(seen, iou=1.0).correct.tolist() == [True, False]
     with pytest.raises(DataError, match=r"at most at 1 \(got 1.5\)$"):
         match(seen, iou=1.5)
-    with pytest.raises(DataError, match="^there is no image to evaluate detections on$"):
+    with pytest.raises(DataError, match=r"^there is no image to evaluate detections on$"):
         match([])
 
 
