@@ -81,7 +81,7 @@ def scan_geometry(data: Dataset, width: int, height: int) -> ScanGeometry:
         views.append(ScanView(box_xyxy=region.box, hidden=hidden, spacing_mm=spacing))
     spacing_mm = _common([view.spacing_mm for view in views])
     if spacing_mm is None and any(view.spacing_mm for view in views):
-        warnings.append("the views have different scales; sizes stay in pixels")
+        warnings.append("the views differ in scale; each nodule is measured by that of its own view")
     return ScanGeometry(views=tuple(views), spacing_mm=spacing_mm, warnings=tuple(dict.fromkeys(warnings)))
 
 

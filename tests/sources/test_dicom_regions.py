@@ -43,7 +43,7 @@ def test_views_of_different_scale_share_none() -> None:
     geometry = scan_geometry(data, *_SIZE)
     assert geometry.spacing_mm is None
     assert [view.spacing_mm for view in geometry.views] == [pytest.approx((0.1, 0.1)), pytest.approx((0.2, 0.2))]
-    assert geometry.warnings == ("the views have different scales; sizes stay in pixels",)
+    assert geometry.warnings == ("the views differ in scale; each nodule is measured by that of its own view",)
 
 
 def test_a_colour_flow_box_and_an_ecg_strip_are_hidden_one_over_the_whole_view_is_not() -> None:
