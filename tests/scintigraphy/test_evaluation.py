@@ -192,7 +192,10 @@ def test_predict_writes_page_json_and_csv(run_folder: Path, study_folder: Path, 
     assert one["regions"]["unit"] == "grey levels"
     assert one["marks"] == []
     assert found["weights"]["taught_by"] == ["simulated"]
-    assert (tmp_path / "out" / "report.html").read_text().count("<section>") == 7
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<section>") == 7
+    assert page.count("data:image/jpeg") == 12  # picture and heat map of each
+    assert len(page) < 6 * 150_000  # hundreds of images on a page can still be opened
 
 
 def test_an_answer_for_a_picture_that_was_learned_from_says_so(

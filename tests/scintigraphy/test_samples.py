@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -189,7 +190,8 @@ def test_a_wrong_csv_is_one_line(study_folder: Path, tmp_path: Path, header: str
 )
 def test_a_csv_of_another_kind_is_one_line(tmp_path: Path, text: str, encoding: str, message: str) -> None:
     (tmp_path / "d.csv").write_text(text, encoding=encoding)
-    for read in (read_samples, read_predictions, lambda path: read_readings(path, [])):
+    every: tuple[Callable[[Path], object], ...] = (read_samples, read_predictions, lambda path: read_readings(path, []))
+    for read in every:
         with pytest.raises(DataError, match=message if read is read_samples else r"d\.csv"):
             read(tmp_path / "d.csv")
 
