@@ -14,7 +14,16 @@ from streamer.errors import StreamerError, WeightsError
 from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import FLAG, MARK
-from streamer.scintigraphy.predict import NOTICE, as_html, as_json, picture_url, read_one, with_heat, with_regions
+from streamer.scintigraphy.predict import (
+    NOTICE,
+    as_html,
+    as_json,
+    heat_caption,
+    picture_url,
+    read_one,
+    with_heat,
+    with_regions,
+)
 
 if TYPE_CHECKING:
     from streamer.scintigraphy.predictor import Predictor
@@ -68,6 +77,7 @@ class ScintigraphyAnswers:
             "name": report.name,
             "picture": picture_url(with_regions(report)),
             "heat": "" if heat is None else picture_url(heat),
+            "heatCaption": heat_caption(report),
             "probabilities": []
             if probabilities is None
             else [[TITLES[label], float(value)] for label, value in zip(CLASSES, probabilities, strict=True)],

@@ -223,7 +223,7 @@ def as_html(reports: Sequence[ImageReport], predictor: Predictor | None) -> str:
     with ThreadPoolExecutor(available_cores(), thread_name_prefix="pictures") as pool:
         pictures, heats = pool.map(lambda one: picture_url(with_regions(one)), reports), pool.map(_heat_url, reports)
         shown = [
-            {"report": report, "picture": picture, "heat": heat}
+            {"report": report, "picture": picture, "heat": heat, "heat_caption": heat_caption(report)}
             for report, picture, heat in zip(reports, pictures, heats, strict=True)
         ]
     return (
@@ -265,6 +265,16 @@ def with_heat(report: ImageReport) -> Rgb | None:
     colours = np.asarray(colormaps["jet"](heat)[..., :3] * 255, np.float32)
     mixed = picture.astype(np.float32) * (1 - _HEAT_OPACITY) + colours * _HEAT_OPACITY
     return np.asarray(mixed.round(), np.uint8)
+
+
+def heat_caption(report: ImageReport) -> str:
+    """What stands below the heat map; empty without a network."""
+    if report.heat is None or report.answer is None:
+        return ""
+    title = TITLES[CLASSES[report.answer]]
+    if not report.heat.any():
+        return f"The heat map is empty: no place spoke for {title} more than against it."
+    return f"What spoke for {title} (Grad-CAM; coarse, it does not say where a lesion lies)."
 
 
 def picture_url(picture: Rgb) -> str:

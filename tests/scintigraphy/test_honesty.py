@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from streamer.errors import WeightsError
 from streamer.scintigraphy.honesty import MARK, SIMULATED_NOTE, check_answer, teachers
-from streamer.scintigraphy.predict import predict, read_one
+from streamer.scintigraphy.predict import as_html, heat_caption, predict, read_one
 from streamer.scintigraphy.predictor import Predictor
 from streamer.scintigraphy.run import evaluate_study
 from tests.cli.command_line import Cli
@@ -61,6 +62,15 @@ def test_nothing_is_written_of_a_refused_answer(predictor: Predictor, patient_pi
     with pytest.raises(WeightsError):
         predict([patient_picture], predictor, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_heat_map_promises_no_more_than_it_holds(predictor: Predictor, study_folder: Path) -> None:
+    picture = next((study_folder / "south" / "tumour").iterdir())
+    report = replace(read_one(picture, predictor, allowed=False), heat=np.eye(64, dtype=np.float32))
+    assert "it does not say where a lesion lies" in as_html([report], predictor)
+    empty = replace(report, heat=np.zeros((64, 64), np.float32))
+    assert "The heat map is empty" in as_html([empty], predictor)
+    assert heat_caption(replace(report, heat=None)) == ""
 
 
 def test_every_output_carries_the_mark(predictor: Predictor, patient_picture: Path, tmp_path: Path) -> None:

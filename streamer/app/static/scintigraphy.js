@@ -83,8 +83,7 @@ const card = (report) => {
     picture(report.picture, "Picture with the outlines of the right lobe, the left lobe and the background",
       `Right lobe red, left lobe green, background blue.${report.simulated ? " A simulated image." : ""}`));
   if (report.heat) {
-    columns.append(picture(report.heat, `Heat map over the picture: what spoke for ${report.answer}`,
-      `What spoke for ${report.answer} (Grad-CAM, coarse).`));
+    columns.append(picture(report.heat, `Heat map over the picture: what spoke for ${report.answer}`, report.heatCaption));
   }
   const numbers = make("div");
   if (report.probabilities.length) numbers.append(probabilities(report));
