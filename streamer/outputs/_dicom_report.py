@@ -125,13 +125,17 @@ def _nodule_group(
 def _patient_group(
     nodules: Sequence[NoduleResult], probability: float, uid: str, algorithm: hd.sr.AlgorithmIdentification
 ) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
-    """The maximum over the nodules that count, and the frames and the outline of the nodule that set it."""
+    """The maximum over the nodules that count, the frames that support it, and as its region the picture that set it.
+
+    The nodule's own outline would be drawn twice, one label over the other.
+    """
     highest = max(nodules, key=lambda nodule: nodule.probability)
     measurements = [
         _measurement(codes.PROBABILITY, 100 * probability, codes.PERCENT, derivation=codes.MAXIMUM),
         _measurement(codes.FRAMES, highest.frames, codes.FRAMES_UNIT),
     ]
-    return _group(_region(highest), hd.sr.TrackingIdentifier(uid=uid, identifier=_PATIENT), algorithm, measurements)
+    region = _picture(highest.clip.source, highest.key_frame)
+    return _group(region, hd.sr.TrackingIdentifier(uid=uid, identifier=_PATIENT), algorithm, measurements)
 
 
 def _group(
@@ -158,6 +162,12 @@ def _region(nodule: NoduleResult) -> hd.sr.ImageRegion:
     return _polyline(nodule.clip.source, _closed(nodule.contour_xy) if outlined else box, nodule.key_frame)
 
 
+def _picture(source: Dataset, frame: int) -> hd.sr.ImageRegion:
+    right, bottom = int(source.Columns), int(source.Rows)
+    corners = np.array([(0, 0), (right, 0), (right, bottom), (0, bottom), (0, 0)], np.float32)
+    return _polyline(source, corners, frame)
+
+
 def _polyline(source: Dataset, points: np.ndarray, frame: int) -> hd.sr.ImageRegion:
     frames = [frame + 1] if int(source.NumberOfFrames) > 1 else None
     return hd.sr.ImageRegion(
@@ -170,16 +180,10 @@ def _polyline(source: Dataset, points: np.ndarray, frame: int) -> hd.sr.ImageReg
 def _empty_group(
     source: Dataset, uid: str, algorithm: hd.sr.AlgorithmIdentification
 ) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
-    """Where no nodule counts: no probability, no frame that supports one, and the whole picture as the region.
-
-    TID 1500 wants a measurement.
-    """
-    picture = np.array(
-        [(0, 0), (source.Columns, 0), (source.Columns, source.Rows), (0, source.Rows), (0, 0)], np.float32
-    )
+    """Where no nodule counts: no probability, and no frame that supports one. TID 1500 wants a measurement."""
     measurements = [_measurement(codes.FRAMES, 0, codes.FRAMES_UNIT)]
     tracking = hd.sr.TrackingIdentifier(uid=uid, identifier=_PATIENT)
-    return _group(_polyline(source, picture, 0), tracking, algorithm, measurements)
+    return _group(_picture(source, 0), tracking, algorithm, measurements)
 
 
 def _measurement(

@@ -117,7 +117,8 @@ def test_the_report_measures_in_mm_refers_to_the_key_frame_and_claims_nothing(fo
     (highest,) = [one for one in patient.get_measurements() if one.name.meaning == "Probability of cancer"]
     assert patient.tracking_identifier == "Patient"
     assert patient.roi is not None
-    assert np.array_equal(patient.roi.value, region.value)  # the outline that set the maximum
+    assert np.array(patient.roi.value).max(axis=0).tolist() == [163, 121]  # the picture that set the maximum
+    assert patient.roi.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber == 5
     assert highest.derivation is not None
     assert highest.derivation.meaning == "Maximum"
     parameters = data.to_json()
