@@ -1,5 +1,6 @@
 """Figures, cluster bootstrap and Wilson's interval."""
 
+from collections.abc import Callable
 from math import isnan, nan
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import DataError
-from streamer.metrics.estimate import Resampling, bootstrap, mean_figure, proportion
+from streamer.metrics.estimate import Figure, Multiplicity, Resampling, bootstrap, mean_figure, proportion
 
 
 def test_one_group_has_no_interval() -> None:
@@ -92,3 +93,42 @@ def test_wrong_input_is_named() -> None:
         Resampling(resamples=0)
     with pytest.raises(DataError, match="between 0 and 1"):
         Resampling(level=1.0)
+
+
+def of_calls(*values: float) -> Callable[[Multiplicity], float]:
+    """A statistic that gives these, one a call: of the data first, then of the resamples."""
+    given = iter(values)
+    return lambda _: next(given)
+
+
+def test_the_least_that_a_bootstrap_can_be() -> None:
+    figure = bootstrap(of_calls(1.0, 2.0), ["a", "b"], Resampling(resamples=1))
+    assert figure == Figure(
+        value=1.0, low=2.0, high=2.0, count=2, clusters=2, method="bootstrap by patient, 1 resamples, percentile"
+    )
+    for wrong in ({"resamples": 0}, {"level": 0.0}, {"level": 1.0}):
+        with pytest.raises(DataError):
+            Resampling(**wrong)  # type: ignore[arg-type]
+
+
+def test_nothing_and_a_single_group_have_no_interval() -> None:
+    nothing = bootstrap(lambda _: 0.5, [])
+    assert (isnan(nothing.value), isnan(nothing.low), isnan(nothing.high)) == (True, True, True)
+    assert (nothing.count, nothing.clusters, nothing.method) == (0, 0, "no observation")
+    one = bootstrap(lambda _: 0.5, ["a", "a", "a"])
+    assert (one.value, isnan(one.low), isnan(one.high)) == (0.5, True, True)
+    assert (one.count, one.clusters, one.method) == (3, 1, "no interval: one patient")
+
+
+@pytest.mark.parametrize(("undefined", "has_interval"), [(5, True), (6, False)])
+def test_half_of_the_resamples_must_be_defined(undefined: int, has_interval: bool) -> None:
+    values = [nan] * undefined + [0.25] * (10 - undefined)
+    figure = bootstrap(of_calls(0.5, *values), ["a", "b"], Resampling(resamples=10))
+    assert isnan(figure.low) is not has_interval
+    assert figure.method == f"bootstrap by patient, 10 resamples, percentile, {undefined} undefined left out"
+
+
+def test_what_is_not_defined_for_the_data_has_no_interval() -> None:
+    figure = bootstrap(of_calls(nan, *[0.25] * 10), ["a", "b"], Resampling(resamples=10))
+    assert isnan(figure.low)
+    assert isnan(figure.high)
