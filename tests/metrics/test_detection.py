@@ -249,3 +249,30 @@ def test_the_overlap_of_a_match_is_at_most_whole() -> None:
 def test_of_many_equal_scores_the_first_detection_takes_the_nodule() -> None:
     box = [0.0, 0.0, 10.0, 10.0]
     assert taken_truths(image([box], [box] * 40, [0.5] * 40)).tolist() == [0] + [UNMATCHED] * 39
+
+
+def test_every_figure_is_resampled_as_asked() -> None:
+    """By centre: in one every nodule is found, in the other none, and an empty image of each shows something wrong."""
+    images = [
+        *[image([BOX], [BOX], [0.9], group="good") for _ in range(3)],
+        *[image([BOX], [FAR], [0.8], group="bad") for _ in range(3)],
+        image([], [FAR], [0.7], group="good"),
+        image([], [FAR, BOX], [0.7, 0.7], group="bad"),
+    ]
+    asked = Resampling(resamples=60, unit="centre")
+    matches = match(images)
+    point = detection_point(matches, 0.75, asked)
+    figures = {
+        "average precision": average_precision(matches, asked),
+        "average precision over overlaps": average_precision_50_95(images, asked),
+        "best F1": best_f1(matches, asked),
+        "sensitivity at a rate": sensitivity_at(matches, 1.0, asked),
+        "sensitivity": point.sensitivity,
+        "precision": point.precision,
+    }
+    for name, figure in figures.items():
+        assert figure.method == "bootstrap by centre, 60 resamples, percentile", name
+        assert figure.low == 0 < figure.value < 1 == figure.high, name
+    empty = false_positives_on_empty(matches, 0.5, asked)
+    assert (empty.method, empty.low, empty.value, empty.high) == (figures["best F1"].method, 1, 1.5, 2)
+    assert point.confidence == 0.75
