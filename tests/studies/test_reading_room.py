@@ -53,6 +53,7 @@ def shown(page: Any) -> str:
 
 
 def rate(page: Any, key: str, label: str) -> None:
+    page.wait_for_selector("#loading", state="hidden")  # the room takes no answer to what is not in view yet
     page.keyboard.press(key)
     page.wait_for_selector(f'#answers [data-rating="{label}"][aria-pressed=true]')
 
@@ -266,6 +267,7 @@ def test_a_second_window_takes_over_and_the_first_cannot_answer(room: Room, open
     rate(second, "4", "4c")
     first.click("#take")  # and back
     first.wait_for_selector('#answers [data-rating="4c"]')
+    shown(first)
     second.keyboard.press("1")
     second.wait_for_selector("#elsewhere:visible")
     assert [answer.rating for answer in answers(room)] == ["4c"]
