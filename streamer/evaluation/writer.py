@@ -160,7 +160,7 @@ def _png(plot: Plot) -> bytes:
 def _saved(plot: Plot, **options: Any) -> bytes:
     buffer = io.BytesIO()
     for text in plot.findobj(Text):
-        if isinstance(text, Text) and not text.get_text().isascii():
+        if not text.get_text().isascii():
             text.set_fontfamily(_families())
     with rc_context({"svg.hashsalt": _SVG_SALT}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # no font has it: a box stands for it

@@ -23,7 +23,7 @@ def test_a_name_in_chinese_is_drawn_without_a_warning() -> None:  # pytest makes
 def test_a_font_of_the_machine_is_added_for_what_matplotlibs_lacks() -> None:
     plot = figure()
     writer._svg(plot)
-    texts = [text for text in plot.findobj(Text) if isinstance(text, Text)]
+    texts = plot.findobj(Text)
     families = {text.get_text(): text.get_fontfamily() for text in texts}
     assert families["Dr. \u738b"] == writer._families()
     assert families["plain"] == writer._families()[: len(families["plain"])]

@@ -108,7 +108,7 @@ def test_the_least_that_a_bootstrap_can_be() -> None:
     )
     for wrong in ({"resamples": 0}, {"level": 0.0}, {"level": 1.0}):
         with pytest.raises(DataError):
-            Resampling(**wrong)  # type: ignore[arg-type]
+            Resampling(**wrong)
 
 
 def test_nothing_and_a_single_group_have_no_interval() -> None:
