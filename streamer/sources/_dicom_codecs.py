@@ -94,14 +94,21 @@ def _decode_rle(data: bytes, layout: PixelLayout) -> tuple[Samples, str]:
     return np.ascontiguousarray(planes.transpose(1, 2, 0)), layout.photometric
 
 
+_JFIF = b"\xff\xe0JFIF\0"
+"""The marker, without its length, and the name that follow the first two bytes of a JFIF stream."""
+
+
 def _decode_jpeg(data: bytes, layout: PixelLayout) -> tuple[Samples, str]:
-    """Lossy JPEG. The stream's own markers tell its colour space, unless the header insists that it is RGB."""
+    """Lossy JPEG. The stream's own markers tell its colour space; the header's RGB holds where there is no JFIF marker.
+
+    A JFIF stream is Y'CbCr by its definition (ISO/IEC 10918-5), and files exist whose header calls it RGB all the same.
+    """
     if layout.stored > 8:
         return np.asarray(imagecodecs.jpeg_decode(data)), layout.photometric
     if layout.samples == 1:
         grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
         return _decoded(grey), layout.photometric
-    if layout.photometric == "RGB":
+    if layout.photometric == "RGB" and data[2:4] + data[6:11] != _JFIF:
         return np.asarray(imagecodecs.jpeg8_decode(data, colorspace="RGB", outcolorspace="RGB")), "RGB"
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     return _decoded(cv2.imdecode(np.frombuffer(data, np.uint8), flags)), "RGB"

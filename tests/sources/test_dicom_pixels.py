@@ -52,6 +52,10 @@ def _rle(image: Image) -> bytes:
     )
 
 
+def _jpeg_in_rgb(image: Image) -> bytes:
+    return bytes(imagecodecs.jpeg8_encode(image, level=95, colorspace="RGB", outcolorspace="RGB", subsampling="444"))
+
+
 def _progressive(image: Image) -> bytes:
     flags = (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 95)
     return bytes(cv2.imencode(".jpg", image[..., ::-1], flags)[1])
@@ -62,6 +66,8 @@ def _progressive(image: Image) -> bytes:
     [
         ("5", "RGB", _rle, 0),
         ("4.50", "YBR_FULL_422", jpeg, 12),
+        ("4.50", "RGB", jpeg, 12),  # a JFIF stream is Y'CbCr, whatever the header says
+        ("4.50", "RGB", _jpeg_in_rgb, 12),
         ("4.55", "YBR_FULL_422", _progressive, 12),
         ("4.70", "RGB", lambda image: bytes(imagecodecs.ljpeg_encode(image[..., 0])), 0),
         ("4.80", "RGB", lambda image: bytes(imagecodecs.jpegls_encode(image)), 0),
