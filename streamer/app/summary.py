@@ -65,7 +65,7 @@ class Summary:
                 "malignancy": self._patient,
                 "text": "\N{EN DASH}" if self._patient is None else percent(self._patient, decimals),
                 "decision": self.aggregator.decision(self._point),
-                "threshold": self._point.threshold,
+                "threshold": threshold,  # drawn as the line that the text names
                 "threshold_text": percent(threshold, decimals),
                 "nodules": len(counted),
                 "suspicious": sum(self._suspicious(track) for track in counted),
