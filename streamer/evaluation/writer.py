@@ -8,20 +8,19 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from matplotlib import rc_context, rcParams
+from matplotlib import rc_context
 from matplotlib.figure import Figure as Plot
-from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
 
 from streamer._files import write_whole
 from streamer._pixels import data_url
 from streamer._templates import html_templates
 from streamer.errors import OutputError
+from streamer.evaluation.fonts import families_for
 from streamer.evaluation.matrix import cell_text, matrix_csv, matrix_markdown, matrix_rows, row_text
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.tables import as_csv, as_markdown, as_row, by_data, number_text, value_text
@@ -29,12 +28,6 @@ from streamer.version import __version__
 
 _PLOT_DPI = 130
 _SVG_SALT = "streamer"  # matplotlib names parts of an SVG at random unless told how: the same figures, the same file
-
-_CHINESE = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB",
-    "WenQuanYi Zen Hei", "SimHei", "Droid Sans Fallback",
-)  # fmt: skip
-"""Fonts with Chinese signs that systems come with."""
 
 
 class Weights(Protocol):
@@ -161,14 +154,8 @@ def _saved(plot: Plot, **options: Any) -> bytes:
     buffer = io.BytesIO()
     for text in plot.findobj(Text):
         if not text.get_text().isascii():
-            text.set_fontfamily(_families())
+            text.set_fontfamily(families_for([text.get_text()]))
     with rc_context({"svg.hashsalt": _SVG_SALT}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # no font has it: a box stands for it
         plot.savefig(buffer, **options)
     return buffer.getvalue()
-
-
-@cache
-def _families() -> list[str]:
-    """matplotlib's font, and those of the machine that have what it lacks: names of readers and centres in Chinese."""
-    return [*rcParams["font.family"], *sorted(set(_CHINESE) & set(fontManager.get_font_names()), key=_CHINESE.index)]

@@ -15,8 +15,7 @@ from multiprocessing.connection import Connection, wait
 from streamer.dicom.library import require_dicom
 from streamer.errors import SettingsError, StreamerError
 from streamer.node.analysis import analyse_job
-from streamer.node.records import Job, StoppedError
-from streamer.node.worker import END
+from streamer.node.records import END, Job, StoppedError
 from streamer.pipeline.analyser import FrameAnalyser
 from streamer.run import Progress
 from streamer.types import ClipSummary, FrameResult

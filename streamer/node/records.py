@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+STOP, END = "stop", "end"
+"""What the node says to the process of its analyses: break the job off; end."""
+
 
 class StoppedError(Exception):
     """The node is to end; the job is as if it had not begun."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streamer.errors import StreamerError
 from streamer.monitoring.metrics import Metrics
-from streamer.node.records import Job, StoppedError
+from streamer.node.records import END, STOP, Job, StoppedError
 
 if TYPE_CHECKING:
     from streamer.pipeline.analyser import FrameAnalyser
@@ -27,7 +27,6 @@ _IDLE_S = 60.0
 """Networks are loaded again in a few seconds, which is little beside the quiet that a study waits for."""
 _LOOK_S = 0.1
 _PATIENCE_S = 30.0  # for a frame that is under way at the end
-STOP, END = "stop", "end"
 
 
 class JobAnalyser(Protocol):

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Plot
 
+from streamer.evaluation.fonts import fonts_for, labels_of
 from streamer.metrics.classification import roc
 from streamer.metrics.estimate import Figure
-from streamer.studies.fonts import fonts_for, labels_of
 from streamer.studies.readers import AI, LevelStudy, ReaderStudy
 
 _INK, _MUTED, _GRID = "#1b2733", "#5b6b7a", "#e3e8ec"

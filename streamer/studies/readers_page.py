@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isinf, isnan
 
-from streamer.studies.fonts import labels_of, legend_of
+from streamer.evaluation.fonts import labels_of, legend_of
 from streamer.studies.mrmc import Analysis, Estimate
 from streamer.studies.page import Page, Section
 from streamer.studies.readers import LevelStudy, ReaderStudy

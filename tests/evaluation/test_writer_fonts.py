@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from matplotlib import rcParams
 from matplotlib.figure import Figure as Plot
 from matplotlib.text import Text
 
 from streamer.evaluation import writer
+from streamer.evaluation.fonts import families_for
 
 
 def figure() -> Plot:
@@ -25,6 +27,5 @@ def test_a_font_of_the_machine_is_added_for_what_matplotlibs_lacks() -> None:
     writer._svg(plot)
     texts = plot.findobj(Text)
     families = {text.get_text(): text.get_fontfamily() for text in texts}
-    assert families["Dr. \u738b"] == writer._families()
-    assert families["plain"] == writer._families()[: len(families["plain"])]
-    assert all(name in writer._CHINESE for name in writer._families()[len(families["plain"]) :])
+    assert families["Dr. \u738b"] == families_for(["Dr. \u738b"])
+    assert families["plain"] == rcParams["font.family"]

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure as Plot
 
 from streamer._files import atomic_path
 from streamer.errors import DataError, OutputError
+from streamer.evaluation import fonts
+from streamer.evaluation.fonts import fonts_for, labels_of, legend_of
 from streamer.metrics.estimate import Figure, Resampling, without_empty_interval
 from streamer.metrics.holm import holm
-from streamer.studies import fonts
 from streamer.studies.csv_file import csv_text
-from streamer.studies.fonts import fonts_for, labels_of, legend_of
 from streamer.studies.generalise.report import relabelled
 from streamer.studies.mrmc import analyse
 from streamer.studies.page import results_folder

@@ -7,7 +7,7 @@ from math import isnan
 import numpy as np
 from matplotlib.figure import Figure as Plot
 
-from streamer.studies.fonts import fonts_for, labels_of, legend_of
+from streamer.evaluation.fonts import fonts_for, labels_of, legend_of
 from streamer.studies.generalise.centres import MIXED
 from streamer.studies.generalise.figures import MEASURES
 from streamer.studies.generalise.study import ALL, Generalisation

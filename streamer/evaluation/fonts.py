@@ -18,9 +18,13 @@ _MAX_LENGTH = 40
 @contextmanager
 def fonts_for(texts: Iterable[str]) -> Iterator[None]:
     """Draw within this context with fonts that have the characters of these texts; text is never read as a formula."""
-    families = [_BASE, *_families(_beyond_base(texts))]
-    with rc_context({"font.family": families, "text.parse_math": False}):
+    with rc_context({"font.family": families_for(texts), "text.parse_math": False}):
         yield
+
+
+def families_for(texts: Iterable[str]) -> list[str]:
+    """Matplotlib's own font, and installed ones that have what it lacks of these texts."""
+    return [_BASE, *_families(_beyond_base(texts))]
 
 
 def labels_of(kind: str, names: Sequence[str]) -> dict[str, str]:
