@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from streamer.data.csv_manifest import read_csv_manifest
-from streamer.data.samples import Sample
+from streamer.data.samples import Centre, Sample
 from streamer.errors import DataError
 from streamer.metrics.classification import delong_test
 from streamer.metrics.estimate import Resampling
@@ -72,6 +72,17 @@ def test_small_centres_are_left_out_or_taken_together_and_said_so(manifest: Path
     centres, notes = load_centres(manifest, "hospital", "segmenter", min_patients=9)
     assert [centre.name for centre in centres] == ["South", "East", "other"]
     assert "North, Tiny, of fewer than 9 training patients" in notes[0]
+
+
+@pytest.mark.parametrize("by", ["vendor", "region"])
+def test_a_centre_may_be_a_vendor_or_a_region(tmp_path: Path, by: Centre) -> None:
+    data = write_hospitals(tmp_path)
+    header, rows = data.read_text(encoding="utf-8").split("\n", 1)
+    swapped = ",".join({"hospital": str(by), by: "hospital"}.get(name, name) for name in header.split(","))
+    data.write_text(f"{swapped}\n{rows}", encoding="utf-8")
+    centres, _ = load_centres(data, by, "classifier", min_patients=4)
+    assert [centre.name for centre in centres] == ["North", "South", "East"]
+    assert {getattr(sample, by) for sample in centres[1].train} == {"South"}
 
 
 def test_without_test_patients_the_validation_patients_test(tmp_path: Path) -> None:
