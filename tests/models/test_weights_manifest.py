@@ -8,7 +8,18 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from streamer._resources import weights_dir
-from streamer.models.weights_manifest import MANIFEST, Role, SourceAmount, read_manifest
+from streamer.errors import WeightsError
+from streamer.models.sweep_point import SweepOperatingPoint
+from streamer.models.weights_manifest import (
+    MANIFEST,
+    GateEntry,
+    Role,
+    SourceAmount,
+    SweepSpread,
+    read_manifest,
+    write_entry,
+    write_gate,
+)
 from tests.random_weights import entry
 
 
@@ -72,3 +83,51 @@ def test_the_published_manifest_says_what_a_group_is() -> None:
     manifest = read_manifest(weights_dir())
     for model in manifest.models.values():
         assert all(amount.unit or amount.simulated for amount in model.training.data.values())
+
+
+def _gate(of: str) -> GateEntry:
+    return GateEntry(
+        file="gate.safetensors",
+        sha256="1",
+        detector_sha256=of,
+        min_scores=(0.5, -0.5),
+        max_distance=9,
+        source="simulated views",
+    )
+
+
+def test_a_gate_stays_until_another_detector_comes(tmp_path: Path) -> None:
+    detector = entry("detector", "0")
+    write_entry(tmp_path, "detector", detector)
+    gate = _gate(detector.sha256)
+    write_gate(tmp_path, gate)
+    manifest = read_manifest(tmp_path)
+    assert (manifest.version, manifest.gate, manifest.models) == (2, gate, {"detector": detector})
+    write_entry(tmp_path, "classifier", entry("classifier", "2"))
+    assert read_manifest(tmp_path).gate == gate
+    write_entry(tmp_path, "detector", entry("detector", "3"))
+    assert read_manifest(tmp_path).gate is None
+
+
+def test_a_gate_raises_the_version_of_the_manifest(tmp_path: Path) -> None:
+    old = json.loads(entry("detector", "0").model_dump_json())
+    (tmp_path / MANIFEST).write_text(json.dumps({"version": 1, "models": {"detector": old}}))
+    write_gate(tmp_path, _gate("0"))
+    written = json.loads((tmp_path / MANIFEST).read_text())
+    assert (written["version"], written["gate"]["detector_sha256"]) == (2, "0")
+
+
+def test_a_gate_without_a_manifest(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no weights at"):
+        write_gate(tmp_path, _gate("0"))
+
+
+def test_a_manifest_that_is_no_json_is_named_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text("no JSON")
+    with pytest.raises(WeightsError, match="is damaged: the file: "):
+        read_manifest(tmp_path)
+
+
+def test_the_operating_point_of_a_sweep_has_all_that_was_noted() -> None:
+    spread = SweepSpread(deviation=0.6, correlation_frames=3, mean=-0.5, reading_deviation=0.9, source="sweeps")
+    assert spread.operating_point(0.3, 0.2) == SweepOperatingPoint(0.3, 0.6, 3, pytest.approx(-0.3), 0.9)
