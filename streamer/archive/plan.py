@@ -13,7 +13,7 @@ from streamer.archive.index import Done, DoneIndex, Wanted, hash64
 
 
 @dataclass(slots=True)
-class Plan:
+class PendingWork:
     """A listing on its way into work.
 
     Attributes:
@@ -42,10 +42,10 @@ class Plan:
         self._spool.close()
 
 
-def make_plan(found: Iterable[ClipTask | Outcome], index: DoneIndex, wanted: Wanted) -> Plan:
+def make_plan(found: Iterable[ClipTask | Outcome], index: DoneIndex, wanted: Wanted) -> PendingWork:
     """Hold a listing (as of `list_clips`) against what was done; a URI that is listed twice counts once."""
     spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # the plan closes it
-    plan = Plan(0, 0, [], {}, spool, 0)
+    plan = PendingWork(0, 0, [], {}, spool, 0)
     seen: set[int] = set()
     for one in found:
         if isinstance(one, Outcome):
@@ -66,7 +66,7 @@ def make_plan(found: Iterable[ClipTask | Outcome], index: DoneIndex, wanted: Wan
     return plan
 
 
-def _note_group(plan: Plan, uri: int, task: ClipTask, done: Done) -> None:
+def _note_group(plan: PendingWork, uri: int, task: ClipTask, done: Done) -> None:
     if done.regroup:
         named = {"patient": task.patient, "study": task.study}
         plan.regrouped[uri] = (done.part, {name: value for name, value in named.items() if value is not None})

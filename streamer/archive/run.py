@@ -17,7 +17,7 @@ from streamer.archive.index import DoneIndex, Wanted, hash64
 from streamer.archive.keys import clip_key
 from streamer.archive.patients import write_patients
 from streamer.archive.pictures import PICTURES
-from streamer.archive.plan import Plan
+from streamer.archive.plan import PendingWork
 from streamer.archive.store import Batch, Store
 from streamer.archive.target import Target
 from streamer.errors import InputError, StreamerError
@@ -112,7 +112,7 @@ class ArchiveRun:
         self._flushed_s = time.monotonic()
         self._fetch_failures = 0
 
-    def run(self, plan: Plan, executor: Executor) -> Counts:
+    def run(self, plan: PendingWork, executor: Executor) -> Counts:
         """Do what is planned.
 
         Raises:

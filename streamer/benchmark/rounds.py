@@ -18,7 +18,7 @@ from streamer.benchmark.passes import NetworkKind
 from streamer.benchmark.result import BenchmarkClip, BenchmarkResult, Machine, StreamsFigures
 from streamer.benchmark.streams import StreamsTrial, judge, largest_held, shares
 from streamer.benchmark.summary import Measurements, max_held, result_of
-from streamer.benchmark.worker import Candidate, Worker
+from streamer.benchmark.worker import Candidate, CandidateProcess
 from streamer.errors import SettingsError, StreamerError
 from streamer.settings import Settings
 from streamer.sources import open_source
@@ -39,7 +39,7 @@ OnProgress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RoundPlan:
     """What to measure.
 
     Attributes:
@@ -73,7 +73,7 @@ class Plan:
             *(Candidate(settings, name, kind) for kind in self.kinds for name in self.baselines),
         ]
 
-    def on(self, recording: Path) -> Plan:
+    def on(self, recording: Path) -> RoundPlan:
         """The same plan for another recording."""
         return replace(self, recording=recording)
 
@@ -87,7 +87,7 @@ class Plan:
 class BenchmarkRun:
     """A benchmark; `result` gives what was measured so far at any time."""
 
-    plan: Plan
+    plan: RoundPlan
     folder: Path
     on_progress: OnProgress
     left_out: list[str] = field(default_factory=list)
@@ -105,7 +105,7 @@ class BenchmarkRun:
         """
         self._machine = _machine()
         with ExitStack() as stack:
-            workers: list[Worker] = []
+            workers: list[CandidateProcess] = []
             try:
                 for candidate in self.plan.candidates():
                     self._load(candidate, stack, workers)
@@ -140,9 +140,9 @@ class BenchmarkRun:
             result = result.model_copy(update={"streams": streams})
         return result
 
-    def _load(self, candidate: Candidate, stack: ExitStack, workers: list[Worker]) -> None:
+    def _load(self, candidate: Candidate, stack: ExitStack, workers: list[CandidateProcess]) -> None:
         self.on_progress(f"loading {candidate.name}", 0)
-        worker = Worker(candidate, self.folder)
+        worker = CandidateProcess(candidate, self.folder)
         with ExitStack() as attempt:
             attempt.enter_context(worker)
             try:
@@ -156,7 +156,7 @@ class BenchmarkRun:
         workers.append(worker)
         self._records[candidate.name] = Measurements()
 
-    def _prepare_clip(self, workers: Sequence[Worker]) -> Path:
+    def _prepare_clip(self, workers: Sequence[CandidateProcess]) -> Path:
         """Warm up on the recording itself, then make the clip.
 
         Only so much of the recording is looped as the slowest candidate gets through in its time: all see the same
@@ -181,7 +181,7 @@ class BenchmarkRun:
         )
         return clip
 
-    def _round(self, workers: list[Worker], clip: Path, title: str) -> None:
+    def _round(self, workers: list[CandidateProcess], clip: Path, title: str) -> None:
         for worker in tuple(workers):
             name = worker.candidate.name
             done_s = self.plan.seconds * sum(len(record.passes) for record in self._records.values())
@@ -204,14 +204,14 @@ class BenchmarkRun:
             if worker.candidate.baseline is None:
                 self._records[name].networks_ms.append(worker.networks_ms())
 
-    def _try_live(self, own: Worker, stack: ExitStack, clip: Path, streams: int | Literal["auto"]) -> None:
+    def _try_live(self, own: CandidateProcess, stack: ExitStack, clip: Path, streams: int | Literal["auto"]) -> None:
         """Try live streams; where that fails, what was measured before is kept."""
         try:
             self._try_streams(self._more_of(own, stack), clip, streams)
         except StreamerError as error:
             self.left_out.append(f"live streams beyond those in the table: {error}")
 
-    def _more_of(self, own: Worker, stack: ExitStack) -> list[Worker]:
+    def _more_of(self, own: CandidateProcess, stack: ExitStack) -> list[CandidateProcess]:
         """As many processes with streamer's networks as are to share the live streams, loaded side by side."""
         environment, machine = self._records[own.candidate.name].environment, self._machine
         # Where networks cost nothing, two processes of four streams keep pace on two cores, one of eight does not.
@@ -222,12 +222,12 @@ class BenchmarkRun:
             wanted = min(wanted, self.plan.streams)
         if wanted > 1:
             self.on_progress(f"loading {wanted - 1} more processes", self.plan.measured_s)
-        more = [stack.enter_context(Worker(own.candidate, self.folder)) for _ in range(wanted - 1)]
+        more = [stack.enter_context(CandidateProcess(own.candidate, self.folder)) for _ in range(wanted - 1)]
         for worker in more:
             worker.wait_until_loaded()
         return [own, *more]
 
-    def _try_streams(self, workers: Sequence[Worker], clip: Path, streams: int | Literal["auto"]) -> None:
+    def _try_streams(self, workers: Sequence[CandidateProcess], clip: Path, streams: int | Literal["auto"]) -> None:
         def holds(count: int) -> bool:
             self.on_progress(f"{count} live streams", self.plan.measured_s)
             busy = list(zip(workers, shares(count, len(workers)), strict=False))

@@ -54,7 +54,7 @@ class Candidate:
         return self.baseline.value + ("" if self.kind is NetworkKind.torch else f"-{self.kind.value}")
 
 
-class Worker:
+class CandidateProcess:
     """A candidate's process. Use as a context manager."""
 
     def __init__(self, candidate: Candidate, folder: Path) -> None:
@@ -79,7 +79,7 @@ class Worker:
             settings=candidate.settings.model_dump(mode="json"), baseline=candidate.baseline, kind=candidate.kind
         )
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> CandidateProcess:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -70,11 +70,11 @@ def benchmark_engine(
     """
     if context.invoked_subcommand is not None:
         return
-    from streamer.benchmark.rounds import Plan
+    from streamer.benchmark.rounds import RoundPlan
     from streamer.cli.benchmark_run import run_benchmark
 
     names, kinds = _baselines(baseline or []), _kinds(baseline_networks)
-    plan = Plan(
+    plan = RoundPlan(
         settings=settings_of(config, device),
         recording=video or Path(),
         seconds=seconds,

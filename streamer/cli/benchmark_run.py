@@ -20,7 +20,7 @@ from streamer.benchmark.clip import write_nodules
 from streamer.benchmark.page import write_page
 from streamer.benchmark.render import as_text
 from streamer.benchmark.result import BenchmarkResult
-from streamer.benchmark.rounds import BenchmarkRun, Plan
+from streamer.benchmark.rounds import BenchmarkRun, RoundPlan
 from streamer.cli.run import INTERRUPTED
 from streamer.errors import OutputError
 from streamer.outputs.folder import output_errors
@@ -30,7 +30,7 @@ from streamer.sources import open_source
 NOTHING_MEASURED = 1
 
 
-def run_benchmark(plan: Plan, *, simulate: bool, json_file: Path | None, page: Path | None) -> int:
+def run_benchmark(plan: RoundPlan, *, simulate: bool, json_file: Path | None, page: Path | None) -> int:
     """Measure the analysis, print the figures, and write them where asked.
 
     Args:
@@ -115,7 +115,7 @@ def _write(result: BenchmarkResult, json_file: Path | None, page: Path | None) -
         write_page(result, page)
 
 
-def _bar(console: Console, plan: Plan) -> bars.Progress:
+def _bar(console: Console, plan: RoundPlan) -> bars.Progress:
     return bars.Progress(
         bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(),

@@ -149,7 +149,7 @@ def run(
     Every frame is analysed once. Ctrl-C ends early: partial results, exit code 130.
     """
     from streamer.cli.piped import from_pipes
-    from streamer.cli.run import Study, analyse_studies
+    from streamer.cli.run import RequestedStudy, analyse_studies
     from streamer.outputs.folder import new_folder
 
     if not all(video):
@@ -166,7 +166,9 @@ def run(
             folders = [stack.enter_context(new_folder(Path("results") / name)) for name in names]
         else:
             folders = [output] if each is None else [output / name for name in names]
-        studies = [Study(group, folder, patient, sweeps) for group, folder in zip(groups, folders, strict=True)]
+        studies = [
+            RequestedStudy(group, folder, patient, sweeps) for group, folder in zip(groups, folders, strict=True)
+        ]
         raise typer.Exit(analyse_studies(studies, settings=settings, pixel_spacing_mm=spacing, as_json=as_json))
 
 
@@ -240,11 +242,11 @@ def demo(
     device: DeviceOption = None,
 ) -> None:
     """Simulate a thyroid cine loop and analyse it."""
-    from streamer.cli.run import Study, analyse_studies
+    from streamer.cli.run import RequestedStudy, analyse_studies
 
     clip = output / "phantom.mp4"
     phantom(clip)
-    raise typer.Exit(analyse_studies([Study([clip], output, "phantom")], settings=settings_of(config, device)))
+    raise typer.Exit(analyse_studies([RequestedStudy([clip], output, "phantom")], settings=settings_of(config, device)))
 
 
 app.command(epilog="Example: streamer devices")(devices)

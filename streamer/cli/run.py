@@ -29,7 +29,7 @@ INTERRUPTED = 130
 _FAILED = 2
 
 
-class Study(NamedTuple):
+class RequestedStudy(NamedTuple):
     """What is analysed as one: the clips, the folder of their results, and whose they are."""
 
     clips: Sequence[str | Path]
@@ -39,7 +39,7 @@ class Study(NamedTuple):
 
 
 def analyse_studies(
-    studies: Sequence[Study],
+    studies: Sequence[RequestedStudy],
     *,
     settings: Settings,
     pixel_spacing_mm: tuple[float, float] | None = None,
@@ -88,7 +88,7 @@ def _checked(clips: Sequence[str | Path], settings: Settings) -> int | None:
 
 
 def _analyse(
-    study: Study,
+    study: RequestedStudy,
     engine: Engine,
     console: Console,
     messages: Console,

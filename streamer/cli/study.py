@@ -25,7 +25,7 @@ class Covariance(StrEnum):
     unbiased = "unbiased"
 
 
-class Task(StrEnum):
+class NetworkTask(StrEnum):
     """Which network."""
 
     detector = "detector"
@@ -47,7 +47,7 @@ class By(StrEnum):
 def generalise(
     data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
     by: Annotated[By, typer.Option(help="What a centre is.")],
-    task: Annotated[Task, typer.Option(help="Which network.")],
+    task: Annotated[NetworkTask, typer.Option(help="Which network.")],
     output: Annotated[Path | None, typer.Option(help="Folder; default: runs/generalise-TASK-by-KIND.")] = None,
     centres: Annotated[str | None, typer.Option(metavar="A,B,..", help="Take these centres; default: all.")] = None,
     equal_patients: Annotated[
@@ -73,12 +73,12 @@ def generalise(
 ) -> None:
     """Train a network on each centre, on the mix and without each centre; test all on all. Goes on after a stop."""
     from streamer.studies.generalise.command import run_generalise
-    from streamer.studies.generalise.study import Options
+    from streamer.studies.generalise.study import GeneralisationOptions
 
     run_generalise(
         data,
         output or Path("runs") / f"generalise-{task.value}-by-{by.value}",
-        Options(
+        GeneralisationOptions(
             by=by.value,
             role=task.value,
             only=tuple(name.strip() for name in centres.split(",")) if centres else (),

@@ -15,7 +15,7 @@ from streamer.outputs.base import Sink, SinkContext, StageCallback
 from streamer.outputs.folder import OutputFolder, output_errors
 from streamer.outputs.heatmap import NoduleHeatmaps
 from streamer.outputs.registry import make_sinks
-from streamer.outputs.worker import Worker
+from streamer.outputs.worker import OrderedWorker
 from streamer.settings import Settings
 from streamer.types import ClipInfo, ClipSummary, FrameResult, StudyReport
 
@@ -174,7 +174,7 @@ class _ClipWriter:
 
     def __init__(self, sinks: Sequence[Sink], info: ClipInfo) -> None:
         frame_bytes = max(1, 3 * info.width * info.height)
-        self.worker = Worker(max(1, min(_QUEUED_FRAMES, _QUEUED_BYTES // frame_bytes)))
+        self.worker = OrderedWorker(max(1, min(_QUEUED_FRAMES, _QUEUED_BYTES // frame_bytes)))
         self._sinks = sinks
         self._failed = False
         for sink in sinks:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Semaphore
 
 
-class Worker:
+class OrderedWorker:
     """Runs calls in order on a thread of its own. The first one that fails stops the rest and is raised to the caller.
 
     Args:

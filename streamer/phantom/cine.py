@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streamer.phantom.anatomy import Anatomy, Map, TissueGrid
-from streamer.phantom.nodule import Nodule
+from streamer.phantom.nodule import SimulatedNodule
 from streamer.phantom.scene import BENIGN, SUSPICIOUS, Neck, NoduleSpec, Scanner
 from streamer.phantom.speckle import Field, ScattererVolume, blur, envelope, power_after_blur
-from streamer.phantom.view import ScanGeometry
+from streamer.phantom.view import ProbeGeometry
 from streamer.types import Image
 
 _STEP_MM = 0.1
@@ -77,14 +77,14 @@ def simulate(
         raise ValueError(f"expected seed >= 0, frames >= 1, width and height >= 64; got {given}")
     if len({spec.name for spec in nodules}) < len(nodules):
         raise ValueError("nodules must have unique names")
-    sweep = _Sweep(seed, ScanGeometry(scanner or Scanner(), width, height), nodules, neck or Neck())
+    sweep = _Sweep(seed, ProbeGeometry(scanner or Scanner(), width, height), nodules, neck or Neck())
     return (sweep.frame(index / max(1, frames - 1)) for index in range(frames))
 
 
 class _Sweep:
     """Everything that stays the same over a sweep."""
 
-    def __init__(self, seed: int, view: ScanGeometry, nodules: tuple[NoduleSpec, ...], neck: Neck) -> None:
+    def __init__(self, seed: int, view: ProbeGeometry, nodules: tuple[NoduleSpec, ...], neck: Neck) -> None:
         self._view = view
         sign = np.float32(-1 if neck.mirrored else 1)
         self._beams = _Motion(sign * view.beam_x, view.beam_z, seed)
@@ -95,7 +95,8 @@ class _Sweep:
         self._anatomy = Anatomy(neck, self._grid, view.slant_per_mm, seed)
         self._scatterers = ScattererVolume(seed, (self._grid.x.shape[0], self._grid.x.shape[1]))
         self._nodules = [
-            Nodule(spec, self._grid, view.slant_per_mm, seed * 100 + number) for number, spec in enumerate(nodules)
+            SimulatedNodule(spec, self._grid, view.slant_per_mm, seed * 100 + number)
+            for number, spec in enumerate(nodules)
         ]
         power = [
             power_after_blur(sigma, spacing_mm / _STEP_MM)

@@ -20,7 +20,7 @@ _HALO_MM = 0.8
 _LOBES = np.arange(2, 9)
 
 
-class Nodule:
+class SimulatedNodule:
     """An ellipsoid with a lumpy surface, cut by the plane of the sweep."""
 
     def __init__(self, spec: NoduleSpec, grid: TissueGrid, slant_per_mm: float, seed: int) -> None:

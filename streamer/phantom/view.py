@@ -17,7 +17,7 @@ _GLAND_GREY = 0.53
 _INK = 170
 
 
-class ScanGeometry:
+class ProbeGeometry:
     """The geometry of one probe and one picture.
 
     Attributes:

@@ -53,7 +53,7 @@ class Pilot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StudyDesign:
     """A study design with its power.
 
     Attributes:
@@ -160,7 +160,7 @@ def plan(
     population: Population = "both",
     alpha: float = 0.05,
     malignant_share: float | None = None,
-) -> Plan | None:
+) -> StudyDesign | None:
     """The fewest cases that reach a power with these readers; None if 100,000 do not.
 
     Raises:
@@ -192,7 +192,7 @@ def plan(
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) >= target else (middle + 1, high)
     malignant = None if malignant_share is None else ceil(low * malignant_share)
-    return Plan(readers=readers, cases=low, malignant=malignant, power=reached(low))
+    return StudyDesign(readers=readers, cases=low, malignant=malignant, power=reached(low))
 
 
 def _fewest(malignant_share: float | None) -> int:

@@ -16,7 +16,7 @@ from streamer.studies.csv_file import csv_text
 from streamer.studies.design import Ratings
 from streamer.studies.mrmc import analyse
 from streamer.studies.page import results_folder, write_page
-from streamer.studies.planning import Pilot, Plan, plan
+from streamer.studies.planning import Pilot, StudyDesign, plan
 from streamer.studies.ratings import for_cases, read_predictions, read_ratings
 from streamer.studies.readers import ReaderStudy, study_readers
 from streamer.studies.readers_page import readers_page
@@ -93,7 +93,7 @@ def pilot_of(ratings: Path, *, scale: str | None = None, scenarios: tuple[str, s
 
 def plans(
     pilot: Pilot, *, difference: float, readers: Sequence[int], target: float, fixed_readers: bool, share: float | None
-) -> list[tuple[int, Plan | None]]:
+) -> list[tuple[int, StudyDesign | None]]:
     """The fewest cases for each number of readers.
 
     Raises:

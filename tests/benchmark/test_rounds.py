@@ -12,7 +12,7 @@ import streamer.benchmark.rounds as rounds
 from streamer.benchmark.baselines import BaselineName
 from streamer.benchmark.passes import Environment, NetworkKind, Pass
 from streamer.benchmark.result import BenchmarkResult
-from streamer.benchmark.rounds import BenchmarkRun, Plan
+from streamer.benchmark.rounds import BenchmarkRun, RoundPlan
 from streamer.benchmark.streams import StreamsObservation
 from streamer.benchmark.worker import Candidate
 from streamer.errors import DeviceError, SettingsError
@@ -94,7 +94,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def course(tmp_path: Path, **options: Any) -> BenchmarkRun:
-    plan = Plan(
+    plan = RoundPlan(
         settings=Settings(), recording=clip_in(tmp_path, frames=40), seconds=1.0, rounds=2,
         baselines=[BaselineName.naive, BaselineName.supervision],
     )  # fmt: skip
@@ -123,7 +123,7 @@ def test_contenders_take_turns_on_the_same_frames(stage: Stage, tmp_path: Path) 
 
 
 def test_kinds_of_networks_are_told_apart() -> None:
-    plan = Plan(
+    plan = RoundPlan(
         settings=Settings(), recording=Path(), seconds=1, baselines=[BaselineName.naive], kinds=list(NetworkKind)
     )
     assert [candidate.name for candidate in plan.candidates()] == ["streamer", "naive", "naive-compiled", "naive-paper"]

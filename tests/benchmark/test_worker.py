@@ -14,7 +14,7 @@ import pytest
 
 from streamer.benchmark.baselines import BaselineName
 from streamer.benchmark.result import BenchmarkResult
-from streamer.benchmark.worker import Candidate, Worker
+from streamer.benchmark.worker import Candidate, CandidateProcess
 from streamer.errors import WeightsError
 from streamer.settings import Settings
 from tests.cli.command_line import clip_in
@@ -24,7 +24,7 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 
 def test_an_error_in_a_worker_is_raised_here(tmp_path: Path) -> None:
     with (
-        Worker(Candidate(Settings(weights=tmp_path).with_runtime(device="cpu")), tmp_path) as worker,
+        CandidateProcess(Candidate(Settings(weights=tmp_path).with_runtime(device="cpu")), tmp_path) as worker,
         pytest.raises(WeightsError, match="no weights"),
     ):
         worker.wait_until_loaded()
@@ -35,7 +35,7 @@ def test_a_pass_is_broken_off_and_the_worker_lives_on(random_engine_settings: Se
     clip = clip_in(tmp_path, frames=5000)
 
     candidate = Candidate(random_engine_settings.with_runtime(device="cpu", threads=1), BaselineName.naive)
-    with Worker(candidate, tmp_path) as worker:
+    with CandidateProcess(candidate, tmp_path) as worker:
         worker.wait_until_loaded()
         alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, 1.0)

@@ -8,21 +8,23 @@ from pathlib import Path
 import pytest
 
 import streamer.cli.benchmark_run as terminal
-from streamer.benchmark.rounds import BenchmarkRun, Plan
+from streamer.benchmark.rounds import BenchmarkRun, RoundPlan
 from tests.benchmark.results import example
 from tests.cli.command_line import Cli, clip_in
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[RoundPlan]:
     """A course that measures nothing and has its result at once; the plans it was given."""
-    given: list[Plan] = []
+    given: list[RoundPlan] = []
     monkeypatch.setattr(BenchmarkRun, "run", lambda self: given.append(self.plan))
     monkeypatch.setattr(BenchmarkRun, "result", lambda _: example())
     return given
 
 
-def test_table_json_and_page(plans: list[Plan], cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_json_and_page(
+    plans: list[RoundPlan], cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     clip_in(tmp_path)
     arguments = ("--video", "clip.mp4", "--seconds", "2", "--rounds", "1", "--baseline", "all", "--streams", "auto")
     outputs = ("--baseline-networks", "both", "--json", "figures.json", "--report", "page.md")
@@ -41,7 +43,7 @@ def test_table_json_and_page(plans: list[Plan], cli: Cli, tmp_path: Path, capsys
     assert "40.0" in capsys.readouterr().out
 
 
-def test_without_a_clip_one_is_simulated(plans: list[Plan], cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_clip_one_is_simulated(plans: list[RoundPlan], cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "write_nodules", lambda path: path.touch())
     assert cli("benchmark", "--baseline", "naive", "--baseline", "supervision") == 0
     assert plans[0].recording.name == "phantom.mp4"
@@ -50,7 +52,7 @@ def test_without_a_clip_one_is_simulated(plans: list[Plan], cli: Cli, monkeypatc
 
 
 def test_ctrl_c_saves_what_was_measured(
-    plans: list[Plan], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plans: list[RoundPlan], cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip_in(tmp_path)
     monkeypatch.setattr(BenchmarkRun, "run", lambda self: setattr(self, "interrupted", True))
@@ -87,7 +89,7 @@ def test_usage_errors(arguments: tuple[str, ...], cli: Cli) -> None:
     assert cli("benchmark", *arguments) == 2
 
 
-def test_the_apps_benchmark_is_still_there(cli: Cli, monkeypatch: pytest.MonkeyPatch, plans: list[Plan]) -> None:
+def test_the_apps_benchmark_is_still_there(cli: Cli, monkeypatch: pytest.MonkeyPatch, plans: list[RoundPlan]) -> None:
     asked: list[float] = []
 
     def pretend(_: object, *, video: Path | None, seconds: float, json_file: Path | None) -> int:

@@ -130,4 +130,4 @@ def test_a_manifest_that_is_no_json_is_named_as_a_whole(tmp_path: Path) -> None:
 
 def test_the_operating_point_of_a_sweep_has_all_that_was_noted() -> None:
     spread = SweepSpread(deviation=0.6, correlation_frames=3, mean=-0.5, reading_deviation=0.9, source="sweeps")
-    assert spread.operating_point(0.3, 0.2) == SweepOperatingPoint(0.3, 0.6, 3, pytest.approx(-0.3), 0.9)
+    assert spread.operating_point(0.3, 0.25) == SweepOperatingPoint(0.3, 0.6, 3, -0.25, 0.9)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from streamer.outputs.worker import Worker
+from streamer.outputs.worker import OrderedWorker
 
 
 def fail(message: str) -> None:
@@ -15,7 +15,7 @@ def fail(message: str) -> None:
 
 def test_calls_run_in_order() -> None:
     done: list[int] = []
-    worker = Worker(2)
+    worker = OrderedWorker(2)
     for number in range(20):
         worker.submit(lambda number=number: done.append(number))  # type: ignore[misc]
     worker.finish(lambda: done.append(99))
@@ -24,7 +24,7 @@ def test_calls_run_in_order() -> None:
 
 def test_submit_waits_while_the_queue_is_full() -> None:
     gate, started = threading.Event(), threading.Event()
-    worker = Worker(1)
+    worker = OrderedWorker(1)
 
     def block() -> None:
         gate.wait()
@@ -45,7 +45,7 @@ def test_submit_waits_while_the_queue_is_full() -> None:
 
 def test_first_error_stops_the_rest() -> None:
     done: list[str] = []
-    worker = Worker(4)
+    worker = OrderedWorker(4)
     gate = threading.Event()
 
     def fail_later() -> None:
@@ -61,7 +61,7 @@ def test_first_error_stops_the_rest() -> None:
 
 
 def test_error_reaches_the_next_submit() -> None:
-    worker = Worker(1)  # so that the next call waits until this one is over
+    worker = OrderedWorker(1)  # so that the next call waits until this one is over
     worker.submit(lambda: fail("disk full"))
     with pytest.raises(OSError, match="disk full"):
         worker.submit(lambda: None)
@@ -71,13 +71,13 @@ def test_error_reaches_the_next_submit() -> None:
 
 def test_finish_twice_runs_the_last_call_once() -> None:
     done: list[int] = []
-    worker = Worker(1)
+    worker = OrderedWorker(1)
     worker.finish(lambda: done.append(1))
     worker.finish(lambda: done.append(2))
     assert done == [1]
 
 
 def test_error_of_the_last_call_is_raised() -> None:
-    worker = Worker(1)
+    worker = OrderedWorker(1)
     with pytest.raises(OSError, match="trailer"):
         worker.finish(lambda: fail("trailer"))

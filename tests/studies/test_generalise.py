@@ -25,7 +25,7 @@ from streamer.studies.generalise.centres import MIXED, load_centres, plan_networ
 from streamer.studies.generalise.command import run_generalise
 from streamer.studies.generalise.figures import cell, subgroups, with_holm
 from streamer.studies.generalise.measure import Row, measure
-from streamer.studies.generalise.study import ALL, Options, generalise, write_samples
+from streamer.studies.generalise.study import ALL, GeneralisationOptions, generalise, write_samples
 from streamer.training.config import TrainingConfig
 from tests.data.manifest_file import write_manifest
 from tests.training import tiny
@@ -61,8 +61,10 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_hospitals(tmp_path_factory.mktemp("hospitals"))
 
 
-def options(**changes: Any) -> Options:
-    return Options(**{"by": "hospital", "role": "classifier", "min_patients": 4, "resamples": 50, **changes})
+def options(**changes: Any) -> GeneralisationOptions:
+    return GeneralisationOptions(
+        **{"by": "hospital", "role": "classifier", "min_patients": 4, "resamples": 50, **changes}
+    )
 
 
 def test_small_centres_are_left_out_or_taken_together_and_said_so(manifest: Path) -> None:
@@ -78,7 +80,8 @@ def test_small_centres_are_left_out_or_taken_together_and_said_so(manifest: Path
 def test_a_centre_may_be_a_vendor_or_a_region(tmp_path: Path, by: Centre) -> None:
     data = write_hospitals(tmp_path)
     header, rows = data.read_text(encoding="utf-8").split("\n", 1)
-    swapped = ",".join({"hospital": str(by), by: "hospital"}.get(name, name) for name in header.split(","))
+    swap: dict[str, str] = {"hospital": by, by: "hospital"}
+    swapped = ",".join(swap.get(name, name) for name in header.split(","))
     data.write_text(f"{swapped}\n{rows}", encoding="utf-8")
     centres, _ = load_centres(data, by, "classifier", min_patients=4)
     assert [centre.name for centre in centres] == ["North", "South", "East"]
@@ -226,7 +229,9 @@ def test_the_default_recipe_builds_on_no_network_that_has_seen_another_centre(
 ) -> None:
     seen: list[TrainingConfig] = []
 
-    def only_look(_data: Path, _output: Path, _options: Options, config: TrainingConfig, **_: Any) -> None:
+    def only_look(
+        _data: Path, _output: Path, _options: GeneralisationOptions, config: TrainingConfig, **_: Any
+    ) -> None:
         seen.append(config.model_copy(update=study_module.NOT_BUILT_ON))
         raise KeyboardInterrupt
 

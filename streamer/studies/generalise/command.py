@@ -17,7 +17,7 @@ from streamer.errors import DeviceError, SettingsError
 from streamer.models.weights_manifest import Role
 from streamer.settings import Settings, validated
 from streamer.studies.generalise.report import generalisation_page, matrix_table, subgroup_table, training_table
-from streamer.studies.generalise.study import Generalisation, Options, generalise
+from streamer.studies.generalise.study import Generalisation, GeneralisationOptions, generalise
 from streamer.studies.page import markdown, write_page
 from streamer.training.config import TrainingConfig
 
@@ -34,7 +34,7 @@ _FIRST_STAGE: dict[Role, str] = {
 def run_generalise(
     data: Path,
     output: Path,
-    options: Options,
+    options: GeneralisationOptions,
     *,
     config: Path | None,
     epochs: int | None,

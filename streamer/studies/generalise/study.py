@@ -48,7 +48,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class GeneralisationOptions:
     """What is asked for.
 
     Attributes:
@@ -93,7 +93,7 @@ class Generalisation:
         notes: how the data were made.
     """
 
-    options: Options
+    options: GeneralisationOptions
     config: TrainingConfig
     centres: tuple[CentreData, ...]
     networks: tuple[TrainedNetwork, ...]
@@ -109,7 +109,7 @@ class Generalisation:
 def generalise(
     data: Path,
     output: Path,
-    options: Options,
+    options: GeneralisationOptions,
     config: TrainingConfig,
     *,
     settings: Settings,
@@ -138,7 +138,7 @@ def generalise(
 def _generalise(
     data: Path,
     output: Path,
-    options: Options,
+    options: GeneralisationOptions,
     config: TrainingConfig,
     *,
     settings: Settings,
@@ -276,7 +276,7 @@ def _subgroups(
     ]  # fmt: skip
 
 
-def _claim(output: Path, options: Options, config: TrainingConfig, plans: Sequence[NetworkPlan]) -> None:
+def _claim(output: Path, options: GeneralisationOptions, config: TrainingConfig, plans: Sequence[NetworkPlan]) -> None:
     """See that a folder that was begun goes on with the same data and training."""
     samples = [f"{plan.name} {sample.place} {sample.split}" for plan in plans for sample in plan.samples]
     digest = hashlib.sha256("\n".join(samples).encode()).hexdigest()

@@ -7,14 +7,14 @@ from pathlib import Path
 from streamer._files import write_whole
 from streamer.errors import DataError
 from streamer.studies.csv_file import csv_text
-from streamer.studies.room.reading import Progress, Reading
+from streamer.studies.room.reading import ReaderProgress, Reading
 from streamer.studies.room.store import AnswerStore
 from streamer.studies.room.study_file import ReadingStudy
 
 COLUMNS = ("reader", "group", "scenario", "case", "patient", "truth", "rating", "time", "seconds", "changes")
 
 
-def study_progress(study: ReadingStudy) -> list[Progress]:
+def study_progress(study: ReadingStudy) -> list[ReaderProgress]:
     """How far everybody is; says nothing of what was answered.
 
     Raises:

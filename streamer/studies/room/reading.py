@@ -36,7 +36,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class ReaderProgress:
     """How far a reader is in a scenario; says nothing of what was answered."""
 
     reader: str
@@ -144,7 +144,7 @@ class Reading:
             raise InputError(f"{len(missing)} of {len(place.case.images)} images have no answer yet")
         self.store.close_case(reader, window, place.scenario.name, place.case.patient, self.now())
 
-    def progress(self) -> list[Progress]:
+    def progress(self) -> list[ReaderProgress]:
         """How far everybody is."""
         found = []
         for entry in self.study.file.readers:
@@ -157,7 +157,7 @@ class Reading:
                 last = max(closed.values(), default=None)
                 ended = last if len(closed) == len(self.study.cases) else None
                 found.append(
-                    Progress(
+                    ReaderProgress(
                         reader=entry.name,
                         group=entry.group,
                         scenario=scenario.name,

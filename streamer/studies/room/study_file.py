@@ -28,7 +28,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ReaderEntry(_Section):
+class RegisteredReader(_Section):
     """A reader; `group` (such as senior) goes into the export."""
 
     name: Name
@@ -49,7 +49,7 @@ class StudyFile(_Section):
     title: Annotated[str, Field(min_length=1, max_length=200)]
     cases: Path
     predictions: Path | None = None
-    readers: Annotated[tuple[ReaderEntry, ...], Field(min_length=1)]
+    readers: Annotated[tuple[RegisteredReader, ...], Field(min_length=1)]
     scenarios: Annotated[tuple[ScenarioEntry, ...], Field(min_length=1)]
     washout_days: Annotated[float, Field(ge=0, le=3650)] = 14.0
     """Days between a reader's last answer in a scenario and the first in the next; two weeks as in the paper."""
