@@ -89,7 +89,7 @@ class ActingWorker:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     ActingWorker.stage = Stage()
-    monkeypatch.setattr(rounds, "Worker", ActingWorker)
+    monkeypatch.setattr(rounds, "CandidateProcess", ActingWorker)
     return ActingWorker.stage
 
 
