@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
 
 from streamer._files import atomic_paths, write_whole
 from streamer.backends import Runner
@@ -222,6 +224,7 @@ def publish(run: Path, weights: Path) -> list[Role]:
     """Take the networks of a training run's folder over into a weights folder, beside those already there.
 
     Their OpenVINO files there are dropped, and those that they shared: `export` and `streamer quantise` make new ones.
+    A segmenter on the encoder of the classifier that is replaced stays joined with one that has the same encoder.
 
     Raises:
         WeightsError: the run has no manifest or a file is missing or damaged.
@@ -229,7 +232,8 @@ def publish(run: Path, weights: Path) -> list[Role]:
     """
     manifest = read_manifest(run)
     for role, entry in manifest.models.items():
-        load_network(run, role, manifest)  # checksum and shapes
+        network = load_network(run, role, manifest)  # checksum and shapes
+        same_encoder = role == "classifier" and _shares_encoder(network, weights)
         try:
             weights.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -238,8 +242,28 @@ def publish(run: Path, weights: Path) -> list[Role]:
         write_whole(weights / file, (run / entry.file).read_bytes())
         write_entry(weights, role, entry.model_copy(update={"file": file, "int8": None, "fp32": None}))
         _drop_shared_with(role, weights)
+        if same_encoder:
+            segmenter = read_manifest(weights).models["segmenter"]
+            write_entry(weights, "segmenter", segmenter.model_copy(update={"encoder_from": entry.sha256}))
     remove_unnamed_files(weights)
     return list(manifest.models)
+
+
+def _shares_encoder(classifier: nn.Module, weights: Path) -> bool:
+    """Whether a classifier has, bit for bit, the encoder of a folder's segmenter, which is the present classifier's."""
+    try:
+        manifest = read_manifest(weights)
+        if not manifest.one_encoder:
+            return False
+        segmenter = load_network(weights, "segmenter", manifest).get_submodule("encoder").state_dict()
+    except WeightsError:  # an empty folder, or a segmenter that is of no use any more
+        return False
+    own = classifier.state_dict()
+    return all(
+        name in own and torch.equal(tensor, own[name])
+        for name, tensor in segmenter.items()
+        if tensor.is_floating_point()
+    )
 
 
 def _drop_shared_with(role: Role, weights: Path) -> None:

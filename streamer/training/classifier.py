@@ -25,6 +25,8 @@ from streamer.types import Grey
 
 _NO_LABEL = -100
 """What torch's cross entropy leaves out."""
+_BLOCKS = 4
+"""Dense blocks of DenseNet121."""
 
 
 class ClassifierTask:
@@ -116,9 +118,11 @@ def _class(picture: Picture) -> int:
 
 
 def _first_blocks(network: nn.Module, blocks: int) -> list[nn.Module]:
-    """The layers of DenseNet121's encoder up to the transition behind that block; none for 0."""
+    """The layers of DenseNet121's encoder up to the transition behind that block; none for 0, all for the fourth."""
     layers = dict(network.get_submodule("features").named_children())
     names = list(layers)
+    if blocks == _BLOCKS:
+        return list(layers.values())
     return [layers[name] for name in names[: names.index(f"transition{blocks}") + 1]] if blocks else []
 
 

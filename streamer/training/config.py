@@ -78,9 +78,9 @@ class TrainingConfig(_Section):
     """Weight of the masks that teach a classifier of the kind "-region" where its nodule is; 0 for none."""
     unlabelled: Share = 0.0
     """Share of a classifier's batch that shows pictures with a mask and no label: they teach the outline only."""
-    frozen_blocks: Annotated[int, Field(ge=0, le=3)] = 0
+    frozen_blocks: Annotated[int, Field(ge=0, le=4)] = 0
     """Dense blocks of a classifier's encoder, from the picture on, that stay as they were where it started: half the
-    work of a step lies in the first two."""
+    work of a step lies in the first two. With 4 all of it stays, and a segmenter that shares it keeps its encoder."""
     outlines_from_segmenter: bool = False
     """Let the segmenter of a weights folder outline the box of pictures without a mask."""
     init: Path | None = None

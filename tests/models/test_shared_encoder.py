@@ -24,8 +24,9 @@ from streamer.models.crop_analyser import (
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_runner
 from streamer.models.networks import load_network, save_half
+from streamer.models.publish import publish
 from streamer.models.segmenter import Segmenter
-from streamer.models.weights_manifest import HEAT_ABOVE_CHANCE, ReportedFigure, read_manifest, write_entry
+from streamer.models.weights_manifest import HEAT_ABOVE_CHANCE, ModelEntry, ReportedFigure, read_manifest, write_entry
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import ClassificationSettings
 from tests.cli.command_line import Cli
@@ -144,16 +145,50 @@ def test_a_new_classifier_parts_them_and_says_so(
 ) -> None:
     exported: list[Path] = []
     monkeypatch.setattr("streamer.models.publish.export", exported.append)  # it takes long; test_quantise.py has it
-    weights, run = tmp_path / "weights", tmp_path / "run"
+    weights, run = tmp_path / "weights", changed_classifier(folder, tmp_path, "features.conv0.weight")
     shutil.copytree(folder, weights)
-    run.mkdir()
-    classifier = load_network(folder, "classifier", read_manifest(folder))
-    classifier.get_parameter("classifier.0.weight").data[0, 0] += 1
-    digest = save_half(classifier.state_dict(), run / "classifier.safetensors")
-    write_entry(run, "classifier", entry("classifier", digest))
     assert cli("publish", run, "--weights", weights) == 0
     assert exported == [weights]
     printed = capsys.readouterr().out
     assert "no longer share an encoder: `streamer train segmenter` joins them again" in printed
     assert "no int8 version of detector, segmenter, classifier: make it with `streamer quantise`" in printed
     assert not read_manifest(weights).one_encoder
+
+
+def test_a_new_classifier_on_the_same_encoder_does_not_part_them(folder: Path, tmp_path: Path) -> None:
+    weights, run = tmp_path / "weights", changed_classifier(folder, tmp_path, "classifier.0.weight")
+    shutil.copytree(folder, weights)
+    assert publish(run, weights) == ["classifier"]
+    models = read_manifest(weights).models
+    assert models["segmenter"].encoder_from == models["classifier"].sha256 != entry_of(folder).sha256
+    assert read_manifest(weights).one_encoder
+
+
+@pytest.mark.parametrize("spoil", ["apart", "damaged", "absent"])
+def test_only_what_ran_as_one_stays_together(folder: Path, tmp_path: Path, spoil: str) -> None:
+    weights, run = tmp_path / "weights", changed_classifier(folder, tmp_path, "classifier.0.weight")
+    if spoil != "absent":
+        shutil.copytree(folder, weights)
+        segmenter = read_manifest(weights).models["segmenter"]
+        other = segmenter.model_copy(update={"encoder_from": "0" * 64})
+        write_entry(weights, "segmenter", segmenter if spoil == "damaged" else other)
+    if spoil == "damaged":
+        (weights / "segmenter.safetensors").write_bytes(b"")
+    publish(run, weights)
+    assert not read_manifest(weights).one_encoder
+
+
+def changed_classifier(folder: Path, tmp_path: Path, parameter: str) -> Path:
+    """A run folder of the folder's classifier, of which one number is another."""
+    run = tmp_path / "run"
+    run.mkdir()
+    classifier = load_network(folder, "classifier", read_manifest(folder))
+    classifier.get_parameter(parameter).data.flatten()[0] += 1
+    write_entry(
+        run, "classifier", entry("classifier", save_half(classifier.state_dict(), run / "classifier.safetensors"))
+    )
+    return run
+
+
+def entry_of(folder: Path) -> ModelEntry:
+    return read_manifest(folder).models["classifier"]

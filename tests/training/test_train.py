@@ -125,6 +125,25 @@ def test_a_segmenter_on_the_classifiers_encoder(
     assert (entry.architecture, after["segmentation_head.0.weight"].shape[1]) == (architecture, merged)
 
 
+def test_a_classifiers_new_head_on_a_frozen_encoder(data: Path, weights_folder: Path, tmp_path: Path) -> None:
+    """With all four blocks frozen only the head learns, so a segmenter on that encoder goes on sharing it."""
+    settings = config(
+        "classifier",
+        architecture="densenet121-region",
+        start_from_weights=True,
+        frozen_blocks=4,
+        outline_weight=0.5,
+        epochs=1,
+    )
+    train(settings, data, tmp_path, device=CPU, weights=weights_folder)
+    before = load_network(weights_folder, "classifier", read_manifest(weights_folder)).state_dict()
+    after = load_network(tmp_path, "classifier", read_manifest(tmp_path)).state_dict()
+    encoder = [name for name in after if name.startswith("features.")]
+    assert len(encoder) == len([name for name in before if name.startswith("features.")]) > 0
+    assert all(torch.equal(after[name], before[name]) for name in encoder)
+    assert not torch.equal(after["head.hidden.weight"][:, 1024:], before["classifier.0.weight"])
+
+
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector after one epoch."""
