@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.errors import DataError
-from streamer.metrics.estimate import Figure, Multiplicity, Resampling, bootstrap, mean_figure, proportion
+from streamer.metrics.estimate import (
+    Figure,
+    Multiplicity,
+    Resampling,
+    bootstrap,
+    mean_figure,
+    proportion,
+    without_empty_interval,
+)
 
 
 def test_one_group_has_no_interval() -> None:
@@ -69,7 +77,16 @@ def test_wilson_worked_example() -> None:
     # 81 of 263: Newcombe, Stat Med 1998;17:857-872, table I, method 3.
     figure = proportion(81, 263)
     assert (figure.low, figure.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert isnan(proportion(0, 0).value)
+    assert (figure.count, figure.clusters, figure.method) == (263, 263, "Wilson")
+    nothing = proportion(0, 0)
+    assert (isnan(nothing.value), isnan(nothing.low), isnan(nothing.high)) == (True, True, True)
+    assert (nothing.count, nothing.clusters, nothing.method) == (0, 0, "no observation")
+
+
+def test_wilson_at_another_level_is_wilsons_formula() -> None:
+    # (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n) with z = 1.281552, p = 0.5, n = 10
+    figure = proportion(5, 10, level=0.8)
+    assert (figure.low, figure.high) == pytest.approx((0.312204, 0.687796), abs=5e-6)
 
 
 @given(st.integers(0, 50), st.integers(0, 50))
@@ -132,3 +149,14 @@ def test_what_is_not_defined_for_the_data_has_no_interval() -> None:
     figure = bootstrap(of_calls(nan, *[0.25] * 10), ["a", "b"], Resampling(resamples=10))
     assert isnan(figure.low)
     assert isnan(figure.high)
+
+
+@pytest.mark.parametrize(("low", "high", "kept"), [(0.9, 0.9, False), (0.9, 0.900009, False), (-0.5, 0.5, True)])
+def test_an_interval_of_no_width_is_none(low: float, high: float, kept: bool) -> None:
+    figure = Figure(value=0.9, low=low, high=high, count=8, clusters=4, method="DeLong")
+    found = without_empty_interval(figure)
+    if kept:
+        assert found == figure
+    else:
+        assert (isnan(found.low), isnan(found.high)) == (True, True)
+        assert (found.value, found.count, found.clusters, found.method) == (0.9, 8, 4, "DeLong")
