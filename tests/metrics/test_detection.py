@@ -198,6 +198,12 @@ def test_point_best_confidence_and_froc_by_hand() -> None:
     assert false_positives_on_empty(matches, 0.41, FEW).value == 0.0
 
 
+def test_of_confidences_alike_in_f1_the_highest_is_chosen() -> None:
+    matches = match([image([BOX, FAR], [BOX, [80, 80, 99, 99], [120, 120, 150, 150], FAR], [0.9, 0.8, 0.7, 0.6])])
+    assert detection_curve(matches).f1 == pytest.approx([2 / 3, 1 / 2, 2 / 5, 2 / 3])
+    assert best_confidence(matches) == 0.9
+
+
 def test_nothing_detected_and_nothing_to_detect() -> None:
     blind = match([image([BOX], [], []), image([BOX], [], [], group="b")])
     for figure in (average_precision(blind, FEW), best_f1(blind, FEW), sensitivity_at(blind, 1.0, FEW)):
@@ -206,6 +212,9 @@ def test_nothing_detected_and_nothing_to_detect() -> None:
     assert isnan(false_positives_on_empty(blind, 0.5, FEW).value)
     with pytest.raises(DataError, match="at least one detection"):
         best_confidence(blind)
+    nothing = match([image([], [], []), image([], [], [], group="b")])
+    assert isnan(best_f1(nothing, FEW).value)
+    assert isnan(sensitivity_at(nothing, 1.0, FEW).value)
     healthy = match([image([], [BOX], [0.9]), image([], [], [], group="b")])
     assert isnan(average_precision(healthy, FEW).value)
     assert isnan(sensitivity_at(healthy, 1.0, FEW).value)

@@ -327,6 +327,8 @@ def test_sizes_in_millimetres_where_the_spacing_is_known() -> None:
     assert known.size_mm.area_mm2 == pytest.approx(320 * 0.02)
     assert known.size_mm.long_axis_mm == pytest.approx(math.hypot(19 * 0.2, 15 * 0.1) * (1 + 1 / math.hypot(19, 15)))
     assert seen.tracks()[0].largest_mm == known.size_mm
+    seen.add(frame(2, video="a.mp4"), [tracked(1, 0.5)])  # a later frame without a scale takes nothing away
+    assert seen.tracks()[0].largest_mm == known.size_mm
 
 
 def test_of_a_clip_of_unknown_length_no_share_has_been_seen() -> None:
