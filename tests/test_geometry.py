@@ -67,6 +67,24 @@ def test_letterbox_draws_where_it_says(source_wh: tuple[int, int]) -> None:
     assert set(np.unique(canvas)) <= {0, 200}
 
 
+def _stripes(period: tuple[int, ...], repeats: int) -> npt.NDArray[np.uint8]:
+    """A square picture of vertical stripes."""
+    row = np.tile(np.array(period, np.uint8), repeats)
+    return np.tile(row, (len(row), 1))
+
+
+def test_a_smaller_picture_holds_the_mean_of_what_each_pixel_covers() -> None:
+    stripes = _stripes((200, 0, 0, 0), 16)  # a sample between the middle pixels alone would see nothing
+    assert (Letterbox((64, 64), (16, 16)).apply(stripes) == 50).all()
+    assert (CropWindow(0, 0, 64, 64).crop(stripes, 16) == 50).all()
+
+
+def test_a_larger_picture_is_interpolated() -> None:
+    stripes = _stripes((0, 200), 8)  # areas would give the two values alone
+    for picture in (Letterbox((16, 16), (64, 64)).apply(stripes), CropWindow(0, 0, 16, 16).crop(stripes, 64)):
+        assert set(np.unique(picture)) == {0, 25, 75, 125, 175, 200}
+
+
 def test_letterbox_does_not_turn_or_mirror() -> None:
     image = np.zeros((300, 100, 3), np.uint8)
     image[:60, :20] = (255, 0, 0)  # upper left, red, tall

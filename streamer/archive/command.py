@@ -87,7 +87,7 @@ def analyse_archive(
         on_stage("reading what is there")
         index = store.open()
         on_stage("listing")
-        plan = make_plan(_listed(options), index, options.wanted)
+        plan = make_plan(_counted(_listed(options), on_stage), index, options.wanted)
         stack.callback(plan.close)
         if not plan.listed and not plan.unlisted:
             raise InputError(f"there is no clip in {', '.join(options.inputs)}")
@@ -115,6 +115,17 @@ def analyse_archive(
         on_stage("starting the workers")
         executor = stack.enter_context(_executor(options.limits, given, make_worker, idle=not plan.to_do))
         return run.run(plan, executor)
+
+
+_TOLD_EVERY = 1000
+"""Files between two words on the listing: of a million paths it takes minutes."""
+
+
+def _counted(found: Iterator[ClipTask | Outcome], on_stage: Callable[[str], None]) -> Iterator[ClipTask | Outcome]:
+    for number, one in enumerate(found, 1):
+        if number % _TOLD_EVERY == 0:
+            on_stage(f"listing: {number:,} clips so far")
+        yield one
 
 
 def _listed(options: ArchiveOptions) -> Iterator[ClipTask | Outcome]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from streamer.archive import command
 from streamer.archive.clips import ClipTask, Outcome
 from streamer.archive.grouping import PathPattern, pseudonym
 from streamer.archive.index import Wanted
@@ -82,6 +83,17 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
         list(list_clips(str(tmp_path / "none")))
     with pytest.raises(SettingsError, match="nosuch://"):
         list(list_clips("nosuch://bucket/clips"))
+
+
+def test_a_long_listing_says_how_far_it_is(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_TOLD_EVERY", 2)
+    for number in range(5):
+        archive.add(f"{number}.mp4", f"good {number}")
+    told: list[str] = []
+    command.analyse_archive(archive.options, make_worker=archive.make_worker, on_stage=told.append)
+    assert [words for words in told if words.startswith("listing")] == [
+        "listing", "listing: 2 clips so far", "listing: 4 clips so far"
+    ]  # fmt: skip
 
 
 def test_an_unreadable_folder_is_named_and_the_others_go_on(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
