@@ -40,6 +40,17 @@ MULTI_FRAME = (ULTRASOUND | SECONDARY_CAPTURE) - {
 }
 """Classes of which a single frame can be referred to."""
 
+RESULTS = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.11.1",  # Grayscale Softcopy Presentation State
+        "1.2.840.10008.5.1.4.1.1.11.2",  # Color Softcopy Presentation State
+        "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
+        "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR
+        "1.2.840.10008.5.1.4.1.1.88.59",  # Key Object Selection
+    }
+)
+"""Classes of what this program writes, beside secondary captures."""
+
 DICOMDIR = "1.2.840.10008.1.3.10"
 _UNSAID_MODALITIES = ("", "US", "OT", "SC")
 

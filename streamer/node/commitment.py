@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModelInstance,
 )
 
+from streamer.node.calls import NoCallError, call
 from streamer.node.peers import Peer
 from streamer.node.queue import Queue
 from streamer.node.records import Commitment
@@ -68,15 +69,10 @@ class CommitmentAnswers:
     def _by_own_call(self, peer: Peer, commitment: Commitment) -> bool:
         node = AE(self._aet)
         node.add_requested_context(StorageCommitmentPushModel)
-        assert peer.port is not None  # as chosen
-        association = node.associate(
-            peer.host,
-            peer.port,
-            ae_title=peer.aet,
-            ext_neg=[build_role(StorageCommitmentPushModel, scp_role=True)],
-            tls_args=(self._tls, peer.host) if peer.tls and self._tls else None,
-        )
-        if not association.is_established:
+        try:
+            association = call(node, peer, tls=self._tls, roles=[build_role(StorageCommitmentPushModel, scp_role=True)])
+        except NoCallError as error:
+            _LOG.warning("storage commitment: %s", error)
             return False
         try:
             return _reported(association, commitment)

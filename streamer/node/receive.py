@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import ThreadedAssociationServer
 
 from streamer.dicom.attributes import sequence, text
-from streamer.dicom.classes import SECONDARY_CAPTURE, ULTRASOUND, made_by_streamer, refusal
+from streamer.dicom.classes import RESULTS, SECONDARY_CAPTURE, ULTRASOUND, made_by_streamer, refusal
 from streamer.dicom.header import read_header
 from streamer.dicom.syntaxes import SYNTAXES
 from streamer.errors import InputError, SettingsError
+from streamer.node.calls import listen
 from streamer.node.incoming import IncomingFolder
 from streamer.node.peers import Peer, is_loopback_address
 from streamer.node.records import Received
@@ -34,6 +34,7 @@ SUCCESS, OUT_OF_RESOURCES, NO_MATCH, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900,
 _NO_SUCH_ACTION, _INVALID_ARGUMENT = 0x0123, 0x0115
 _REJECTED_PERMANENT, _BY_USER, _UNKNOWN_CALLER = 0x01, 0x01, 0x03  # PS3.8, 9.3.4
 _MAX_PDU_BYTES = 65536
+_RESULT_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 _REQUEST_STORAGE_COMMITMENT = 1  # PS3.4, J.3.2
 
 Store = Callable[[Received], bool]
@@ -110,29 +111,31 @@ class Receiver:
         node.add_supported_context(Verification)
         for uid in sorted(ULTRASOUND | SECONDARY_CAPTURE):
             node.add_supported_context(uid, _syntaxes())
-        handlers: list[evt.EventHandlerType] = [(evt.EVT_REQUESTED, self._requested), (evt.EVT_C_STORE, self._stored)]
+        for uid in sorted(RESULTS):
+            node.add_supported_context(uid, [str(syntax) for syntax in _RESULT_SYNTAXES])
+        handlers: list[evt.EventHandlerType] = [
+            (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_REJECTED, self._rejected),
+            (evt.EVT_C_STORE, self._stored),
+        ]
         if commit is not None:
             node.add_supported_context(StorageCommitmentPushModel)
             handlers.append((evt.EVT_N_ACTION, self._asked))
         try:
-            server = node.start_server(
-                (settings.host, settings.port), block=False, ssl_context=tls, evt_handlers=handlers
-            )
+            self._server = listen(node, (settings.host, settings.port), handlers, tls)
         except OSError as error:
             self._incoming.close()
             raise SettingsError(
                 f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; "
                 "choose another --host or --port"
             ) from error
-        assert server is not None  # as it does not block
-        self._node, self._server = node, server
+        self._node = node
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        server: ThreadedAssociationServer = self._server
-        assert server.socket is not None
-        return int(server.socket.getsockname()[1])
+        assert self._server.socket is not None
+        return int(self._server.socket.getsockname()[1])
 
     def close(self) -> None:
         """Hang up."""
@@ -141,13 +144,21 @@ class Receiver:
 
     def _requested(self, event: Event) -> None:
         association = event.assoc
-        asked = association.requestor.primitive
-        aet = "" if asked is None else str(asked.calling_ae_title).strip()
+        caller, _ = _titles(association)
         address = str(association.requestor.address)
-        if not self._settings.lets_in(aet, address):
-            _LOG.warning("a call from %s is refused: its AE title and address are not allowed (--from)", address)
+        if not self._settings.lets_in(caller, address):
+            _LOG.warning("a call from %r at %s is refused: both must be on the list (--from)", caller, address)
             association.acse.send_reject(_REJECTED_PERMANENT, _BY_USER, _UNKNOWN_CALLER)
             association.kill()
+
+    def _rejected(self, event: Event) -> None:
+        """Say why pynetdicom refused a call by itself."""
+        caller, called = _titles(event.assoc)
+        if called != self._settings.aet:
+            reason = f"it calls {called!r}, and this node is {self._settings.aet!r} (--aet)"
+        else:
+            reason = "too many calls at a time (--max-associations)"
+        _LOG.warning("a call from %r at %s is refused: %s", caller, event.assoc.requestor.address, reason)
 
     def _stored(self, event: Event) -> Dataset:
         request = event.request
@@ -222,6 +233,12 @@ def examined(path: Path, class_uid: str, sop_uid: str) -> Received | None:
         if not text(data, keyword) or not UID(text(data, keyword)).is_valid:
             raise RefusedError(NO_MATCH, f"states no valid {keyword}")
     return Received(path=path, sop_uid=sop_uid, class_uid=class_uid, study_uid=text(data, "StudyInstanceUID"))
+
+
+def _titles(association: Association) -> tuple[str, str]:
+    """AE titles of the caller and of whom it calls."""
+    asked = association.requestor.primitive
+    return ("", "") if asked is None else (str(asked.calling_ae_title).strip(), str(asked.called_ae_title).strip())
 
 
 def _syntaxes() -> list[str]:

@@ -27,6 +27,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from streamer.dicom.header import inflated
 from streamer.errors import StreamerError
+from streamer.node.calls import NoCallError, call
 from streamer.node.peers import Peer
 from streamer.node.web import client, status_line
 
@@ -70,14 +71,11 @@ def send_to_node(
         node.add_requested_context(class_uid, syntax)
     if not kinds:
         return
-    assert peer.port is not None
-    association = node.associate(
-        peer.host, peer.port, ae_title=peer.aet, tls_args=(tls, peer.host) if peer.tls and tls else None
-    )
-    if not association.is_established:
-        reason = f"{peer} {'refuses the call' if association.is_rejected else 'does not answer'}"
+    try:
+        association = call(node, peer, tls=tls)
+    except NoCallError as error:
         for path in kinds:
-            outcome(path, reason)
+            outcome(path, str(error))
         return
     association.dul.to_provider_queue = _BoundedPdus(association.dul)
     try:

@@ -55,8 +55,9 @@ def test_a_cine_from_the_pacs_comes_back_as_results_in_its_study(
     wait_until(lambda: node.queue.status().unsent == 0, "the confirmations")
 
     # All of the study again, the results included: nothing is analysed twice.
-    again = orthanc.web.post("/modalities/STREAMER/store", json={"Resources": [study], "Permissive": True})
-    assert again.status_code == 200
+    again = orthanc.web.post("/modalities/STREAMER/store", json={"Resources": [study]})
+    assert again.json()["InstancesCount"] == 7
+    assert again.json()["FailedInstancesCount"] == 0
     assert node.queue.claim() is None
     assert node.queue.status().jobs == {"done": 1}
 
