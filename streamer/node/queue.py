@@ -50,8 +50,18 @@ CREATE TABLE commitments (
 );
 """
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 5.0, 3600.0
+_TOGETHER_S = 2.0
+"""Results that failed in one call are due one shortly after the other."""
 _MAX_ATTEMPTS = 5
-"""Of an analysis that ends in an error which may pass, such as a full disk."""
+"""Of an analysis that ends in an error which the file may be to blame for, such as too little memory."""
+
+
+_STATES = {
+    "waiting": "to be tried again",
+    "running": "tried again just now",
+    "failed": "failed, tried anew when it is sent again",
+    "done": "not all analysed",
+}
 
 
 class Queue:
@@ -101,7 +111,8 @@ class Queue:
     def receive(self, arrived: Received) -> bool:
         """Take an object over: when this returns, it is safe. False for one that is there already.
 
-        The file is moved. One that came before under the same UID is kept: it is the same object by definition.
+        The file is moved. One that came before under the same UID is kept: it is the same object by definition. Where
+        its analysis has failed it is tried anew.
 
         Raises:
             OSError, sqlite3.Error: it cannot be kept; it must not be acknowledged.
@@ -113,6 +124,7 @@ class Queue:
             known = self._one("SELECT 1 FROM instances WHERE sop_uid = ?", arrived.sop_uid)
             if known is not None and target.is_file():
                 arrived.path.unlink(missing_ok=True)
+                self._try_anew(arrived.sop_uid)
                 return False
             arrived.path.replace(target)
             _sync(self._instances)
@@ -169,11 +181,11 @@ class Queue:
         with self._lock, self._base:
             self._end(job, "failed", reason)
 
-    def postpone(self, job: Job, reason: str) -> bool:
+    def postpone(self, job: Job, reason: str, *, for_ever: bool = False) -> bool:
         """A job met an error that may pass: it is tried again later, False if it was tried often enough."""
         with self._lock, self._base:
             (attempts,) = self._one("SELECT attempts FROM jobs WHERE id = ?", job.number) or (0,)
-            if attempts >= _MAX_ATTEMPTS:
+            if attempts >= _MAX_ATTEMPTS and not for_ever:
                 self._end(job, "failed", reason)
                 return False
             self._base.execute(
@@ -188,14 +200,18 @@ class Queue:
             self._base.execute("UPDATE jobs SET state = 'waiting', attempts = attempts - 1 WHERE id = ?", (job.number,))
 
     def due_deliveries(self, destination: str, limit: int = 100) -> list[Delivery]:
-        """What is to be sent there now, oldest first."""
+        """What is to be sent there now, oldest first, with what is due in a moment: one call serves them all."""
+        now, waiting = self._now_s(), "FROM deliveries WHERE destination = ? AND sent_s IS NULL AND due_s <= ?"
         with self._lock:
+            if self._one(f"SELECT 1 {waiting}", destination, now) is None:
+                return []
             rows = self._base.execute(
-                "SELECT id, file FROM deliveries WHERE destination = ? AND sent_s IS NULL AND due_s <= ? "
-                "ORDER BY id LIMIT ?",
-                (destination, self._now_s(), limit),
+                f"SELECT id, job, file {waiting} ORDER BY id LIMIT ?", (destination, now + _TOGETHER_S, limit)
             ).fetchall()
-        return [Delivery(number=number, file=self._results / file, destination=destination) for number, file in rows]
+        return [
+            Delivery(number=number, job=job, file=self._results / file, destination=destination)
+            for number, job, file in rows
+        ]
 
     def delivered(self, delivery: Delivery) -> None:
         """A result has arrived."""
@@ -268,14 +284,16 @@ class Queue:
             (unsent,) = self._one("SELECT COUNT(*) FROM deliveries WHERE sent_s IS NULL") or (0,)
             (sent,) = self._one("SELECT COUNT(*) FROM deliveries WHERE sent_s IS NOT NULL") or (0,)
             failed = [
-                f"job {number}: {reason}"
-                for number, reason in self._base.execute("SELECT id, reason FROM jobs WHERE reason != '' ORDER BY id")
+                f"job {number}, {_STATES.get(state, state)}: {reason}"
+                for number, state, reason in self._base.execute(
+                    "SELECT id, state, reason FROM jobs WHERE reason != '' ORDER BY id"
+                )
             ]
             refused = [
-                f"{file} to {destination}, {attempts} attempts: {reason}"
-                for file, destination, attempts, reason in self._base.execute(
-                    "SELECT file, destination, attempts, reason FROM deliveries "
-                    "WHERE sent_s IS NULL AND reason != '' ORDER BY id"
+                f"job {job}, {count} results to {destination}, {attempts} attempts: {reason}"
+                for job, destination, attempts, reason, count in self._base.execute(
+                    "SELECT job, destination, attempts, reason, COUNT(*) FROM deliveries "
+                    "WHERE sent_s IS NULL AND reason != '' GROUP BY job, destination, attempts, reason ORDER BY MIN(id)"
                 )
             ]
         return QueueStatus(arriving=arriving, jobs=dict(jobs), unsent=unsent, sent=sent, failures=(*failed, *refused))
@@ -361,6 +379,14 @@ class Queue:
         return Commitment(
             number=number, transaction_uid=transaction_uid, aet=aet, kept=tuple(kept), missing=tuple(missing)
         )
+
+    def _try_anew(self, sop_uid: str) -> None:
+        with self._base:
+            self._base.execute(
+                "UPDATE jobs SET state = 'waiting', attempts = 0, due_s = ?, ended_s = NULL "
+                "WHERE state = 'failed' AND id = (SELECT job FROM instances WHERE sop_uid = ?)",
+                (self._now_s(), sop_uid),
+            )
 
     def _end(self, job: Job, state: str, reason: str) -> None:
         self._base.execute(

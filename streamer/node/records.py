@@ -34,9 +34,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A result on its way to a destination."""
+    """A result of a job on its way to a destination."""
 
     number: int
+    job: int
     file: Path
     destination: str
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ _PRUNE_EVERY_S = 600.0
 _S_PER_DAY = 86400.0
 _LASTING = (InputError, SettingsError, WeightsError)
 """Errors that a second attempt would meet again."""
+_OF_THE_DISK = (OutputError, OSError, sqlite3.Error)
+"""Errors that no file is to blame for, and that pass once somebody has seen to the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,20 +160,21 @@ class Node:
             except StoppedError:
                 self.queue.give_back(job)
             except StreamerError as error:
-                self._failed(job, str(error), lasting=isinstance(error, _LASTING))
+                self._failed(job, str(error), error)
             except Exception as error:  # the text may quote a header
-                self._failed(job, f"an internal error ({type(error).__name__})", lasting=False)
+                self._failed(job, f"an internal error ({type(error).__name__})", error)
             else:
                 if reason:
                     _LOG.warning("job %d: not all could be analysed: %s", job.number, reason)
                 _LOG.info("job %d: done, %d results", job.number, len(results))
         self._analyser.rest()
 
-    def _failed(self, job: Job, reason: str, *, lasting: bool) -> None:
+    def _failed(self, job: Job, reason: str, error: Exception) -> None:
+        lasting = isinstance(error, _LASTING)
         if lasting:
             self.queue.fail(job, reason)
         self._metrics.failures.labels(kind="job").inc()
-        again = not lasting and self.queue.postpone(job, reason)
+        again = not lasting and self.queue.postpone(job, reason, for_ever=isinstance(error, _OF_THE_DISK))
         _LOG.error("job %d: %s%s", job.number, reason, "; it is tried again" if again else "")
 
     def _send(self, destination: str) -> None:
@@ -177,25 +182,30 @@ class Node:
         if not due:
             return
 
+        refused: Counter[tuple[str, float]] = Counter()
+
         def outcome(path: Path, reason: str | None) -> None:
-            self._decided(due[path], reason)
+            if reason is None:
+                self._delivered(due[path])
+            else:
+                self._metrics.failures.labels(kind="send").inc()
+                refused[reason, self.queue.not_delivered(due[path], reason)] += 1
 
-        if is_url(destination):
-            send_to_web(list(due), destination, outcome=outcome)
-        else:
-            peer = Peer.parse(destination, listens=True)
-            send_to_node(list(due), peer, aet=self._settings.receiver.aet, outcome=outcome, tls=self._calls)
+        try:
+            if is_url(destination):
+                send_to_web(list(due), destination, outcome=outcome)
+            else:
+                peer = Peer.parse(destination, listens=True)
+                send_to_node(list(due), peer, aet=self._settings.receiver.aet, outcome=outcome, tls=self._calls)
+        finally:
+            for (reason, wait_s), count in refused.items():
+                _LOG.warning("%d results not sent to %s: %s; again in %.0f s", count, destination, reason, wait_s)
 
-    def _decided(self, delivery: Delivery, reason: str | None) -> None:
-        if reason is None:
-            if self._audit is not None:
-                self._audit.add("send", user=delivery.destination, subject=delivery.file.name)
-            self.queue.delivered(delivery)
-            _LOG.info("sent to %s: %s", delivery.destination, delivery.file.name)
-        else:
-            self._metrics.failures.labels(kind="send").inc()
-            wait = self.queue.not_delivered(delivery, reason)
-            _LOG.warning("not sent: %s: %s; again in %.0f s", delivery.file.name, reason, wait)
+    def _delivered(self, delivery: Delivery) -> None:
+        if self._audit is not None:
+            self._audit.add("send", user=delivery.destination, subject=delivery.file.name)
+        self.queue.delivered(delivery)
+        _LOG.info("job %d: sent to %s: %s", delivery.job, delivery.destination, delivery.file.name)
 
     def _tidy(self) -> None:
         if time.monotonic() - self._tidied_s < _PRUNE_EVERY_S:

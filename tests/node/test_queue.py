@@ -132,7 +132,55 @@ def test_what_is_not_taken_is_sent_again_after_longer_and_longer(tmp_path: Path)
         clock.now_s += 0.1
     assert waits == [5, 10, 20, 40]
     assert wait_s(10_000) == 3600
-    assert queue.status().failures == (f"000001/dicom-report-1.dcm to {_NODE}, 4 attempts: no answer",)
+    assert queue.status().failures == (f"job 1, 1 results to {_NODE}, 4 attempts: no answer",)
+
+
+def test_results_that_wait_for_one_reason_are_one_line(tmp_path: Path) -> None:
+    clock = _Clock()
+    queue = Queue(tmp_path / "node", quiet_s=0, now_s=clock)
+    _arrive(queue, "1.2.1")
+    job = _claimed(queue)
+    queue.finish(job, [_result(job, f"dicom-key-{number}.dcm") for number in (1, 2, 3)], [_NODE])
+    first, *others = queue.due_deliveries(_NODE)
+    assert first.job == job.number
+    queue.not_delivered(first, "status A700")
+    for delivery in others:
+        clock.now_s += 0.5
+        queue.not_delivered(delivery, "no answer")
+    assert queue.due_deliveries(_NODE) == []
+    clock.now_s += 4.1
+    assert queue.due_deliveries(_NODE) == [first, *others]
+    assert queue.status().failures == (
+        f"job 1, 1 results to {_NODE}, 1 attempts: status A700",
+        f"job 1, 2 results to {_NODE}, 1 attempts: no answer",
+    )
+
+
+def test_an_error_of_the_disk_is_tried_again_for_ever(tmp_path: Path) -> None:
+    clock = _Clock()
+    queue = Queue(tmp_path / "node", quiet_s=0, now_s=clock)
+    _arrive(queue, "1.2.1")
+    for _ in range(20):
+        assert queue.postpone(_claimed(queue), "disk full", for_ever=True)
+        clock.now_s += 4000
+    assert queue.status().failures == ("job 1, to be tried again: disk full",)
+
+
+def test_a_failed_analysis_is_tried_anew_when_its_object_is_sent_again(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "node", quiet_s=0)
+    for uid in ("1.2.1", "1.2.2"):
+        _arrive(queue, uid)
+    _arrive(queue, "1.3.1", study="1.3")
+    job, other = _claimed(queue), _claimed(queue)
+    queue.fail(job, "damaged")
+    queue.fail(other, "damaged as well")
+    assert queue.status().failures[0] == "job 1, failed, tried anew when it is sent again: damaged"
+    assert not _arrive(queue, "1.2.2")
+    assert queue.claim() == job
+    assert queue.claim() is None
+    queue.finish(job, [_result(job)], [_NODE])
+    assert not _arrive(queue, "1.2.2")
+    assert queue.claim() is None
 
 
 def test_an_analysis_is_tried_again_but_not_for_ever_and_others_go_first(tmp_path: Path) -> None:
