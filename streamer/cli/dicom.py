@@ -153,7 +153,11 @@ def pull(
         wanted += archive.studies(_query(query))
     wanted = list(dict.fromkeys(wanted))
     if not wanted:
-        raise InputError("no study matches" if query else "say which: --study UID, --studies FILE or --query")
+        if query:
+            raise InputError("no study matches")
+        raise InputError(
+            f"{studies} names no study" if studies else "say which: --study UID, --studies FILE or --query"
+        )
     for number, pulled in enumerate(fetch(archive, wanted, output), start=1):
         before = f", {pulled.before} were there" if pulled.before else ""
         typer.echo(f"study {number} of {len(wanted)}: {pulled.new} new files{before}: {pulled.folder}")

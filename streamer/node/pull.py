@@ -29,6 +29,7 @@ from streamer.dicom.identity import own_series
 from streamer.dicom.library import require_node
 from streamer.errors import InputError, OutputError
 from streamer.node import web as dicomweb
+from streamer.node.calls import NoCallError, call
 from streamer.node.peers import Peer
 from streamer.node.receive import Receiver, ReceiverSettings
 from streamer.node.records import Received
@@ -37,6 +38,8 @@ _LOG = logging.getLogger(__name__)
 _PENDING = (0xFF00, 0xFF01)
 _MODALITIES = ("US", "OT", "SC", "")
 """Of series that may hold ultrasound, see `streamer.dicom.classes`."""
+
+_LIST, _LIST_HEADING = "studies.csv", "folder,study_uid"
 
 _STUDY_UID, _SERIES_UID, _SOP_UID, _CLASS_UID, _MODALITY = "0020000D", "0020000E", "00080018", "00080016", "00080060"
 
@@ -66,7 +69,8 @@ class Archive(Protocol):
 def pull(archive: Archive, studies: Sequence[str], output: Path) -> Iterator[Pulled]:
     """Fetch studies, each into a folder of its own below `output`. What is there already is not fetched again.
 
-    `output/studies.csv` says which folder holds which study. No name of a folder or a file tells of the patient.
+    `output/studies.csv` says which folder holds which study, those of earlier calls included. No name of a folder or a
+    file tells of the patient.
 
     Args:
         archive: where from.
@@ -74,10 +78,12 @@ def pull(archive: Archive, studies: Sequence[str], output: Path) -> Iterator[Pul
         output: made where missing.
 
     Raises:
-        InputError: the PACS cannot be reached, or has nothing of a study; what was fetched before stays.
+        InputError: the PACS cannot be reached; or, once all others are fetched, it has nothing of a study. What was
+            fetched stays.
         OutputError: a file cannot be written.
     """
-    listed: list[str] = []
+    listed = _listed(output / _LIST)
+    missing: list[str] = []
     for study_uid in studies:
         folder = output / _hidden(study_uid)
         try:
@@ -89,10 +95,30 @@ def pull(archive: Archive, studies: Sequence[str], output: Path) -> Iterator[Pul
             with suppress(OSError):  # not empty, as it should be
                 folder.rmdir()
         if new + before == 0:
-            raise InputError(f"the PACS has no ultrasound of study {study_uid}")
-        listed.append(f"{folder.name},{study_uid}\n")
-        write_whole(output / "studies.csv", ("folder,study_uid\n" + "".join(listed)).encode())
+            missing.append(study_uid)
+            continue
+        listed = list(dict.fromkeys([*listed, f"{folder.name},{study_uid}"]))
+        try:
+            write_whole(output / _LIST, "\n".join([_LIST_HEADING, *listed, ""]).encode())
+        except OSError as error:
+            raise OutputError(f"cannot write {output / _LIST}: {error.strerror}; choose another --output") from error
         yield Pulled(study_uid=study_uid, folder=folder, new=new, before=before)
+    if missing:
+        several = f" ({len(missing)} of {len(studies)})" if len(studies) > 1 else ""
+        raise InputError(f"the PACS has no ultrasound of study {', '.join(missing)}{several}")
+
+
+def _listed(path: Path) -> list[str]:
+    """The lines of an earlier call."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError):
+        lines = [""]
+    if lines[:1] != [_LIST_HEADING]:
+        raise OutputError(f"{path} is no list of an earlier pull; choose another --output")
+    return lines[1:]
 
 
 def read_studies(path: Path) -> list[str]:
@@ -193,13 +219,18 @@ class DimseArchive:
         receiver = Receiver(self._receiver, incoming, store)
         try:
             with self._called() as association:
-                for series_uid in self._series(association, study_uid):
-                    self._move(association, study_uid, series_uid)
+                sent = sum(self._move(association, study_uid, one) for one in self._series(association, study_uid))
         finally:
             receiver.close()
             for left in incoming.iterdir():
                 left.unlink()
             incoming.rmdir()
+        if sent and not sum(arrived.values()):
+            here = f"{self._receiver.host}, port {self._receiver.port}"
+            raise InputError(
+                f"{self._peer} says that it sent {sent} objects, but none arrived: enter {self._receiver.aet} there "
+                f"with the address {here}"
+            )
         return arrived["new"], arrived["before"]
 
     @contextmanager
@@ -208,11 +239,10 @@ class DimseArchive:
         node.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
         node.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
         node.dimse_timeout = None  # a large study takes its time; the PACS reports on it in between
-        assert self._peer.port is not None
-        association = node.associate(self._peer.host, self._peer.port, ae_title=self._peer.aet)
-        if not association.is_established:
-            how = "refuses the call: does it know this AE title?" if association.is_rejected else "does not answer"
-            raise InputError(f"{self._peer} {how}")
+        try:
+            association = call(node, self._peer)
+        except NoCallError as error:
+            raise InputError(f"{error}; see --pacs") from error
         try:
             yield association
         except ValueError as error:  # pynetdicom's, where a context was not accepted
@@ -240,11 +270,14 @@ class DimseArchive:
                 raise InputError(f"{self._peer} {_said(code)} to C-FIND")
         return found
 
-    def _move(self, association: Association, study_uid: str, series_uid: str) -> None:
+    def _move(self, association: Association, study_uid: str, series_uid: str) -> int:
+        """Have a series sent here; how many objects were sent, as the PACS says."""
+        sent = 0
         wanted = _identifier("SERIES", StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid)
         answers = association.send_c_move(wanted, self._receiver.aet, StudyRootQueryRetrieveInformationModelMove)
         for status, _ in answers:
             code = integer(status, "Status")
+            sent = integer(status, "NumberOfCompletedSuboperations") or sent
             if code in _PENDING:
                 continue
             if code == 0xA801:
@@ -253,6 +286,7 @@ class DimseArchive:
                 )
             if code != 0:
                 raise InputError(f"{self._peer} {_said(code)} to C-MOVE; not all was sent")
+        return sent
 
 
 def _said(code: int | None) -> str:

@@ -21,7 +21,7 @@ def test_status_says_what_waits_and_what_failed(cli: Cli, tmp_path: Path, capsys
     assert cli("dicom", "status", "--folder", tmp_path / "node") == 0
     said = capsys.readouterr().out
     assert "analyses: 1 failed, 1 waiting" in said
-    assert "job 1: one.dcm holds no pixel data" in said
+    assert "job 1, failed, tried anew when it is sent again: one.dcm holds no pixel data" in said
     queue.close()
 
 
@@ -38,6 +38,10 @@ def test_status_says_what_waits_and_what_failed(cli: Cli, tmp_path: Path, capsys
         (["pull", "--output", "in", "--web", "http://192.0.2.7/dicom-web"], "--study UID, --studies FILE or --query"),
         (["pull", "--output", "in", "--web", "http://192.0.2.7/x", "--query", "Foo=1"], "DICOM keyword"),
         (["pull", "--output", "in", "--web", "http://192.0.2.7/x", "--study", "x"], "no study UID"),
+        (
+            ["pull", "--output", "in", "--web", "http://192.0.2.7/x", "--studies", "/dev/null"],
+            "/dev/null names no study",
+        ),
         (["status", "--folder", "nowhere"], "holds no queue"),
     ],
 )
