@@ -20,7 +20,7 @@ from pydicom.filewriter import dcmwrite, write_dataset, write_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from streamer.dicom.attributes import integer, text
-from streamer.dicom.classes import MULTI_FRAME, PRODUCT
+from streamer.dicom.classes import MULTI_FRAME, PRODUCT, ULTRASOUND
 from streamer.errors import InputError
 from streamer.version import __version__
 
@@ -113,7 +113,8 @@ def evidence(data: Dataset, name: str, *, rows: int, columns: int, frames: int) 
     for keyword in (*_PATIENT_OPTIONAL, *_STUDY_OPTIONAL):
         if found := _sound(data, keyword):
             setattr(made, keyword, found)
-    made.Modality = text(data, "Modality") or "US"
+    # highdicom looks for the geometry of a CT where the modality says so, whatever the class
+    made.Modality = "US" if made.SOPClassUID in ULTRASOUND else text(data, "Modality") or "US"
     made.ImageType = ["ORIGINAL", "PRIMARY"]
     made.Rows, made.Columns = rows, columns
     set_frames(made, frames)

@@ -207,7 +207,10 @@ def source_of(info: ClipInfo) -> Dataset:
         InputError: the clip is no DICOM file, or does not say to which study it belongs.
     """
     if info.header is None:
-        raise InputError(f"{info.name} is no DICOM file: DICOM results are written for DICOM clips only")
+        raise InputError(
+            f"{info.name} is no DICOM file, beside which alone DICOM results are filed: "
+            "leave out --dicom, or dicom among the outputs"
+        )
     return evidence(info.header, info.name, rows=info.height, columns=info.width, frames=1)
 
 

@@ -113,11 +113,15 @@ def studies(clips: Sequence[DicomClip]) -> list[list[DicomClip]]:
 
 
 def _clip(path: Path) -> DicomClip | None:
-    try:
-        with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"):  # pydicom remarks on values when they are asked for, too
+        try:
             data = dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-    except Exception:  # damaged within its header: it is no clip of anybody
-        return None
+        except Exception:  # damaged within its header: it is no clip of anybody
+            return None
+        return _described(path, data)
+
+
+def _described(path: Path, data: Dataset) -> DicomClip | None:
     if refusal(data) is not None or made_by_streamer(data) or not len(data):
         return None
     study, series = text(data, "StudyInstanceUID"), text(data, "SeriesInstanceUID")

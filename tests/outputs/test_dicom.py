@@ -262,6 +262,15 @@ def test_notes_on_a_finished_folder_become_a_report_beside_the_first(folder: Pat
     assert (tmp_path / "out" / "dicom-report-1.dcm").read_bytes() == before
 
 
+@pytest.mark.parametrize("modality", ["CT", "DX", "NONSENSE"])
+def test_an_ultrasound_whose_modality_says_something_else_has_all_results(tmp_path: Path, modality: str) -> None:
+    disc_cine(tmp_path / "cine.dcm", Modality=modality)
+    run_study([tmp_path / "cine.dcm"], tmp_path / "out", analyser=DiscAnalyser())
+    results = _results(tmp_path / "out")
+    assert list(results) == ["key-1", "overlay-1", "report-1", "seg-1", "selection-1", "state-1"]
+    assert {results["key-1"].Modality, results["overlay-1"].Modality} == {"US"}
+
+
 def test_malformed_study_attributes_do_not_stop_the_results(tmp_path: Path) -> None:
     data = disc_cine(tmp_path / "cine.dcm", frames=8)
     del data.StudyTime, data.StudyID

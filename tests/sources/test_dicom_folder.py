@@ -42,6 +42,19 @@ def test_clips_come_in_the_order_of_study_series_and_instance_from_any_depth(tmp
     assert [len(clips) for clips in expand_studies(tmp_path)] == [4, 1]
 
 
+def test_letters_that_fit_no_character_set_are_no_matter_for_a_remark(tmp_path: Path) -> None:
+    """pytest would make an error of pydicom's."""
+    name, identifier = b"ZWIEBELTURM^ANNA", b"ZWIEBEL7"
+    _write(
+        tmp_path / "1.dcm", SpecificCharacterSet="ISO_IR 192", PatientName=name.decode(), PatientID=identifier.decode()
+    )
+    content = (tmp_path / "1.dcm").read_bytes()
+    for plain in (name, identifier):
+        content = content.replace(plain, b"\xff\x1b$" + plain[3:])
+    (tmp_path / "1.dcm").write_bytes(content)
+    assert [path.name for path in expand_clips([tmp_path])] == ["1.dcm"]
+
+
 def test_several_patients_are_refused_without_their_names(tmp_path: Path) -> None:
     _write(tmp_path / "1")
     _write(tmp_path / "2", PatientID="", PatientName="OTHER^PATIENT")
