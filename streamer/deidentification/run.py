@@ -111,11 +111,13 @@ def deidentify(
 
     Raises:
         InputError: there is nothing to de-identify.
-        OutputError: the folder is not empty, or cannot be written.
+        OutputError: the folder is not empty, lies in that of the originals, or cannot be written.
     """
     require_dicom("de-identification", "dicomanonymizer")
     options = options or Options()
     files = _files(source)
+    if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
+        raise OutputError(f"{output} lies in {display_name(source)}, beside the originals; choose a folder elsewhere")
     outcome = Outcome()
     with _new_folder(output):
         for number, path in enumerate(files, start=1):
@@ -234,6 +236,8 @@ def _boxes(source: Source, header: Dataset, options: Options) -> tuple[PixelBox,
 
 def _fitting(boxes: Sequence[PixelBox], width: int, height: int, name: str) -> tuple[PixelBox, ...]:
     for left, top, right, bottom in boxes:
+        if left >= right or top >= bottom:
+            raise InputError(f"the box {left},{top},{right},{bottom} is empty: write it X0,Y0,X1,Y1, the smaller first")
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             raise InputError(f"the box {left},{top},{right},{bottom} lies outside of {name}, which is {width}x{height}")
     return tuple(boxes)

@@ -211,6 +211,21 @@ def test_a_box_outside_of_the_picture_is_refused(tmp_path: Path) -> None:
     assert "outside" in reason
 
 
+def test_a_box_the_wrong_way_round_is_refused_as_such(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "in.dcm", cine_dataset(1), frame_images(1)[0].tobytes())
+    boxed = Options(boxes=((50, 40, 10, 10),), search_text=False)
+    (reason,) = deidentify(tmp_path / "in.dcm", tmp_path / "out", names=Pseudonyms(), options=boxed).refused
+    assert reason == "the box 50,40,10,10 is empty: write it X0,Y0,X1,Y1, the smaller first"
+
+
+def test_the_output_does_not_lie_among_the_originals(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_dicom(tmp_path / "in" / "1.dcm", cine_dataset(1), frame_images(1)[0].tobytes())
+    with pytest.raises(OutputError, match="beside the originals"):
+        deidentify(tmp_path / "in", tmp_path / "in" / "out", names=Pseudonyms())
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["1.dcm"]
+
+
 def test_letters_inside_are_warned_of_by_frame_and_box(
     cli: Cli, planted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
