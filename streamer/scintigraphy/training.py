@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ from streamer.scintigraphy.weights import (
 from streamer.training.curves import draw_curves
 from streamer.training.loop import Batch, Observer, Optimisation, Run, Task, parameter_groups
 from streamer.training.precision import Forward
+
+_LOG = logging.getLogger(__name__)
 
 _VALIDATION_BATCH = 32
 _LICENCE = "AGPL-3.0-or-later; the data's terms are their owner's; research use only"
@@ -170,7 +173,7 @@ class Trainer:
         Raises:
             DataError: the data are too few, or a resumed run had other data or another configuration.
             WeightsError: the weights to start from are missing or do not fit.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or holds a run that is not resumed.
         """
         train, val = self._fold(fold)
         torch.manual_seed(self.config.seed)
@@ -182,6 +185,10 @@ class Trainer:
         run = Run(task, self.config, folder, self.device, observer, origin=origin, optimise=self._optimise)
         try:
             run.fit(resume=resume)
+        except KeyboardInterrupt:
+            if run.state.best_epoch >= 0:
+                _LOG.info("stopped; %s keeps the last finished epoch: go on with --resume", folder)
+            raise
         finally:
             if run.state.best_epoch >= 0 and (run.progressed or not (folder / MANIFEST).is_file()):
                 draw_curves(folder / "history.csv", folder)

@@ -166,14 +166,18 @@ class Run:
 
         Raises:
             DataError: `resume` finds a checkpoint of another configuration or origin, or the loss is no longer finite.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or holds a run that is not resumed.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"cannot make the run folder {self.folder}: {error.strerror}") from error
+            raise OutputError(
+                f"cannot make the run folder {self.folder}: {error.strerror}; choose another --output"
+            ) from error
         if resume:
             self._restore()
+        elif (self.folder / "checkpoint.pt").exists():
+            raise OutputError(f"{self.folder} holds a run already: go on with --resume, or choose another --output")
         steps = self.task.steps()
         with progress_bar(self.config.role, self.config.epochs * steps) as bar:
             while self.state.epoch < self.config.epochs:
@@ -248,13 +252,11 @@ class Run:
         try:
             checkpoint = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # rubbish can fail anywhere in the reader
-            raise DataError(f"{path} is damaged; start again without resuming") from error
+            raise DataError(f"{path} is damaged: delete it, or choose another --output") from error
         if _known_part(checkpoint["config"], self.config) != self.config:
-            raise DataError(f"{path} was made with another configuration; use another run folder or do not resume")
+            raise DataError(f"{path} was made with another configuration: choose another --output")
         if checkpoint.get("origin", self.origin) != self.origin:
-            raise DataError(
-                f"{path} was made from other data, or builds on other networks; use another run folder or do not resume"
-            )
+            raise DataError(f"{path} was made from other data, or builds on other networks: choose another --output")
         self.network.load_state_dict(checkpoint["network"])
         self.averaged.load_state_dict(checkpoint["averaged"])
         self.training_only.load_state_dict(checkpoint.get("training_only", {}))

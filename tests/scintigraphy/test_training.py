@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from streamer._yaml import read_yaml
-from streamer.errors import DataError, WeightsError
+from streamer.errors import DataError, OutputError, WeightsError
 from streamer.models.architectures import GreyInput
 from streamer.scintigraphy.config import ScintigraphyConfig
 from streamer.scintigraphy.evaluation import Study
@@ -86,6 +86,15 @@ def test_a_run_of_other_data_is_not_resumed(study_folder: Path, run_folder: Path
     trainer = Trainer.prepare(RECIPE, read_samples(study_folder, internal="south"), device=torch.device("cpu"))
     with pytest.raises(DataError, match="was made from other data"):
         trainer.train(tmp_path / "run", resume=True)
+
+
+def test_a_run_that_is_there_is_not_trained_over(study_folder: Path, run_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    trainer = Trainer.prepare(RECIPE, read_samples(study_folder, internal="north"), device=torch.device("cpu"))
+    with pytest.raises(OutputError, match="holds a run already: go on with --resume, or choose another --output"):
+        trainer.train(tmp_path / "run")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
 
 
 def test_fewer_images_than_a_batch_are_refused(study_folder: Path, tmp_path: Path) -> None:

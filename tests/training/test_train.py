@@ -186,6 +186,13 @@ def test_other_data_are_not_resumed(finished: Path, tmp_path: Path) -> None:
         fit(config("detector", epochs=1), more, finished, resume=True)
 
 
+def test_a_run_that_is_there_is_not_trained_over(data: Path, finished: Path) -> None:
+    before = {file.name: file.read_bytes() for file in finished.iterdir()}
+    with pytest.raises(OutputError, match="holds a run already: go on with --resume, or choose another --output"):
+        fit(config("detector", epochs=1), data, finished)
+    assert {file.name: file.read_bytes() for file in finished.iterdir()} == before
+
+
 def test_resuming_what_is_finished_keeps_what_was_measured(data: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
@@ -198,6 +205,7 @@ def test_resuming_what_is_finished_keeps_what_was_measured(data: Path, finished:
 def test_weights_that_cannot_be_kept_claim_nothing(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(config("detector", epochs=1), data, tmp_path)
     before = read_manifest(tmp_path)
+    (tmp_path / "checkpoint.pt").unlink()  # with it the second run would be refused
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
