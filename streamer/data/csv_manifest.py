@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import TypeVar
 
+from streamer.data.csv_columns import refuse_slips
 from streamer.data.regions import boxes_of_mask
 from streamer.data.samples import LABELS, SEXES, SPLITS, TIRADS, Dataset, Sample
 from streamer.data.splits import check_splits, split_groups
@@ -23,7 +24,6 @@ COLUMNS = tuple(field.name for field in fields(Sample) if field.name != "group")
 _REQUIRED = ("image", "source", "patient")
 _HAS_NODULE = {"": None, "yes": True, "no": False}
 _OLDEST_YEARS = 130
-_TELLING = 4  # letters: fewer may begin many words
 
 
 def read_csv_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
@@ -46,7 +46,7 @@ def read_csv_manifest(path: Path, *, split_seed: int = 0) -> Dataset:
             missing = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
             if missing:
                 raise DataError(f"{path} lacks the column {missing[0]!r}; it needs {', '.join(_REQUIRED)}")
-            _refuse_slips(path, reader.fieldnames or ())
+            refuse_slips(path, reader.fieldnames or (), COLUMNS)
             for read in reader:
                 line = reader.line_num
                 row = {name: read.get(name) or "" for name in COLUMNS}  # a short row leaves fields None
@@ -90,20 +90,6 @@ def manifest_sources(path: Path) -> list[str]:
             return list(dict.fromkeys(row.get("source") or "" for row in csv.DictReader(stream)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read the data manifest {path}: {cause(error)}") from error
-
-
-def _refuse_slips(path: Path, columns: Sequence[str]) -> None:
-    """A column that is nearly called what an absent one is, or is there twice, would be left out without a word."""
-    for number, column in enumerate(columns):
-        if column in COLUMNS and column in columns[:number]:
-            raise DataError(f"{path} has the column {column!r} twice: keep one")
-    for absent in set(COLUMNS) - set(columns):
-        for column in columns:
-            name = column.strip().casefold()
-            if name == absent or (len(name) >= _TELLING and absent.startswith(name)):
-                raise DataError(
-                    f"{path} has a column {column!r}: call it {absent!r}, or something else if it is another"
-                )
 
 
 def _parse(row: Mapping[str, str], path: Path, line: int) -> Sample:

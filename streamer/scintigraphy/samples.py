@@ -193,18 +193,22 @@ def _truth_masks(root: Path) -> dict[str, Path]:
     path = next((folder / _TRUTH for folder in (root, root.parent) if (folder / _TRUTH).is_file()), None)
     if path is None:
         return {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error):  # a user's own file of that name
+        return {}
     return {row["patient"]: path.parent / row["mask"] for row in rows if row.get("patient") and row.get("mask")}
 
 
 def _from_csv(path: Path) -> list[tuple[ScintigraphySample, bool]]:
     samples, seen = [], set()
-    for place, read in csv_rows(path, _REQUIRED, what="data"):
+    for place, read in csv_rows(path, _REQUIRED, what="data", optional=_COLUMNS):
         sample, given = _parse({name: read.get(name, "") for name in _COLUMNS}, path, place)
-        if (sample.image, sample.frame) in seen:
+        file = (sample.image.resolve(), sample.frame)
+        if file in seen:
             raise DataError(f"{place}: this image stands there already")
-        seen.add((sample.image, sample.frame))
+        seen.add(file)
         samples.append((sample, given))
     return samples
 

@@ -155,7 +155,11 @@ def test_several_images_of_a_patient_are_never_split(study_folder: Path, tmp_pat
         "{file},{label},{label}{number},{centre}",
     )
     text = path.read_text().splitlines()
-    doubled = [text[0], *text[1:], *(line.replace("/north/", "/north/../north/") for line in text[1:])]
+    doubled = list(text)
+    for number, line in enumerate(text[1:]):
+        other = tmp_path / f"{number}.jpg"
+        shutil.copy(line.split(",")[0], other)
+        doubled.append(",".join([str(other), *line.split(",")[1:]]))
     path.write_text("\n".join(doubled) + "\n")
     data = read_samples(path, internal="north")
     splits: dict[str, set[str]] = {}
@@ -173,11 +177,31 @@ def test_several_images_of_a_patient_are_never_split(study_folder: Path, tmp_pat
         ("image,label,frame", "{file},{label},first", "frame must be a number"),
         ("image,label,colour_map", "{file},{label},pink", "colour_map is one of"),
         ("image,label,patient,split", "{file},{label},{label},{split}", "is in the splits"),
+        ("image,label,label", "{file},x,{label}", "has the column 'label' twice: keep one"),
+        ("image,label,Patient ID", "{file},{label},{number}", "has a column 'Patient ID': call it 'patient'"),
+        ("image,label,center", "{file},{label},{centre}", "has a column 'center': call it 'centre'"),
     ],
 )
 def test_a_wrong_csv_is_one_line(study_folder: Path, tmp_path: Path, header: str, line: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_samples(rows(study_folder, tmp_path / "d.csv", header, line))
+
+
+def test_an_image_by_another_way_there_is_refused(study_folder: Path, tmp_path: Path) -> None:
+    path = rows(study_folder, tmp_path / "d.csv", "image,label", "{file},{label}")
+    first = path.read_text().splitlines()[1]
+    path.write_text(path.read_text() + first.replace("/north/", "/south/../north/") + "\n")
+    with pytest.raises(DataError, match="this image stands there already"):
+        read_samples(path)
+
+
+@pytest.mark.parametrize("content", [b"Patient;M\xfcller\n", b"patient,note\n1,x\n"])
+def test_a_hospitals_own_file_of_the_name_of_a_phantoms_truth_is_passed_over(
+    study_folder: Path, tmp_path: Path, content: bytes
+) -> None:
+    root = copied(study_folder, tmp_path / "study")
+    (root / "truth.csv").write_bytes(content)
+    assert all(sample.mask is None for sample in read_samples(root).samples)
 
 
 @pytest.mark.parametrize(
