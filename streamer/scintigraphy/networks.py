@@ -7,6 +7,7 @@ dropout of 0.8 in the first; it does not give their widths. 256 and 64 are chose
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def start_from_file(network: nn.Module, architecture: Architecture, path: Path) 
         The file's SHA-256.
 
     Raises:
-        WeightsError: it cannot be read, or a tensor is missing or of another shape.
+        WeightsError: it cannot be read, a tensor is missing or of another shape, or holds what is no number.
     """
     content, tensors = _tensors(path)
     own = network.state_dict()
@@ -143,6 +144,9 @@ def start_from_file(network: nn.Module, architecture: Architecture, path: Path) 
                 "lacks" if given is None else f"has the shape {tuple(given.shape)}, not {tuple(tensor.shape)}, for"
             )
             raise WeightsError(f"{path} does not fit {TITLES[architecture]}: it {problem} {name!r}")
+    for name, tensor in taken.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path} is of no use: {name!r} holds what is no number")
     network.load_state_dict({**own, **taken})
     return hashlib.sha256(content).hexdigest()
 
@@ -164,7 +168,8 @@ def _tensors(path: Path) -> tuple[bytes, Mapping[str, torch.Tensor]]:
         content = path.read_bytes()
         if path.suffix == ".safetensors":
             return content, load(content)
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what is refused below in one line
+            found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror}") from error
     except (SafetensorError, Exception) as error:  # rubbish can fail anywhere in the reader

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,22 @@ def test_a_pickle_of_anything_but_tensors_is_never_run(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="is no state dict"):
         start_from_file(build("shufflenet-v2"), "shufflenet-v2", tmp_path / "a.pth")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_pickle_is_refused_without_a_warning_of_torchs(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    warnings.simplefilter("always")
+    (tmp_path / "a.pth").write_bytes(pickle.dumps({"fc.weight": Path("x")}, protocol=4))
+    with pytest.raises(WeightsError, match="is no state dict"):
+        start_from_file(build("shufflenet-v2"), "shufflenet-v2", tmp_path / "a.pth")
+    assert not recwarn.list
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    tensors = {name: tensor.contiguous() for name, tensor in build("shufflenet-v2").state_dict().items()}
+    tensors["conv1.0.weight"] = torch.full_like(tensors["conv1.0.weight"], float("nan"))
+    save_file(tensors, tmp_path / "a.safetensors")
+    with pytest.raises(WeightsError, match=r"'conv1\.0\.weight' holds what is no number"):
+        start_from_file(build("shufflenet-v2"), "shufflenet-v2", tmp_path / "a.safetensors")
 
 
 def test_the_cache_is_used_where_it_is_there_and_nothing_is_downloaded(
