@@ -58,22 +58,24 @@ def read_views(content: bytes, place: str) -> list[DicomView]:
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
+    compressed = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of slips in headers; what is needed is checked below
             dataset = dcmread(io.BytesIO(content))
             modality = str(dataset.get("Modality", ""))
             if modality != "NM":
-                raise DataError(f"{place}: a DICOM file of modality {_plain(modality)}, not of nuclear medicine (NM)")
+                named = f"of modality {_plain(modality)}" if modality else "that names no modality (damaged?)"
+                raise DataError(f"{place}: a DICOM file {named}, not of nuclear medicine (NM)")
+            compressed = _is_compressed(dataset)
             pixels = _pixels(dataset)
     except DataError as error:
         raise DataError(str(error) if str(error).startswith(place) else f"{place}: {error}") from error
     except (InvalidDicomError, AttributeError, EOFError, KeyError, NotImplementedError, OSError) as error:
         raise DataError(f"{place}: the DICOM file is damaged or holds no image") from error
     except (RuntimeError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{place}: the DICOM image cannot be decoded; if it is compressed: pip install pylibjpeg[all]"
-        ) from error
+        remedy = "if it is whole: pip install pylibjpeg[all]" if compressed else "the file is damaged or cut short"
+        raise DataError(f"{place}: the DICOM image cannot be decoded; {remedy}") from error
     if pixels.shape[-1] == 3 and pixels.ndim == 4:
         return [_captured(dataset, frame, number, place) for number, frame in enumerate(pixels)]
     return _planar_views(dataset, pixels, place)
@@ -96,6 +98,11 @@ def chosen_view(views: Sequence[DicomView], place: str, frame: int | None) -> Pl
     if best.study == "WHOLE BODY":
         raise DataError(f"{place}: a whole-body scan; a static view of the neck is needed")
     return best.image
+
+
+def _is_compressed(dataset: Any) -> bool:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    return syntax is not None and bool(syntax.is_compressed)
 
 
 def _rank(known: bool | None) -> int:

@@ -179,6 +179,18 @@ def test_a_missing_pixel_is_one_line(tmp_path: Path) -> None:
         read_image(dicom_file(tmp_path / "a.dcm", PixelData=None))
 
 
+def test_a_file_that_was_cut_short_is_told_from_one_that_needs_a_decoder(tmp_path: Path) -> None:
+    path = dicom_file(tmp_path / "a.dcm", np.ones((64, 64), np.uint16))
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(DataError, match="cannot be decoded; the file is damaged or cut short"):
+        read_image(path)
+
+
+def test_a_file_without_a_modality_is_said_to_name_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="that names no modality"):
+        read_image(dicom_file(tmp_path / "a.dcm", Modality=""))
+
+
 def test_an_error_quotes_nothing_of_the_header(tmp_path: Path) -> None:
     path = dicom_file(tmp_path / "a.dcm", Modality="DOE^JANE", PatientName="DOE^JANE")
     with pytest.raises(DataError) as caught:
