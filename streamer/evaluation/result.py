@@ -127,6 +127,7 @@ class Evaluation:
         matrix: main figures by weights and test source; None for the pipeline and for folds.
         tables: tables in a publication's form, shown before the figures.
         mark: what must stand on every table and figure, for example that the images are simulated; may be empty.
+        captions: what stands below a drawing, by its name; the name itself where there is none.
     """
 
     subject: str
@@ -139,3 +140,4 @@ class Evaluation:
     sweep: SweepSpread | None = field(default=None)
     tables: tuple[Table, ...] = ()
     mark: str = ""
+    captions: Mapping[str, str] = field(default_factory=dict)

@@ -66,12 +66,17 @@ def value_text(result: Result) -> str:
 
 
 def interval_text(value: float, low: float, high: float) -> str:
-    """A value and its interval as text, three decimals below 10, one above."""
+    """A value and its interval as text, three decimals below 10, one above; no minus before a zero.
+
+    Example:
+        >>> interval_text(0.0, -0.0001, 0.25)
+        '0.000 (0.000 to 0.250)'
+    """
     if isnan(value):
         return "not defined"
     digits = 3 if value < 10 else 1
-    bounds = "no interval" if isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
-    return f"{value:.{digits}f} ({bounds})"
+    bounds = "no interval" if isnan(low) else f"{low:z.{digits}f} to {high:z.{digits}f}"
+    return f"{value:z.{digits}f} ({bounds})"
 
 
 def number_text(result: Result) -> str:

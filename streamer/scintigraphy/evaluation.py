@@ -18,6 +18,7 @@ from streamer.scintigraphy import figures, tables
 from streamer.scintigraphy.answers import Said, SetName, of_network, of_readers
 from streamer.scintigraphy.architectures import TITLES
 from streamer.scintigraphy.classes import CLASSES
+from streamer.scintigraphy.classes import TITLES as DIAGNOSES
 from streamer.scintigraphy.figures import HeatExample
 from streamer.scintigraphy.honesty import SIMULATED_NOTE, check_answer
 from streamer.scintigraphy.image import picture_digest
@@ -186,6 +187,7 @@ def evaluate(
         notes=_notes(study, bool(cross), mark),
         tables=(*_tables(study, said, best, readers, cross), *heat_table),
         mark=mark,
+        captions=figures.CAPTIONS,
     )
     return Outcome(evaluation=evaluation, best=best, folder=runs[place])
 
@@ -216,6 +218,7 @@ def evaluate_readers(best: Mapping[SetName, Said], readings: Readings, mark: str
             *tables.tests_tables(best, readers),
         ),
         mark=mark,
+        captions=figures.CAPTIONS,
     )
 
 
@@ -298,7 +301,7 @@ def _heat(
         "Graves' disease and diffuse thyroiditis: the gland, regional thyroiditis: the region. In brackets the "
         "region's share of the picture, which a map without aim would have, and the most that a map of the network's "
         "few cells can have. Mean over pictures; n without maps that are empty, where nothing speaks for the class.",
-        columns=("Network", *(f"{label} (n)" for label in CLASSES if label != "normal")),
+        columns=("Network", *(f"{DIAGNOSES[label]} (n)" for label in CLASSES if label != "normal")),
         rows=tuple(lines),
     )
     return rows, [table]

@@ -22,6 +22,17 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D")
 
+CAPTIONS: Mapping[str, str] = {
+    "figure-4a-networks": "Figure 4A. Accuracy of each network on the internal validation set",
+    "figure-4b-readers": "Figure 4B. Accuracy of the network and of each reader",
+    "figure-5-roc": "Figure 5. ROC curves of the network, one class against the rest; a reader is one point",
+    "figure-s2-confusion": "Supplementary Figure S2. Confusion matrices of the network",
+    "figure-s3-roc-networks": "Supplementary Figure S3. ROC curve of each network on the internal validation set, mean "
+    "over classes",
+    "figure-6-and-s1-heat-maps": "Figure 6 and Supplementary Figure S1. Tumours, and over them each network's heat map",
+}
+"""What stands below each figure, by the name of its file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatExample:

@@ -40,8 +40,8 @@ def figure_text(figure: Figure) -> str:
     if isnan(figure.value):
         return "-"
     if isnan(figure.low):
-        return f"{figure.value:.3f}"
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+        return f"{figure.value:z.3f}"
+    return f"{figure.value:z.3f} ({figure.low:z.3f} to {figure.high:z.3f})"
 
 
 def baseline_table(samples: Sequence[ScintigraphySample]) -> Table:
