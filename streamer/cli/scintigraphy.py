@@ -104,7 +104,9 @@ def cross_validate(
     trainer.check_folds()
     for fold in range(FOLDS):
         folder = output / f"fold-{fold}"
-        if resume and trainer.is_trained(folder, fold):
+        trained = resume and trainer.is_trained(folder, fold)
+        typer.echo(f"fold {fold + 1} of {FOLDS}{': trained already' if trained else ''}")
+        if trained:
             continue
         trainer.train(folder, fold=fold, resume=resume)
     typer.echo(f"folds: {output}; measure them: streamer scintigraphy evaluate RUN --folds {output} --data {data}")
@@ -212,7 +214,8 @@ def phantom(
 
     formats: Any = ("jpeg", "dicom") if form is Format.both else (form.value,)
     count = simulate_study(output, images, external, centres=centres, formats=formats, seed=seed, workers=workers)
-    typer.echo(f"{count} simulated images: {output}")
+    folders = [output / name for name in formats] if len(formats) > 1 else [output]
+    typer.echo(f"{count} simulated patients: {' and '.join(map(str, folders))}")
 
 
 @scintigraphy.command(epilog="Example: streamer scintigraphy demo --output scintigraphy-demo")
