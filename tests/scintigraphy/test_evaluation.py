@@ -273,7 +273,9 @@ def test_a_hospitals_own_folder_in_the_papers_form_goes_through_the_commands(
     assert [one["marks"] for one in answers] == [[]] * 6
 
 
-def test_cross_validation_trains_five_and_resumes(study_folder: Path, cli: Cli, tmp_path: Path) -> None:
+def test_cross_validation_trains_five_and_resumes(
+    study_folder: Path, cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("architecture: shufflenet-v2\nsize_px: 64\nepochs: 1\nbatch: 16\nstart: scratch\n")
     arguments = ("scintigraphy", "cross-validate", "--data", study_folder, "--internal", "north", "--config", recipe,
@@ -281,8 +283,12 @@ def test_cross_validation_trains_five_and_resumes(study_folder: Path, cli: Cli, 
     assert cli(*arguments) == 0
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "folds").glob("fold-*/scintigraphy.safetensors")}
     assert len(written) == 5
+    assert cli(*arguments) == 2  # nothing of an earlier run is written over
     shutil.rmtree(tmp_path / "folds" / "fold-3")
+    capsys.readouterr()
     assert cli(*arguments, "--resume") == 0
+    said = capsys.readouterr().out
+    assert "fold 3 of 5: trained already\nfold 4 of 5\n" in said
     again = {path: path.stat().st_mtime_ns for path in (tmp_path / "folds").glob("fold-*/scintigraphy.safetensors")}
     assert {path.parent.name for path in again if written[path] != again[path]} == {"fold-3"}
 
