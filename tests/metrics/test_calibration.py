@@ -85,6 +85,25 @@ def test_temperature_keeps_the_order_and_the_even_odds() -> None:
     assert (np.abs(shown - 0.5) <= np.abs(expit(log_odds) - 0.5)).all()
 
 
+def test_scaling_by_hand() -> None:
+    # (0, 2, -4) / 2 - 1 = (-1, 0, -3), and 1 / 0.5 + 1 = 3
+    assert apply_scaling([0, 2, -4], Scaling(2.0, -1.0)) == pytest.approx([0.268941, 0.5, 0.047426], abs=1e-6)
+    assert apply_scaling([1], Scaling(0.5, 1.0)) == pytest.approx([0.952574], abs=1e-6)
+
+
+def test_a_fit_stays_within_its_range_where_nothing_else_would_hold_it() -> None:
+    apart = fit_scaling([0, 0, 1, 1], [-0.3, -0.2, 0.2, 0.3])  # separable: the likelihood grows without end
+    assert apart.temperature == pytest.approx(0.05)
+    shifted = fit_scaling([0, 1, 1, 1], [100.0, 100.0, 100.0, 100.0])
+    assert 0.05 <= shifted.temperature <= 20.000001
+    assert -10 <= shifted.offset <= 10
+
+
+def test_a_wanted_resampling_is_the_one_that_is_done() -> None:
+    figure = calibration_error([0, 1, 1, 0], [0.2, 0.7, 0.9, 0.4], list("abcd"), Resampling(resamples=7, unit="case"))
+    assert figure.method == "bootstrap by case, 7 resamples, percentile"
+
+
 def test_wrong_input_is_named() -> None:
     with pytest.raises(DataError, match="between 0 and 1"):
         reliability_curve([0, 1], [0.1, 1.2])
