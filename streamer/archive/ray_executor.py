@@ -7,10 +7,12 @@ death or silence means: the actor is replaced, the clip is tried once more, and 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +72,17 @@ class _Slot:
     asked: Any = None
 
 
+@contextmanager
+def _own_termination() -> Iterator[None]:
+    """Keep the caller's handler of SIGTERM: Ray's start puts one in its place that aborts the process with a trace."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
 class RayExecutor:
     """An `Executor` on Ray; a context manager, which starts Ray or joins a cluster, unless this process has.
 
@@ -108,7 +121,8 @@ class RayExecutor:
             if self._limits.workers:  # a machine may be told to run more processes than it has cores
                 quiet["num_cpus"] = max(os.cpu_count() or 1, self._limits.workers * self._limits.cpus)
         try:
-            ray.init(address=self._limits.address, namespace="streamer-archive", **quiet)
+            with _own_termination():
+                ray.init(address=self._limits.address, namespace="streamer-archive", **quiet)
         except Exception as error:
             where = "on this machine" if self._limits.address is None else f"at {self._limits.address}"
             line = (str(error).splitlines() or [type(error).__name__])[0]

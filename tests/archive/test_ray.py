@@ -1,6 +1,8 @@
 """On Ray: a clip that hangs or kills its process costs nobody else."""
 
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +12,7 @@ import pytest
 
 from streamer.archive.command import analyse_archive
 from streamer.archive.index import Wanted
-from streamer.archive.ray_executor import RayLimits
+from streamer.archive.ray_executor import RayExecutor, RayLimits
 from streamer.archive.worker import WorkerSettings
 from streamer.errors import WeightsError
 from tests.archive import fake_worker
@@ -31,6 +33,36 @@ def cluster() -> Iterator[str]:
     ray.cloudpickle.register_pickle_by_value(fake_worker)
     yield context.address_info["address"]
     ray.shutdown()
+
+
+def test_rays_start_leaves_the_handler_of_a_termination(monkeypatch: pytest.MonkeyPatch) -> None:
+    def note(*_: object) -> None: ...
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        with RayExecutor(FakeWorker, RayLimits()):
+            assert signal.getsignal(signal.SIGTERM) is note
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+_TERMINATED = """
+import os, signal
+from streamer.archive.ray_executor import RayExecutor, RayLimits
+signal.signal(signal.SIGTERM, lambda *_: print("told", flush=True))
+with RayExecutor(None, RayLimits(workers=1)):
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("goes on", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_termination_is_told_and_does_not_abort_the_driver() -> None:
+    found = subprocess.run([sys.executable, "-c", _TERMINATED], capture_output=True, text=True, timeout=300)
+    assert (found.returncode, found.stdout) == (0, "told\ngoes on\n")
 
 
 def refusing_worker(given: WorkerSettings) -> FakeWorker:
