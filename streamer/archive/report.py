@@ -81,7 +81,7 @@ class _Tally:
 
 
 def write_report(output: str, page: Path | None = None) -> str:
-    """Write the page; gives its path.
+    """Write the page; gives its path, or its URL.
 
     Args:
         output: folder or URL of the archive.
@@ -105,7 +105,7 @@ def write_report(output: str, page: Path | None = None) -> str:
         write_whole(page, content)
         return str(page)
     target.write(PAGE, content)
-    return target.path(PAGE)
+    return target.shown(PAGE)
 
 
 def _render(

@@ -39,6 +39,11 @@ class Target:
         """The full path of a file, for the file system's own functions."""
         return f"{self._root}/{name}"
 
+    def shown(self, name: str = "") -> str:
+        """Where a file lies as a user writes it: the path, or a URL with its scheme."""
+        path = self.path(name).rstrip("/")
+        return path if self.local is not None else str(self._fs.unstrip_protocol(path))
+
     @property
     def filesystem(self) -> Any:
         """The fsspec file system, for pyarrow."""
@@ -131,8 +136,9 @@ class Target:
             raise
         except Exception as error:
             why = getattr(error, "strerror", None) or type(error).__name__
-            shown = self.path(name).rstrip("/")
-            raise OutputError(f"cannot {action} {shown}: {why}; mend that and run the same command again") from error
+            raise OutputError(
+                f"cannot {action} {self.shown(name)}: {why}; mend that and run the same command again"
+            ) from error
 
 
 def filesystem(url: str) -> tuple[Any, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from streamer.archive import run as run_module
 from streamer.archive.clips import ClipTask, Failure, Outcome
@@ -15,6 +16,7 @@ from streamer.archive.executor import ClaimClip
 from streamer.archive.index import DoneIndex, Wanted
 from streamer.archive.listing import list_clips
 from streamer.archive.plan import make_plan
+from streamer.archive.report import write_report
 from streamer.archive.run import ArchiveRun
 from streamer.archive.store import Store
 from streamer.archive.target import Target
@@ -273,3 +275,18 @@ def test_an_empty_archive_is_refused(archive: Archive) -> None:
     archive.add("notes.txt", "no clip")
     with pytest.raises(InputError, match="there is no clip in"):
         archive.run()
+
+
+def test_in_a_bucket_the_page_and_the_errors_are_named_by_their_url(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.add("a.mp4", "good 1")
+    archive.run(output="memory://bucket/out")
+    assert write_report("memory://bucket/out") == "memory:///bucket/out/report.html"
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", refused)
+    with pytest.raises(OutputError, match=r"cannot write memory:///bucket/out/report\.html: Permission denied"):
+        write_report("memory://bucket/out")
