@@ -1,15 +1,16 @@
-"""What the page asks of the server: each question is one list of values, and nonsense gets one line as an answer."""
+"""What the page asks of the server through Gradio (a question is a list of values), and what `web` answers with.
+
+Nonsense gets one line as an answer.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
+import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 from anyio.to_thread import run_sync
@@ -21,6 +22,7 @@ from streamer.app.frame_store import View, sent_jpeg
 from streamer.app.job import Job
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
+from streamer.app.visitors import UserOf, nobody
 from streamer.errors import InputError, StreamerError
 from streamer.monitoring.audit import AuditLog
 from streamer.outputs.heatmap import draw_frame_heatmap
@@ -28,11 +30,12 @@ from streamer.outputs.schema import C_TIRADS, RESEARCH_USE_ONLY
 from streamer.version import __version__
 
 Answer = dict[str, Any]
+
+UNINTELLIGIBLE = "the page asked for something that the server does not understand; reload it"
 _UPLOAD_FOLDER = re.compile(r"[0-9a-f]{64}")  # Gradio names it after the content's sha256
 _MAX_CLIPS = 50
-_MAX_PICTURES = 4
 _LONGEST_PATIENT = 200
-_WAIT_S = 0.2  # for a frame that is about to come: asking again at once would take time from the analysis
+_MAX_ROWS_BYTES = 2000  # with a picture: nginx refuses headers of more than 4,096
 
 
 class Answers:
@@ -43,24 +46,42 @@ class Answers:
         uploads: Gradio's upload folder.
         demo: the clip behind "Try the demo clip".
         audit: who did what; nobody notes it if None.
+        user_of: tells who sent a request.
     """
 
-    def __init__(self, jobs: Jobs, uploads: Path, demo: DemoClip, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self, jobs: Jobs, uploads: Path, demo: DemoClip, audit: AuditLog | None = None, user_of: UserOf = nobody
+    ) -> None:
         self._audit = None if audit is None else AppAudit(audit)
+        self._user_of = user_of
         self._jobs, self._uploads, self._demo = jobs, uploads.resolve(), demo
 
     def functions(self) -> list[Callable[..., Any]]:
         """The functions that the page may call."""
         named = (
-            self.welcome, self.leave, self.claim, self.start, self.demo, self.pull, self.portrait, self.heat, self.stop,
-            self.note, self.archive, self.camera, self.frame, self.record, self.recorded,
+            self.welcome, self.claim, self.start, self.demo, self.stop, self.note, self.archive, self.camera,
+            self.record, self.recorded,
         )  # fmt: skip
-        return [_answering(function, self._audit) for function in named]
+        return [_answering(function, self._audit, self._user_of) for function in named]
+
+    def find(self, session: str, token: str) -> Job:
+        """The session's analysis of that name; GoneError where it has none."""
+        return self._jobs.find(token, session)
+
+    def look(self, session: str, token: str, user: str) -> Job:
+        """The same; that it is looked at is noted.
+
+        Raises:
+            GoneError: the session has none of that name.
+            OutputError: it cannot be noted, and so not be looked at.
+        """
+        job = self.find(session, token)
+        self._note("look", session, user, [token])
+        return job
 
     def start_for_program(self, session: str, user: str, clip: str, patient: str) -> Answer:
         """The same as `start` for one clip, for a program in place of the page."""
-        if self._audit is not None:
-            self._audit.note("start", session, user, [[clip], patient])
+        self._note("start", session, user, [[clip], patient])
         return self.start(session, [clip], patient)
 
     def welcome(self, session: str) -> Answer:
@@ -74,10 +95,10 @@ class Answers:
             "notice": RESEARCH_USE_ONLY,
         }
 
-    def leave(self, session: str) -> Answer:
+    def leave(self, session: str, user: str) -> None:
         """Free all that the session has: its page is being closed."""
+        self._note("leave", session, user, [])
         self._jobs.end_session(session)
-        return {}
 
     def claim(self, session: str, upload: str) -> Answer:
         """Say that an upload is this session's, so that it ends with it."""
@@ -110,45 +131,48 @@ class Answers:
         """Analyse the demo clip."""
         return self._submit(StudyJob(session, self._jobs.root, [self._demo.path()], "phantom"))
 
-    def pull(self, session: str, token: str, seen: int, wanted: list[int], view: list[float], version: int) -> Answer:
-        """All that is new: rows from `seen` on, the wanted pictures, and the panels if they are not at `version`."""
-        job = self._jobs.find(token, session)
-        boxes, contours, labels, opacity, *more = view
-        if not math.isfinite(float(opacity)):
-            raise ValueError("the opacity is no number")
-        heatmap = bool(more and more[0])
-        drawn = View(bool(boxes), bool(contours), bool(labels), min(max(float(opacity), 0.0), 1.0), heatmap)
-        if job.feed is not None and wanted and job.state == "running":
-            job.feed.wait_for(int(wanted[0]), _WAIT_S)
-        answer: Answer = job.status() | {"place": self._jobs.place(job), "pictures": [], "rows": []}
+    def status(self, job: Job, seen: int, version: int) -> Answer:
+        """All that is new of an analysis: rows from `seen` on, and the panels if they are not at `version`."""
         feed, summary = job.feed, job.summary
-        if feed is not None:
-            pictures = (feed.picture(int(position), drawn) for position in wanted[:_MAX_PICTURES])
-            answer["pictures"] = [
-                [picture.position, _base64(picture.jpeg), None if picture.age_s is None else 1000 * picture.age_s]
-                for picture in pictures
-                if picture
-            ]
-            answer["rows"] = feed.rows(int(seen))
+        answer: Answer = job.status() | {"place": self._jobs.place(job), "rows": feed.rows(seen) if feed else []}
         if summary is not None and summary.shown["version"] != version:
             answer["panels"] = summary.shown
         return answer
 
-    def portrait(self, session: str, token: str, track: int) -> Answer:
-        """A nodule where its malignancy was highest."""
-        feed = self._jobs.find(token, session).feed
-        picture = feed.portrait(int(track)) if feed else None
-        return {"jpeg": _base64(picture)} if picture else {}
+    def frame(self, job: Job, position: int, view: View) -> tuple[bytes, dict[str, str]] | None:
+        """A frame's JPEG and what the page is told beside it: position, age, and rows from the one asked for.
 
-    def heat(self, session: str, token: str, position: int, track: int) -> Answer:
-        """A frame with the heat map of one nodule in it."""
-        feed = self._study(session, token).feed
-        result = feed.result(int(position)) if feed else None
+        Returns:
+            None where the frame is not there.
+        """
+        feed = job.feed
+        picture = None if feed is None else feed.picture(position, view)
+        if feed is None or picture is None:
+            return None
+        told = {"X-Streamer-Position": str(picture.position)}
+        if picture.age_s is not None:
+            told["X-Streamer-Age-Ms"] = f"{1000 * picture.age_s:.1f}"
+        rows = json.dumps(feed.rows(position, picture.position + 1), separators=(",", ":"))
+        if len(rows) <= _MAX_ROWS_BYTES:
+            told["X-Streamer-Rows"] = rows
+        return picture.jpeg, told
+
+    def portrait(self, job: Job, track: int) -> bytes | None:
+        """JPEG of a nodule where its malignancy was highest; None where there is none."""
+        return job.feed.portrait(track) if job.feed else None
+
+    def heat(self, job: Job, position: int, track: int) -> bytes:
+        """JPEG of a frame with the heat map of one nodule in it.
+
+        Raises:
+            InputError: the nodule is not in that frame, or the analysis is of a camera.
+        """
+        feed = _a_study(job).feed
+        result = feed.result(position) if feed else None
         found = [nodule for nodule in result.nodules if nodule.track_id == track] if result else []
         if result is None or not found:
-            raise InputError(f"nodule {int(track)} is not in this frame; its key frame shows it")
-        picture = draw_frame_heatmap(result.frame.image, found, self._jobs.engine.heat_maps)
-        return {"jpeg": _base64(sent_jpeg(picture))}
+            raise InputError(f"nodule {track} is not in this frame; its key frame shows it")
+        return sent_jpeg(draw_frame_heatmap(result.frame.image, found, self._jobs.engine.heat_maps))
 
     def stop(self, session: str, token: str) -> Answer:
         """End the analysis early."""
@@ -168,10 +192,14 @@ class Answers:
         """Begin to analyse frames that the page will send."""
         return self._submit(CameraJob(session, self._jobs.root))
 
-    def frame(self, session: str, token: str, jpeg: str, time_s: float) -> Answer:
-        """Take a frame of the camera."""
-        self._live(session, token).put(base64.b64decode(jpeg, validate=True), float(time_s))
-        return {}
+    def film(self, job: Job, jpeg: bytes, time_s: float) -> None:
+        """Take a frame of the camera.
+
+        Raises:
+            InputError: it is no picture, or the analysis is not of a camera.
+            OutputError: a recording came to its end.
+        """
+        _of_a_camera(job).put(jpeg, time_s)
 
     def record(self, session: str, token: str, on: bool, time_s: float) -> Answer:
         """Begin or end a recording."""
@@ -203,16 +231,26 @@ class Answers:
         return path
 
     def _study(self, session: str, token: str) -> StudyJob:
-        job = self._jobs.find(token, session)
-        if not isinstance(job, StudyJob):
-            raise InputError("a live picture has no report and no heat maps; record it")
-        return job
+        return _a_study(self._jobs.find(token, session))
 
     def _live(self, session: str, token: str) -> CameraJob:
-        job = self._jobs.find(token, session)
-        if not isinstance(job, CameraJob):
-            raise InputError("this analysis is not of a camera")
-        return job
+        return _of_a_camera(self._jobs.find(token, session))
+
+    def _note(self, question: str, session: str, user: str, data: Sequence[Any]) -> None:
+        if self._audit is not None:
+            self._audit.note(question, session, user, data)
+
+
+def _a_study(job: Job) -> StudyJob:
+    if not isinstance(job, StudyJob):
+        raise InputError("a live picture has no report and no heat maps; record it")
+    return job
+
+
+def _of_a_camera(job: Job) -> CameraJob:
+    if not isinstance(job, CameraJob):
+        raise InputError("this analysis is not of a camera")
+    return job
 
 
 @contextmanager
@@ -226,7 +264,7 @@ def _prepared(job: StudyJob) -> Iterator[StudyJob]:
 
 
 def _answering(
-    function: Callable[..., Answer], audit: AppAudit | None = None
+    function: Callable[..., Answer], audit: AppAudit | None = None, user_of: UserOf = nobody
 ) -> Callable[[Any, gr.Request], Awaitable[Answer]]:
     """`function` as Gradio calls it: with the list that the page sent and the request, which names the session."""
 
@@ -238,16 +276,12 @@ def _answering(
     async def answer(data: Any, request: gr.Request) -> Answer:
         try:
             body = await request.json()
-            user = getattr(request, "username", None) or ""
-            return await run_sync(lambda: noted(str(body["session_hash"]), str(user), data))
+            user = await user_of(cast(Any, request))  # Gradio hands its own kind over, or FastAPI's
+            return await run_sync(lambda: noted(str(body["session_hash"]), user, data))
         except StreamerError as error:
             return {"error": " ".join(str(error).split())}
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, binascii.Error):
-            return {"error": "the page asked for something that the server does not understand; reload it"}
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
+            return {"error": UNINTELLIGIBLE}
 
     answer.__name__ = function.__name__  # what the page calls it by
     return answer
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -15,8 +15,7 @@ _ACTIONS: Mapping[str, Action] = {
     "demo": "analyse",
     "camera": "analyse",
     "recorded": "analyse",
-    "pull": "view",
-    "heat": "view",
+    "look": "view",
     "note": "annotate",
     "archive": "export",
     "leave": "delete",
@@ -52,15 +51,17 @@ class AppAudit:
         if action is None:
             return
         subject = str(data[-1] if question == "start" else data[0]) if data else ""
-        if action == "view" and self._was_seen(session, subject):
+        if action == "view":
+            self._note_view(session, user, subject)
             return
         subject = PurePath(subject).name if action == "upload" else subject
         self._log.add(action, user=user, session=session, subject=subject)
 
-    def _was_seen(self, session: str, job: str) -> bool:
+    def _note_view(self, session: str, user: str, job: str) -> None:
         with self._lock:
-            seen = (session, job) in self._seen
-            self._seen[session, job] = None
+            if (session, job) in self._seen:
+                return
+            self._log.add("view", user=user, session=session, subject=job)
+            self._seen[session, job] = None  # only now: what was not noted is not seen
             while len(self._seen) > _MAX_SEEN:
                 del self._seen[next(iter(self._seen))]
-            return seen

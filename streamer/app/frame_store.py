@@ -6,7 +6,8 @@ import json
 import threading
 import time
 from collections import deque
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,8 +81,10 @@ class Feed:
         self._portraits: dict[int, bytes] = {}
         self._renderers: dict[tuple[bool, bool, bool, bool], OverlayRenderer] = {}
         self._drawing = threading.Lock()  # a renderer serves one thread
-        self._grown = threading.Condition()
+        self._lock = threading.Lock()
+        self._watchers: set[Callable[[], None]] = set()
         self._closed = False
+        self._claimed = -1
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -111,14 +114,32 @@ class Feed:
                 if len(self._portraits) > _MAX_PORTRAITS:
                     del self._portraits[min(self._portraits, key=self._best.__getitem__)]
 
-    def wait_for(self, position: int, timeout_s: float) -> None:
-        """Wait until that frame is there, the feed is closed, or the time is over."""
-        with self._grown:
-            self._grown.wait_for(lambda: self._closed or len(self._rows) > position, timeout_s)
+    @contextmanager
+    def watched(self, watcher: Callable[[], None]) -> Iterator[None]:
+        """Call `watcher`, which must return at once, whenever a frame has come and when the feed is closed."""
+        with self._lock:
+            self._watchers.add(watcher)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watchers.discard(watcher)
 
-    def rows(self, start: int) -> list[list[Any]]:
+    def claim(self, position: int) -> int:
+        """Where only the newest frame is kept: the next from `position` on that nobody claimed, there or to come."""
+        with self._lock:
+            newest = self._recent[-1].position if self._recent else 0
+            self._claimed = max(position, newest, self._claimed + 1)
+            return self._claimed
+
+    def awaits(self, position: int) -> bool:
+        """True if that frame is not there and may still come."""
+        return not self._closed and len(self._rows) <= position
+
+    def rows(self, start: int, stop: int | None = None) -> list[list[Any]]:
         """Some rows from `start` on: clip, frame, time in the clip and in the study, [[track, malignancy], ..]."""
-        return [json.loads(row) for row in self._rows.read(start, start + ROWS_A_READ)]
+        most = start + ROWS_A_READ
+        return [json.loads(row) for row in self._rows.read(start, most if stop is None else min(stop, most))]
 
     def picture(self, position: int, view: View) -> Picture | None:
         """A frame as JPEG.
@@ -133,7 +154,7 @@ class Feed:
         """
         if position < 0:
             return None
-        with self._grown:
+        with self._lock:
             at_hand = list(self._recent)
         if at_hand and self._frames is None and position <= at_hand[-1].position:
             position = at_hand[-1].position
@@ -146,7 +167,7 @@ class Feed:
 
     def result(self, position: int) -> FrameResult | None:
         """What was found in a frame, and the frame itself; None where it is not there."""
-        with self._grown:
+        with self._lock:
             at_hand = [recent.result for recent in self._recent if recent.position == position]
         return at_hand[0] if at_hand else self._spooled(position)
 
@@ -156,10 +177,10 @@ class Feed:
 
     def close(self) -> None:
         """Let go of files and pictures; nothing can be asked for from then on."""
-        with self._grown:
+        with self._lock:
             self._closed = True
             self._recent.clear()
-            self._grown.notify_all()
+        self._tell()
         self._portraits.clear()
         with ExitStack() as stack:
             for spool in (self._rows, self._frames, self._lines, self._heat):
@@ -168,11 +189,17 @@ class Feed:
 
     def _remember(self, recent: _Recent) -> None:
         most = max(1, _RECENT_BYTES // recent.result.frame.image.nbytes) if self._frames is not None else 1
-        with self._grown:
+        with self._lock:
             self._recent.append(recent)
             while len(self._recent) > most:
                 self._recent.popleft()
-            self._grown.notify_all()
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            watchers = tuple(self._watchers)
+        for watcher in watchers:
+            watcher()
 
     def _spooled(self, position: int) -> FrameResult | None:
         if self._frames is None or self._lines is None or self._heat is None:

@@ -18,6 +18,10 @@ from streamer.pipeline.thyroid import Engine
 AT_ONCE = 2
 
 
+class GoneError(InputError):
+    """The session has no such analysis: it never had, or it has been replaced, or the session has ended."""
+
+
 class Jobs:
     """Runs jobs on one engine.
 
@@ -56,12 +60,12 @@ class Jobs:
         """The session's job of that name.
 
         Raises:
-            InputError: it has none: the name is wrong, another session's, or its job has been replaced.
+            GoneError: it has none: the name is wrong, another session's, or its job has been replaced.
         """
         with self._lock:
             job = self._by_session.get(session)
         if job is None or job.token != token:
-            raise InputError("this analysis is not here any more; start it again")
+            raise GoneError("this analysis is not here any more; start it again")
         return job
 
     def place(self, job: Job) -> int:

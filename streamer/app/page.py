@@ -1,4 +1,4 @@
-"""The page: one HTML component that pulls what it shows, and the same analysis as an API."""
+"""The page: one HTML component that fetches what it shows, and the same analysis as an API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from streamer.outputs.schema import read_report
 
 _HERE = Path(__file__).parent
 _SCRIPTS = (
+    "requests.js",
     "pictures.js",
+    "frames.js",
     "pace.js",
     "timeline.js",
     "heat.js",
@@ -34,7 +36,7 @@ _POLL_S = 0.5
 
 
 def build_page(jobs: Jobs, answers: Answers, scintigraphy: ScintigraphyAnswers) -> gr.Blocks:
-    """The page of one app, not yet launched."""
+    """The page of one app, not yet mounted."""
     page = gr.Blocks(title="streamer", analytics_enabled=False, delete_cache=_ORPHANS_S, fill_width=True)
     with page:
         gr.HTML(
@@ -57,7 +59,7 @@ def build_page(jobs: Jobs, answers: Answers, scintigraphy: ScintigraphyAnswers) 
 
 
 def look() -> dict[str, Any]:
-    """Arguments of `launch` for the page's looks: dark, and with the fonts of the machine it is shown on."""
+    """Arguments of `mount_gradio_app` for the page's looks: dark, and with the fonts of the machine it is shown on."""
     fonts = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
     return {
         "theme": gr.themes.Base(font=fonts, font_mono=["ui-monospace", "Consolas", "monospace"]),

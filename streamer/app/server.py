@@ -7,7 +7,6 @@ import ipaddress
 import os
 import re
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -81,11 +80,16 @@ def running(
         root = stack.enter_context(private_folder())
         stack.enter_context(_environment(_ENVIRONMENT | {"GRADIO_TEMP_DIR": str(root)}))
         # Gradio reads the environment when it is imported.
+        import gradio as gr
+
         from streamer.app.api import Answers
         from streamer.app.demo_clip import DemoClip
         from streamer.app.jobs import Jobs
         from streamer.app.page import build_page, look
         from streamer.app.scintigraphy import ScintigraphyAnswers
+        from streamer.app.serving import served
+        from streamer.app.visitors import Visitors, nobody
+        from streamer.app.web import add_routes, new_web
 
         jobs = Jobs(engine, root, metrics)
         stack.callback(jobs.close)
@@ -93,33 +97,32 @@ def running(
         stack.callback(demo.close)
         if demo_first:
             demo.ready()
-        answers = Answers(jobs, root, demo, audit)
+        web = new_web()
+        user_of = nobody if login is None else Visitors(web).user_of
+        answers = Answers(jobs, root, demo, audit, user_of)
         predictor = None if scintigraphy is None else _predictor(scintigraphy)
         page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers.uploaded, predictor))
-        stack.callback(page.close, verbose=False)
+        page.state_session_capacity = _SESSIONS_KEPT
+        add_routes(web, answers, user_of)
+        gr.mount_gradio_app(
+            web,
+            page,
+            path="/",
+            server_name=host,
+            auth=login,
+            root_path=root_path,
+            show_error=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=[],
+            max_file_size=_LARGEST_UPLOAD,
+            **look(),
+        )
         before_listening()
-        try:
-            _, url, _ = page.launch(
-                server_name=host,
-                server_port=port or _free_port(host),
-                auth=login,
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                ssr_mode=False,
-                pwa=False,
-                mcp_server=False,
-                run_history=False,
-                state_session_capacity=_SESSIONS_KEPT,
-                enable_monitoring=False,
-                footer_links=[],
-                max_file_size=_LARGEST_UPLOAD,
-                root_path=root_path,
-                **look(),
-            )
-        except OSError as error:
-            raise SettingsError(f"cannot listen on {host}, port {port}: choose another --host or --port") from error
-        yield url
+        yield stack.enter_context(served(web, host, port))
 
 
 def serve(
@@ -274,12 +277,6 @@ def read_logins(path: Path) -> Login:
         return hmac.compare_digest(expected or b"\0", password.encode(errors="replace")) and expected is not None
 
     return is_right
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

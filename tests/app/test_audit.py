@@ -28,9 +28,9 @@ def test_a_visit_is_noted_and_looking_at_one_analysis_once(audit: AppAudit, tmp_
     audit.note("welcome", "s", "anna", [])
     audit.note("claim", "s", "anna", ["/tmp/x/NAME.mp4"])
     audit.note("start", "s", "anna", [["/tmp/x/NAME.mp4"], "PATIENT"])
-    for seen in range(5):
-        audit.note("pull", "s", "anna", ["token", seen, [], [], 0])
-    audit.note("pull", "other", "", ["token", 0, [], [], 0])
+    for _ in range(5):
+        audit.note("look", "s", "anna", ["token"])
+    audit.note("look", "other", "", ["token"])
     audit.note("archive", "s", "anna", ["token"])
     audit.note("leave", "s", "anna", [])
     entries = _entries(tmp_path)
@@ -42,10 +42,12 @@ def test_a_visit_is_noted_and_looking_at_one_analysis_once(audit: AppAudit, tmp_
     assert not any(name in text for name in ("NAME", "PATIENT", "anna"))
 
 
+async def _anna(_: object) -> str:
+    return "anna"
+
+
 class _Request:
     """A page's request, as Gradio hands it over."""
-
-    username = "anna"
 
     async def json(self) -> dict[str, str]:
         return {"session_hash": "s"}
@@ -58,7 +60,7 @@ def test_a_question_is_noted_before_it_is_answered(audit: AppAudit, tmp_path: Pa
         asked.append(token)
         return {"path": session}
 
-    answer = _answering(archive, audit)
+    answer = _answering(archive, audit, _anna)
     assert _answer_of(answer(["token"], cast(Any, _Request()))) == {"path": "s"}
     (entry,) = _entries(tmp_path)
     assert (entry["action"], entry["user"]) == ("export", AuditLog(tmp_path).pseudonym("anna"))
@@ -79,5 +81,6 @@ def _answer_of(answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
 
 def test_what_cannot_be_noted_is_an_error(audit: AppAudit, tmp_path: Path) -> None:
     (tmp_path / "head.json").write_text("nonsense")
-    with pytest.raises(OutputError, match="damaged"):
-        audit.note("archive", "s", "", ["token"])
+    for question in ("archive", "look", "look"):  # nor by asking again
+        with pytest.raises(OutputError, match="damaged"):
+            audit.note(question, "s", "", ["token"])

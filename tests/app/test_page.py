@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from streamer.app import camera
+from streamer.app.frame_store import Feed, Picture, View
 from streamer.app.jobs import Jobs
 from streamer.outputs.overlay import track_colour
 from tests.app.conftest import CAMERA_FRAMES, App, NewPage
@@ -61,6 +62,31 @@ def test_clicks_and_keys_go_to_the_right_frame_while_the_analysis_runs(app: App,
     page.click(".card .portrait")
     wait_for_position(page, KEY_FRAME)
     assert line.get_attribute("aria-valuenow") == str(KEY_FRAME)
+
+
+def test_going_back_costs_nothing(new_page: NewPage, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame that came once is in the browser, also after it has let go of its pixels."""
+    page = new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/frames/0?" in request.url else None)
+    analyse(page, clip)
+    page.wait_for_selector(ENDED)
+    wait_for_position(page, 59)
+    sent: list[int] = []
+    picture = Feed.picture
+
+    def noted(feed: Feed, position: int, view: View) -> Picture | None:
+        sent.append(position)
+        return picture(feed, position, view)
+
+    monkeypatch.setattr(Feed, "picture", noted)
+    page.keyboard.press("Home")
+    wait_for_position(page, 0)
+    assert frame_shown(page) == 0
+    size = page.evaluate("async address => (await (await fetch(address)).blob()).size", asked[0])
+    assert (size > 1000, sent) == (True, [])
+    page.uncheck("[data-id=boxes]")  # another picture
+    assert wait_until(lambda: sent == [0])
 
 
 def test_heat_map_of_the_frame_in_view(app: App, new_page: NewPage, clip: Path) -> None:
@@ -246,16 +272,10 @@ def test_sessions_do_not_meet_and_a_third_waits(app: App, new_page: NewPage, cli
     pages[2].wait_for_selector("text=place 1 in the queue")
     tokens = {folder.name for folder in app.job_folders()}
     assert len(tokens) == 3
-    stranger = new_page()
-    config = stranger.evaluate("window.gradio_config")
-    component = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "streamer")
     for token in tokens:
-        body = {
-            "data": [token, 0, [0], [1, 1, 1, 1], 0], "component_id": component, "fn_name": "pull",
-            "session_hash": "stranger",
-        }  # fmt: skip
-        answer = stranger.request.post(f"{app.url}gradio_api/component_server", data=body).json()
-        assert set(answer) == {"error"}
+        for question in ("status", "frames/0", "nodules/1", "nodules/1/heat/0"):
+            answer = pages[0].request.get(f"{app.url}analyses/stranger/{token}/{question}")
+            assert (answer.status, set(answer.json())) == (404, {"error"})
     pages[0].click("[data-id=stop]")
     app.engine.release()
     pages[0].wait_for_selector(ENDED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,8 +19,9 @@ import pytest
 
 from streamer.app.server import checked_root_path, running
 from streamer.errors import SettingsError
+from streamer.monitoring.audit import AuditLog
 from tests.app.held_engine import HeldEngine
-from tests.app.pages import ENDED, analyse
+from tests.app.pages import ENDED, analyse, wait_until
 
 _DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
 
@@ -45,8 +47,18 @@ def _location(app_url: str) -> str:
     return example.replace("http://127.0.0.1:7860/", app_url)
 
 
+def _certificate(folder: Path) -> str:
+    """nginx's lines for a certificate of this machine."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    made = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(["openssl", "req", "-x509", *made, *files], check=True, capture_output=True)
+    return f"ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"
+
+
 @contextmanager
-def _nginx(folder: Path, app_url: str) -> Iterator[str]:
+def _nginx(folder: Path, app_url: str, *, tls: bool = False) -> Iterator[str]:
     """A proxy in front of an app; gives the URL of the app behind it."""
     program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     if program is None:
@@ -56,9 +68,10 @@ def _nginx(folder: Path, app_url: str) -> Iterator[str]:
     temporary = "\n".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    listen = f"listen 127.0.0.1:{port} ssl; {_certificate(folder)}" if tls else f"listen 127.0.0.1:{port};"
     (folder / "nginx.conf").write_text(
         f"daemon off; master_process off; error_log {folder}/error.log; pid {folder}/pid;\nevents {{}}\n"
-        f"http {{ access_log off; {temporary}\nserver {{ listen 127.0.0.1:{port};\n{_location(app_url)}\n}} }}\n"
+        f"http {{ access_log off; {temporary}\nserver {{ {listen}\n{_location(app_url)}\n}} }}\n"
     )
     process = subprocess.Popen([program, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")])
     try:
@@ -69,7 +82,7 @@ def _nginx(folder: Path, app_url: str) -> Iterator[str]:
             if process.poll() is not None:
                 pytest.fail((folder / "error.log").read_text())
             time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/streamer/"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{port}/streamer/"
     finally:
         process.terminate()
         process.wait(10)
@@ -93,6 +106,38 @@ def test_the_app_behind_nginx(tmp_path: Path, clip: Path) -> None:
         report = client.predict(gradio_client.handle_file(clip), "P-8", api_name="/analyse")
         client.close()
         assert (report["patient"], report["complete"]) == ("P-8", True)
+
+
+def test_frames_behind_nginx_with_tls_and_a_login(tmp_path: Path, clip: Path) -> None:
+    """Whoever is logged in gets the frames of his session, and the audit log says who he is."""
+    pytest.importorskip("gradio")
+    engine, log = HeldEngine().as_engine(), AuditLog(tmp_path / "audit")
+    with (
+        running(
+            engine, host="127.0.0.1", port=0, root_path="/streamer", audit=log, login=lambda *who: who == ("li", "x")
+        ) as url,
+        _nginx(tmp_path, url, tls=True) as proxied,
+        httpx.Client(base_url=proxied, verify=False, timeout=60) as client,
+    ):
+        assert client.post("login", data={"username": "li", "password": "x"}).status_code == 200
+        with clip.open("rb") as content:
+            (upload,) = client.post("gradio_api/upload", files={"files": content}).json()
+        parts = client.get("config").json()["components"]
+        component = next(part["id"] for part in parts if part["props"].get("elem_id") == "streamer")
+        body = {"data": [[upload], "P-8"], "component_id": component, "fn_name": "start", "session_hash": "s"}
+        token = client.post("gradio_api/component_server", json=body).json()["token"]
+        address = f"analyses/s/{token}/frames/0"
+        assert wait_until(lambda: client.get(address).status_code == 200)
+        frame = client.get(address)
+        assert frame.content.startswith(b"\xff\xd8\xff")
+        assert "private" in frame.headers["cache-control"]
+        assert httpx.get(f"{proxied}{address}", verify=False).status_code == 401
+        assert client.post("analyses/s/leave").status_code == 204
+        assert client.get(address).status_code == 404
+    lines = [line for file in (tmp_path / "audit").glob("audit-*") for line in file.read_text().splitlines()]
+    entries = [json.loads(line) for line in lines]
+    assert [entry["action"] for entry in entries] == ["analyse", "view", "delete"]
+    assert {entry["user"] for entry in entries} == {log.pseudonym("li")}
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def test_login_file_without_a_login_is_refused(tmp_path: Path, text: str) -> Non
         read_logins(path)
 
 
-QUESTIONS = ("pull", "start", "portrait", "note", "stop", "frame", "record", "archive", "claim")
+QUESTIONS = ("start", "note", "stop", "record", "archive", "claim")
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -92,5 +92,10 @@ def test_login_guards_page_questions_and_files() -> None:
     with running(engine, host="127.0.0.1", port=0, login=lambda *given: given == ("li", "secret")) as url:
         assert httpx.post(f"{url}gradio_api/component_server", json={}).status_code == 401
         assert httpx.get(f"{url}gradio_api/file=/etc/hostname").status_code == 401
+        for question in ("status", "frames/0", "nodules/1", "nodules/1/heat/0"):
+            answer = httpx.get(f"{url}analyses/s/t/{question}")
+            assert (answer.status_code, answer.json()) == (401, {"error": "log in first"})
+        for question in ("s/t/film?time_s=1", "s/leave"):
+            assert httpx.post(f"{url}analyses/{question}").status_code == 401
         assert httpx.post(f"{url}login", data={"username": "li", "password": "wrong"}).status_code == 400
         assert httpx.post(f"{url}login", data={"username": "li", "password": "secret"}).status_code == 200

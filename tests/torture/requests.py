@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,10 +12,12 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
+from streamer.errors import StreamerError
+
 _UPLOAD = "clip.mp4"
 _STUDY, _CAMERA, _NEW = "study", "camera", "new"
-_LEFT_OUT = ("demo", "recorded", "leave")
-"""Work for seconds, or take no values."""
+_LEFT_OUT = ("demo", "recorded")
+"""Work for seconds."""
 _DEPTH = 3
 
 
@@ -43,16 +45,19 @@ def page_requests(folder: Path) -> Callable[[bytes], object]:
     study.finished.wait(60)
     jobs.submit(camera)
     loop = asyncio.new_event_loop()
-    jpeg = base64.b64encode(cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()).decode()
-    known = [_STUDY, _CAMERA, str(upload), "4A", "AAAA", jpeg, 0, 1, True]
+    jpeg = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+    known = [_STUDY, _CAMERA, str(upload), "4A", "AAAA", 0, 1, True]
 
     def given(data: bytes) -> object:
         provider = atheris.FuzzedDataProvider(data)
-        function = functions[provider.ConsumeIntInRange(0, len(functions) - 1)]
+        number = provider.ConsumeIntInRange(0, len(functions))
+        if number == len(functions):
+            return _film(answers, camera, jpeg, provider)
+        function = functions[number]
         if function.__name__ == "stop":  # for ever
             return None
         session = {"start": _NEW, "camera": _NEW, "claim": _NEW}.get(function.__name__) or (
-            _CAMERA if function.__name__ in ("frame", "record") else _STUDY
+            _CAMERA if function.__name__ == "record" else _STUDY
         )
         values = _value(provider, known, _DEPTH)
         if isinstance(values, list) and session != _NEW and provider.ConsumeBool():
@@ -70,6 +75,14 @@ def page_requests(folder: Path) -> Callable[[bytes], object]:
         return orjson.dumps(answer)  # as Gradio does
 
     return given
+
+
+def _film(answers: Any, camera: Any, jpeg: bytes, provider: Any) -> None:
+    """A camera's frame, whole or in part, with other bytes behind it."""
+    kept = jpeg[: provider.ConsumeIntInRange(0, len(jpeg))]
+    time_s = provider.ConsumeFloat()
+    with suppress(StreamerError):
+        answers.film(camera, kept + provider.ConsumeBytes(200), time_s)
 
 
 def _value(provider: Any, known: list[Any], depth: int) -> Any:

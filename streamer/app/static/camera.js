@@ -3,9 +3,8 @@ const SENT_SIDE_PX = 1280;
 const ON_THEIR_WAY = 2;
 
 class Camera {
-  constructor(video, ask) {
+  constructor(video) {
     this.video = video;
-    this.ask = ask;
     this.canvas = document.createElement("canvas");
     this.stream = null;
   }
@@ -33,22 +32,22 @@ class Camera {
     return all.filter(({ kind }) => kind === "videoinput");
   }
 
-  // Send frames to an analysis until closed; onError is told why it ends early.
-  send(token, onError) {
-    Object.assign(this, { began: performance.now(), onTheirWay: 0, skipped: 0, presented: null });
+  // Send frames to the address of an analysis until closed; onError is told why it ends early.
+  send(address, onError) {
+    Object.assign(this, { began: performance.now(), onTheirWay: 0, skipped: 0, presented: null, closing: new AbortController() });
     const stream = this.stream;
     const next = (_, { presentedFrames }) => {
       if (this.stream !== stream) return;
       if (this.presented !== null) this.skipped += presentedFrames - this.presented - 1;
       this.presented = presentedFrames;
-      if (this.onTheirWay < ON_THEIR_WAY) this.sendOne(token, stream, onError);
+      if (this.onTheirWay < ON_THEIR_WAY) this.sendOne(address, stream, onError);
       else this.skipped += 1;
       this.video.requestVideoFrameCallback(next);
     };
     this.video.requestVideoFrameCallback(next);
   }
 
-  async sendOne(token, stream, onError) {
+  async sendOne(address, stream, onError) {
     this.onTheirWay += 1;
     try {
       const taken = this.now();
@@ -57,8 +56,9 @@ class Camera {
       this.canvas.width = Math.round(videoWidth * scale);
       this.canvas.height = Math.round(videoHeight * scale);
       this.canvas.getContext("2d").drawImage(this.video, 0, 0, this.canvas.width, this.canvas.height);
-      const data = this.canvas.toDataURL("image/jpeg", 0.92);
-      await this.ask("frame", token, data.slice(data.indexOf(",") + 1), taken);
+      const body = await new Promise((resolve) => { this.canvas.toBlob(resolve, "image/jpeg", 0.92); });
+      const { signal } = this.closing;
+      await request(`${address}/film?time_s=${taken}`, { method: "POST", body, signal });
     } catch (error) {
       if (this.stream === stream) onError(error);
     } finally {
@@ -69,6 +69,7 @@ class Camera {
   close() {
     for (const track of this.stream?.getTracks() || []) track.stop();
     this.stream = null;
+    this.closing?.abort();
     this.video.srcObject = null;
   }
 }

@@ -3,9 +3,7 @@
 const sayGoodbyeAs = (session, atRisk) => {
   window.addEventListener("beforeunload", (event) => { if (atRisk()) event.preventDefault(); });
   window.addEventListener("pagehide", () => {
-    const { id } = window.gradio_config.components.find(({ props }) => props.elem_id === "streamer");
-    const body = JSON.stringify({ data: [], component_id: id, fn_name: "leave", session_hash: session });
-    navigator.sendBeacon("gradio_api/component_server", new Blob([body], { type: "application/json" }));
+    navigator.sendBeacon(`${addressOf(session)}/leave`);
   });
   window.addEventListener("pageshow", ({ persisted }) => {
     if (persisted) location.reload(); // the browser has kept the page, the server nothing

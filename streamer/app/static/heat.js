@@ -1,24 +1,24 @@
 // The heat map of a nodule, over the frame it was made of, until another frame is shown.
 class HeatView {
-  constructor(picture, ask) {
+  constructor(picture, load) {
     this.picture = picture;
-    this.ask = ask;
+    this.load = load; // from an address below the analysis
     this.hide();
   }
 
   // Make it; a second press of the same button takes it away.
-  async toggle(button, token, track, position) {
+  async toggle(button, track, position) {
     const again = this.button === button && this.at === position;
     this.hide();
     if (again) return;
     this.button = button;
     this.at = position;
-    const { jpeg } = await this.ask("heat", token, position, track).catch((error) => {
+    const jpeg = await this.load(`nodules/${track}/heat/${position}`).catch((error) => {
       this.hide();
       throw error;
     });
     if (this.button !== button || this.at !== position) return; // another frame is shown by now
-    this.picture.src = `data:image/jpeg;base64,${jpeg}`;
+    showJpeg(this.picture, jpeg);
     this.picture.alt = `Heat map of nodule ${track}: what in this frame raised its malignancy`;
     this.picture.dataset.position = position;
     this.picture.hidden = false;

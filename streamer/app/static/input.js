@@ -1,8 +1,8 @@
 // What is to be analysed: clips that are chosen or dropped, the demo clip, or a camera.
 class Input {
-  constructor(find, ask, uploadFile, follow, say, mayLose) {
-    Object.assign(this, { find, ask, uploadFile, follow, say, mayLose, clips: [], job: null });
-    this.camera = new Camera(find("camera-video"), ask);
+  constructor(find, ask, uploadFile, follow, say, mayLose, addressOf) {
+    Object.assign(this, { find, ask, uploadFile, follow, say, mayLose, addressOf, clips: [], job: null });
+    this.camera = new Camera(find("camera-video"));
     this.connectTabs();
     this.connectClips();
     this.connectCamera();
@@ -176,7 +176,7 @@ class Input {
       await this.camera.open(this.find("devices").value);
       const job = await this.ask("camera");
       this.follow(job, true);
-      this.camera.send(job.token, (error) => this.say(error.message, "error"));
+      this.camera.send(this.addressOf(job.token), (error) => this.say(error.message, "error"));
       const devices = await this.camera.devices();
       this.find("devices").replaceChildren(...devices.map(({ deviceId, label }) => new Option(label || "camera", deviceId)));
     }));

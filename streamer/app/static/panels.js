@@ -3,9 +3,10 @@ const NOTE_PAUSE_MS = 500;
 const TOLD_MS = 6000;
 
 class Panels {
-  constructor(find, ask, onSeek, onHeat) {
+  constructor(find, ask, load, onSeek, onHeat) {
     this.find = find;
     this.ask = ask;
+    this.load = load;
     this.onSeek = onSeek;
     this.onHeat = onHeat;
     this.categories = [];
@@ -68,8 +69,8 @@ class Panels {
 
   async loadPortrait(card, track) {
     const token = this.token;
-    const answer = await this.ask("portrait", token, track).catch(() => ({}));
-    if (token === this.token && answer.jpeg) card.picture.src = `data:image/jpeg;base64,${answer.jpeg}`;
+    const jpeg = await this.load(`nodules/${track}`).catch(() => null);
+    if (token === this.token && jpeg) showJpeg(card.picture, jpeg);
   }
 
   makeCard(nodule) {

@@ -33,14 +33,11 @@ class Pictures {
     return best;
   }
 
-  // Decode a picture; found: when the analysis had it, by the page's clock; null where nobody knows.
-  async add(position, base64, found, generation) {
+  // Decode a JPEG; found: when the analysis had it, by the page's clock; null where nobody knows.
+  async add(position, jpeg, found, generation) {
     if (generation !== this.generation) return;
     this.coming.add(position);
-    const text = atob(base64);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
-    const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+    const bitmap = await createImageBitmap(jpeg);
     if (generation !== this.generation) {
       bitmap.close();
       return;

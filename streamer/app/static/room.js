@@ -2,42 +2,57 @@
 const find = (name) => element.querySelector(`[data-id="${name}"]`);
 const room = element.querySelector(".room");
 const LOOK_AHEAD = 6; // frames fetched before they are due
-const A_PULL = 3; // of them in one request
 const CATCH_UP = 6; // frames
-const IDLE_MS = 250;
+const STATUS_MS = 250; // between two questions for the state of the analysis
+const ROWS_A_STATUS = 600;
+const REPLACING = ["start", "demo", "camera", "recorded"]; // questions after which the last analysis is gone
 const EDGE = 2; // frames from the newest one that still count as following the analysis
 
 // Ask the server; its complaint becomes an error.
 const ask = async (question, ...values) => {
-  const answer = await server[question](values);
+  const replacing = REPLACING.includes(question);
+  if (replacing) halt();
+  const answer = await server[question](values).catch((error) => ({ error: error.message || "the server does not answer" }));
+  if (replacing && !answer?.token) resume();
   if (!answer) throw new Error("the server does not answer");
   if (answer.error) throw new Error(answer.error);
   return answer;
 };
 
+// Of the analysis followed: its state as JSON, or a picture; the server's complaint becomes an error.
+const get = (path, signal) => request(`${frames.address}/${path}`, { signal });
+const load = async (path) => {
+  const answer = await get(path);
+  return answer.status === 200 ? answer.blob() : null;
+};
+
 const seekTo = (position) => { pause(); goTo(position); };
 const pictures = new Pictures();
+const frames = new Frames(pictures, (...come) => receive(...come));
 const timeline = new Timeline(find("timeline"), seekTo);
 const pace = new Pace();
-const heat = new HeatView(find("heat"), ask);
+const heat = new HeatView(find("heat"), load);
 const showHeat = async (button, track) => {
   if (!job) return;
   const at = shown < 0 ? position : shown;
   seekTo(at);
-  await heat.toggle(button, job.token, track, at);
+  await heat.toggle(button, track, at);
 };
-const panels = new Panels(find, ask, seekTo, showHeat);
-let job = null; // the analysis followed: token, live, and what the last pull said of it
+const panels = new Panels(find, ask, load, seekTo, showHeat);
+let session = ""; // this page's name
+let job = null; // the analysis followed: token, live, and what was last heard of it
+let early = new Map(); // rows that came before those ahead of them, by position
+let found = new Map(); // when the analysis had a frame, by the page's clock, as it was told with its first picture
 let playing = false, looping = false;
 let position = -1, seconds = 0; // the frame to be shown, and the time in the study that playback has reached
 let shown = -1, fetched = -1; // the frame on the screen, and the last one that came
 let latency = null; // from the networks' answer to the screen in ms; null while the analysis is not being followed live
-let wake = () => {};
+let halted = false, wake = () => {};
 
-const view = () => [
-  find("boxes").checked, find("contours").checked, find("labels").checked,
-  find("original").checked ? 0 : Number(find("opacity").value) / 100, find("heatmap").checked,
-];
+const view = () => {
+  const drawn = ["boxes", "contours", "labels", "heatmap"].map((name) => `${name}=${Number(find(name).checked)}`);
+  return [...drawn, `opacity=${find("original").checked ? 0 : Number(find("opacity").value) / 100}`].join("&");
+};
 const busy = () => job !== null && (job.state === "waiting" || job.state === "running");
 
 const say = (text, kind = "note") => {
@@ -52,12 +67,17 @@ const mayLoseNotes = () => !panels.notesAtRisk ||
 const recordingAtRisk = () => Boolean(job?.live && (job.recording || job.recorded));
 const mayLose = () => mayLoseNotes() && (!recordingAtRisk() ||
   confirm("What the camera has recorded has not been analysed, and is lost. Start another one?"));
-const input = new Input(find, ask, upload, (answer, live) => follow(answer.token, live), say, mayLose);
+const input = new Input(find, ask, upload, (answer, live) => follow(answer.token, live), say, mayLose,
+  (token) => addressOf(session, token));
 input.show("empty", false);
 
 const follow = async (token, live) => {
   job = input.job = { token, live, state: "waiting", version: 0, clips: [], since: performance.now() };
+  frames.begin(addressOf(session, token));
+  halted = false;
   pictures.clear();
+  early = new Map();
+  found = new Map();
   timeline.reset();
   pace.reset();
   panels.reset(token);
@@ -70,45 +90,82 @@ const follow = async (token, live) => {
   const current = job;
   input.show(job.state, live);
   while (job === current) {
-    const wanted = wants();
-    const { generation } = pictures;
-    let answer;
+    const seen = timeline.times.length, asked = performance.now();
+    let answer = null;
     try {
-      answer = await ask("pull", token, timeline.times.length, wanted, view(), job.version);
+      if (!halted) answer = await (await get(`status?seen=${seen}&version=${job.version}`, frames.stopping.signal)).json();
     } catch (error) {
-      if (job === current) fail(error.message || "the server does not answer");
-      return;
+      if (job === current && !halted && error.name !== "AbortError") fail(error.message || "the server does not answer");
     }
     if (job !== current) return;
-    take(answer, generation);
-    if (answer.pictures.length || (wanted.length && job.state === "running")) continue;
+    if (answer) {
+      frames.took(performance.now() - asked);
+      frames.resume();
+      take(answer, seen);
+      fetchMore();
+    }
+    if (answer?.rows.length === ROWS_A_STATUS) continue;
     await new Promise((resolve) => {
       wake = resolve;
-      if (busy() || !complete()) setTimeout(resolve, IDLE_MS);
+      if (halted || busy() || !complete()) setTimeout(resolve, STATUS_MS);
     });
   }
+};
+
+// While the server replaces the analysis by another one, nothing is asked of it; the one that follows begins anew.
+const halt = () => {
+  halted = true;
+  frames.halt();
+};
+const resume = () => {
+  halted = false;
+  frames.resume();
+  wake();
 };
 
 // True once there is nothing more to come of the analysis.
 const complete = () => timeline.times.length >= job.frames;
 
-// The frames to ask for: the one in view first, then those that will be due, up to the one being analysed.
+// The frames to ask for: the one in view first, then those that will be due, up to those about to be analysed.
 const wants = () => {
-  if (job.live) return busy() ? [timeline.times.length] : [];
-  const first = Math.max(position, 0);
-  const last = playing ? Math.min(first + LOOK_AHEAD, timeline.times.length - (busy() ? 0 : 1)) : first;
-  const missing = [];
-  for (let candidate = first; candidate <= last && missing.length < A_PULL; candidate += 1) {
-    if (!pictures.hasOrAwaits(candidate)) missing.push(candidate);
-  }
-  if (!busy() && timeline.times.length === 0) return [];
-  return missing;
+  const known = timeline.times.length;
+  const coming = busy() ? frames.ahead(job.rate || 0) : 0;
+  const first = job.live ? known : Math.max(position, 0);
+  const last = Math.min(playing || job.live ? first + LOOK_AHEAD : first, known + coming - 1);
+  return Array.from({ length: Math.max(last - first + 1, 0) }, (_, number) => first + number);
+};
+const fetchMore = () => {
+  if (job && !halted) frames.want(wants(), view);
 };
 
-const take = (answer, generation) => {
+// Rows of the frames from `start` on: they come with pictures as well as with the state of the analysis, in any order.
+const learn = (rows, start) => {
+  rows.forEach((row, number) => early.set(start + number, row));
+  for (let next = timeline.times.length; early.has(next); next += 1) timeline.add(early.get(next));
+  for (const known of early.keys()) if (known < timeline.times.length) early.delete(known);
+};
+
+// A picture has come, asked for as that of `wanted`; or none has, and another may be asked for.
+const receive = (wanted, headers, jpeg, generation) => {
+  if (!headers) {
+    if (frames.waiting) wake();
+    else fetchMore();
+    return;
+  }
+  const at = Number(headers.get("X-Streamer-Position")), age = headers.get("X-Streamer-Age-Ms");
+  const rows = JSON.parse(headers.get("X-Streamer-Rows") || "[]");
+  learn(rows, wanted);
+  if (rows.some(([clip]) => clip >= job.clips.length)) wake(); // of a clip that has just begun
+  if (!found.has(at)) found.set(at, age === null ? null : performance.now() - Number(age)); // one that was kept tells an old age
+  pace.add(at, timeline.times[at], found.get(at));
+  pictures.add(at, jpeg, found.get(at), generation).catch(() => say("a picture cannot be shown", "error"));
+  if (!playing) fetched = at;
+};
+
+const take = (answer, seen) => {
   const before = job.state;
   Object.assign(job, answer, { clips: answer.clips || [{ name: "camera", begins_s: 0 }] });
-  for (const row of answer.rows) timeline.add(row);
+  learn(answer.rows, seen);
   timeline.clips = job.clips;
   if (answer.panels) {
     job.version = answer.panels.version;
@@ -119,13 +176,6 @@ const take = (answer, generation) => {
     job.panels = answer.panels;
   }
   if (job.panels && (answer.panels || job.state !== before)) panels.show(job.panels, !busy());
-  const now = performance.now();
-  for (const [at, jpeg, age] of answer.pictures) {
-    const found = age === null ? null : now - age;
-    pace.add(at, timeline.times[at], found);
-    pictures.add(at, jpeg, found, generation).catch(() => say("a picture cannot be shown", "error"));
-  }
-  if (answer.pictures.length) fetched = answer.pictures[0][0];
   room.dataset.state = timeline.times.length ? job.state : "empty";
   find("empty").hidden = timeline.times.length > 0 || busy();
   if (job.state === "waiting" && performance.now() - job.since > 400) say(`Waiting: place ${job.place} in the queue`);
@@ -163,7 +213,7 @@ const goTo = (wanted) => {
   position = Math.min(Math.max(wanted, 0), timeline.times.length - 1);
   seconds = timeline.times[position];
   shown = -1;
-  wake();
+  fetchMore();
 };
 const pause = () => { playing = pace.following = false; };
 const play = () => {
@@ -171,7 +221,7 @@ const play = () => {
   if (position >= timeline.times.length - 1 && !busy()) goTo(0);
   playing = true;
   shown = -1;
-  wake();
+  fetchMore();
 };
 
 // Playback follows the clock of the clip, waits where the analysis has not come further, and makes up for lost time (Pace).
@@ -194,10 +244,8 @@ const advance = (elapsed_s) => {
   const due = timeline.positionAt(seconds);
   if (due > position + CATCH_UP || due < position) {
     position = due;
-    wake();
   } else if (due > position && shown >= position) {
     position += 1; // every frame in turn, however late its picture, unless the screen has fallen far behind
-    wake();
   }
 };
 
@@ -210,7 +258,7 @@ const draw = () => {
   }
   if (at < 0) return;
   const canvas = find("frame");
-  const { bitmap, found } = pictures.byPosition.get(at);
+  const { bitmap, found: since } = pictures.byPosition.get(at);
   if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
     canvas.width = bitmap.width;
     canvas.height = bitmap.height;
@@ -218,14 +266,14 @@ const draw = () => {
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   shown = at;
   canvas.dataset.position = at;
-  const following = busy() && found !== null && timeline.times.length - 1 - at <= EDGE;
-  latency = following ? (latency ?? performance.now() - found) * 0.8 + (performance.now() - found) * 0.2 : null;
+  const following = busy() && since !== null && timeline.times.length - 1 - at <= EDGE;
+  latency = following ? (latency ?? performance.now() - since) * 0.8 + (performance.now() - since) * 0.2 : null;
 };
 
 let described = "";
 const describe = () => {
   const at = timeline.times[shown];
-  if (at === undefined) {
+  if (at === undefined || !job.clips.length) {
     if (described) find("line").textContent = described = "";
     return;
   }
@@ -259,6 +307,7 @@ const tick = (now) => {
   if (!element.isConnected) return;
   if (job) {
     advance(Math.max(0, now - before) / 1000);
+    fetchMore();
     draw();
     heat.follow(shown, playing);
     describe();
@@ -284,8 +333,9 @@ find("stop").addEventListener("click", () => input.try(() => ask("stop", job.tok
 for (const name of ["boxes", "contours", "labels", "heatmap", "original", "opacity"]) {
   find(name).addEventListener("input", () => {
     pictures.clear();
+    frames.forget();
     shown = fetched = -1;
-    wake();
+    fetchMore();
   });
 }
 
@@ -301,8 +351,9 @@ document.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
-ask("welcome").then(({ session, device, c_tirads, notice }) => {
-  sayGoodbyeAs(session, () => panels.notesAtRisk || recordingAtRisk());
+ask("welcome").then(({ session: name, device, c_tirads, notice }) => {
+  session = name;
+  sayGoodbyeAs(name, () => panels.notesAtRisk || recordingAtRisk());
   find("device").textContent = device;
   find("notice").title = notice;
   panels.categories = c_tirads;

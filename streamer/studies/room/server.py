@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,14 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import uvicorn
 from fastapi import Cookie, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from streamer.app.private_folder import private_folder
-from streamer.errors import SettingsError, StreamerError
+from streamer.app.serving import served
+from streamer.errors import StreamerError
 from streamer.outputs.schema import RESEARCH_USE_ONLY
 from streamer.studies.room.codes import Logins, codes_of_file, load_codes
 from streamer.studies.room.media import Media, check_media
@@ -32,7 +31,6 @@ _COOKIE = "streamer_study"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'"
 )
-_STARTS_WITHIN_S = 15.0
 
 Session = Annotated[str | None, Cookie(alias=_COOKIE)]
 Window = Annotated[str, Header(alias="X-Window", max_length=100)]
@@ -345,20 +343,7 @@ def running(
         media = Media(root)
         stack.callback(media.close)
         app = build_app(reading, Logins(codes), media)
-        listener = _listen(host, port)
-        stack.callback(listener.close)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, server_header=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="reading-room", daemon=True)
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(lambda: setattr(server, "should_exit", True))
-        deadline = threading.Event()
-        for _ in range(int(_STARTS_WITHIN_S / 0.05)):
-            if server.started:
-                break
-            deadline.wait(0.05)
-        shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{listener.getsockname()[1]}/"
+        yield stack.enter_context(served(app, host, port))
 
 
 def serve_study(path: Path, *, host: str, port: int, auth_file: Path | None, announce: Callable[[str], None]) -> None:
@@ -388,15 +373,3 @@ def serve_study(path: Path, *, host: str, port: int, auth_file: Path | None, ann
             ended.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise SettingsError(f"cannot listen on {host}, port {port}: choose another --host or --port") from error
-    return listener
