@@ -109,6 +109,18 @@ def test_a_study_is_fetched_once(orthanc: Orthanc, tmp_path: Path, way: str) -> 
         list(pull(archive, ["1.2.3.404"], tmp_path / "in"))
 
 
+def test_objects_that_the_pacs_sends_to_another_port_are_said_to_be_missing(
+    orthanc: Orthanc, start_node: StartNode, tmp_path: Path
+) -> None:
+    source = disc_cine(tmp_path / "cine.dcm", PatientID="ELSEWHERE")
+    orthanc.upload(tmp_path / "cine.dcm")
+    start_node(port=11112, quiet_s=10_000)  # where the PACS thinks STREAMER is
+    receiver = ReceiverSettings(aet="STREAMER", port=11113, allowed=(Peer.parse(orthanc.destination),))
+    archive = DimseArchive(Peer.parse(orthanc.destination, listens=True), receiver)
+    with pytest.raises(InputError, match=r"sent 1 objects, but none arrived: enter STREAMER .* port 11113"):
+        list(pull(archive, [source.StudyInstanceUID], tmp_path / "in"))
+
+
 def test_results_go_by_stow_and_a_file_that_is_none_is_not_taken(orthanc: Orthanc, tmp_path: Path) -> None:
     source = disc_cine(tmp_path / "cine.dcm")
     (tmp_path / "none.dcm").write_bytes(b"nothing of the kind")
