@@ -123,9 +123,22 @@ def test_a_batch_may_be_out_for_each_worker() -> None:
 def test_a_batch_goes_out_only_where_all_of_it_has_room() -> None:
     queue = queue_of(FakeSource(0), batch_frames=4, workers=2)
     queue.waiting.extend(FakeSource(6).frames())
-    for _ in range(5):  # of eight that may be out
+    for _ in range(6):  # of eight that may be out
         assert is_ready(queue) is (queue._submitted <= 4)
         pop(queue)
+
+
+def test_a_live_source_waits_since_the_first_frame_that_nobody_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 20.0, 30.0])
+    monkeypatch.setattr("streamer.pipeline.scheduler.time.perf_counter", lambda: next(clock))
+    queue = queue_of(LiveSource())
+    queue._put(frame(0))
+    assert queue.waits_since_s == 10.0
+    queue._put(frame(1))  # replaces the other, but the stream has waited as long
+    assert (queue.waits_since_s, queue.deadline_s(0.5)) == (10.0, 10.5)
+    pop(queue)
+    queue._put(frame(2))
+    assert queue.waits_since_s == 20.0
 
 
 def test_of_a_live_source_a_frame_for_each_worker_is_out_whatever_the_batch() -> None:
