@@ -129,7 +129,7 @@ def listen(
     Raises:
         OSError: the address cannot be listened on.
     """
-    server: ThreadedAssociationServer = node.make_server(  # type: ignore[assignment]
+    server: ThreadedAssociationServer = node.make_server(
         address, ssl_context=tls, evt_handlers=handlers, server_class=_Server
     )
     threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()

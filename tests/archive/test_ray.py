@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -43,7 +45,7 @@ def test_rays_start_leaves_the_handler_of_a_termination(monkeypatch: pytest.Monk
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     before = signal.signal(signal.SIGTERM, note)
     try:
-        with RayExecutor(FakeWorker, RayLimits()):
+        with RayExecutor(partial(FakeWorker, cast(WorkerSettings, None)), RayLimits()):
             assert signal.getsignal(signal.SIGTERM) is note
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -52,7 +52,8 @@ def page_requests(folder: Path) -> Callable[[bytes], object]:
         provider = atheris.FuzzedDataProvider(data)
         number = provider.ConsumeIntInRange(0, len(functions))
         if number == len(functions):
-            return _film(answers, camera, jpeg, provider)
+            _film(answers, camera, jpeg, provider)
+            return None
         function = functions[number]
         if function.__name__ == "stop":  # for ever
             return None
