@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from streamer.dicom.library import require_dicom
 from streamer.dicom.magic import dicom_files, is_dicom_file
 from streamer.errors import InputError
 from streamer.sources._container import is_video
-from streamer.sources._still_folder import holds_stills, natural_order
+from streamer.sources._still_folder import holds_stills, natural_order, stills_in
 from streamer.sources.base import display_name
+
+_LOG = logging.getLogger(__name__)
 
 
 def expand_clips(paths: Sequence[str | Path], *, one_patient: bool = True) -> list[Path]:
@@ -34,6 +37,7 @@ def expand_clips(paths: Sequence[str | Path], *, one_patient: bool = True) -> li
         if files is None:
             clips.extend(_videos_in(path) or [path])
             continue
+        _tell_of_others(path)
         from streamer.sources._dicom_folder import patients, ultrasound_clips
 
         found = ultrasound_clips(files, display_name(path))
@@ -57,9 +61,25 @@ def expand_studies(path: str | Path) -> list[list[Path]]:
     files = _dicom_files(Path(path))
     if files is None:
         raise InputError(f"{name} is no folder of DICOM files, nor a DICOMDIR; --each study needs one")
+    _tell_of_others(Path(path))
     from streamer.sources._dicom_folder import studies, ultrasound_clips
 
     return [[clip.path for clip in study] for study in studies(ultrasound_clips(files, name))]
+
+
+def _tell_of_others(path: Path) -> None:
+    """Say that videos and stills beside DICOM files are left out: nothing tells whose they are."""
+    if not path.is_dir():
+        return
+    stills, _ = stills_in(path)
+    rest = [one for one in path.iterdir() if one.is_file() and not one.name.startswith(".") and one not in stills]
+    others = len(stills) + sum(not is_dicom_file(one) and is_video(one) for one in rest)
+    if others:
+        _LOG.warning(
+            "%s holds DICOM files; videos and stills beside them are left out (%d): give them by themselves",
+            display_name(path),
+            others,
+        )
 
 
 def _videos_in(path: Path) -> list[Path]:

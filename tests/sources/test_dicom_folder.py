@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 from pydicom.uid import CTImageStorage, generate_uid
@@ -15,6 +16,7 @@ from streamer.errors import InputError
 from streamer.sources import open_source
 from streamer.sources.clips import expand_clips, expand_studies
 from tests.dicom_files import cine_dataset, frame_images, write_dicom
+from tests.sources.media import write_clip
 
 
 def _write(path: Path, **attributes: object) -> Dataset:
@@ -40,6 +42,23 @@ def test_clips_come_in_the_order_of_study_series_and_instance_from_any_depth(tmp
     names = [path.relative_to(tmp_path).as_posix() for path in expand_clips([tmp_path])]
     assert names == ["z/1", "b/5", "b/4", "3", "a/2"]
     assert [len(clips) for clips in expand_studies(tmp_path)] == [4, 1]
+
+
+def test_videos_and_stills_beside_dicom_files_are_left_out_with_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(tmp_path / "1.dcm")
+    (tmp_path / "readme.txt").write_text("neither")
+    assert [path.name for path in expand_clips([tmp_path])] == ["1.dcm"]
+    assert not caplog.messages
+    write_clip(tmp_path / "ZWIEBELTURM.mp4", codec="libx264", frames=2)
+    Image.new("L", (64, 48)).save(tmp_path / "still.png")
+    assert [path.name for path in expand_clips([tmp_path])] == ["1.dcm"]
+    assert "left out (2): give them by themselves" in caplog.text
+    assert "ZWIEBELTURM" not in caplog.text
+    caplog.clear()
+    assert len(expand_studies(tmp_path)) == 1
+    assert "left out (2)" in caplog.text
 
 
 def test_letters_that_fit_no_character_set_are_no_matter_for_a_remark(tmp_path: Path) -> None:
