@@ -16,7 +16,7 @@ from streamer.archive.keys import analysis_id
 from streamer.archive.listing import list_clips
 from streamer.archive.plan import make_plan
 from streamer.archive.ray_executor import RayExecutor, RayLimits
-from streamer.archive.run import ArchiveRun, Counts, Listener, describe_archive, pseudonym_secret
+from streamer.archive.run import ArchiveRun, Counts, Listener, describe_archive, pseudonym_secret, read_archive
 from streamer.archive.store import Store
 from streamer.archive.target import Target
 from streamer.archive.worker import ClipWorker, Worker, WorkerSettings, with_threads
@@ -84,6 +84,7 @@ def analyse_archive(
     store = Store(target, analysis)
     with ExitStack() as stack:
         stack.enter_context(store.locked())
+        read_archive(target)  # whatever else lies there is left as it was
         on_stage("reading what is there")
         index = store.open()
         on_stage("listing")

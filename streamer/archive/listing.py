@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ VIDEOS = frozenset({
 })  # fmt: skip
 STILLS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".heic", ".jp2"})
 _GLOB = frozenset("*?[")
+_OWN = re.compile(r"(?:.*/)?(?:pictures/analysis=[0-9a-f]{12}|folders/[0-9a-f]{32})", re.DOTALL)
+"""Pictures and videos that an archive has written, where its output lies below the input."""
 _COLUMNS = ("path", "patient", "study")
 
 
@@ -28,7 +31,8 @@ def list_clips(given: str, *, pattern: PathPattern | None = None) -> Iterator[Cl
     """The clips behind one input, in natural order of their folders and names.
 
     A file with a known suffix, or none (DICOM often has none), is a clip; other files, hidden ones and hidden folders
-    are passed over. Two or more stills in one folder are one clip, as of `streamer run`; a single one is a clip, too.
+    are passed over, and so is what an archive has written. Two or more stills in one folder are one clip, as of
+    `streamer run`; a single one is a clip, too.
 
     Args:
         given: a folder, file, glob, URL of these, or a CSV with the column `path` and perhaps `patient` and `study`;
@@ -93,7 +97,7 @@ def _walk(fs: Any, folder: str) -> Iterator[ClipTask | Outcome]:
         shown = [one for one in entries if not _name(one).startswith(".") and _name(one)]
         yield from _in_folder(fs, place, [one for one in shown if _is_file(fs, one)])
         folders = [str(one["name"]).rstrip("/") for one in shown if one["type"] == "directory"]
-        waiting.extend(name for name in reversed(folders) if name != place.rstrip("/"))
+        waiting.extend(name for name in reversed(folders) if name != place.rstrip("/") and not _OWN.fullmatch(name))
 
 
 def _in_folder(

@@ -273,7 +273,10 @@ def read_archive(target: Target) -> dict[str, Any]:
         found: Any = {"current": "", "analyses": {}} if content is None else json.loads(content)
         return {"current": str(found["current"]), "analyses": dict(found["analyses"])}
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{target.path(_ARCHIVE_JSON)} is damaged; remove it and run again") from error
+        raise InputError(
+            f"{target.shown(_ARCHIVE_JSON)} is damaged or not of streamer; choose another --output, or "
+            "move it away and run again"
+        ) from error
 
 
 def pseudonym_secret(target: Target) -> bytes:

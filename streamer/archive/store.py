@@ -105,7 +105,7 @@ class Store:
         pending = {"new": name, "old": old, "keys": sorted({row["key"] for row in batch.nodules})}
         self._target.write(self._pending, json.dumps(pending).encode())
         self._write(FRAMES, name, batch.frames)
-        self._write(NODULES, name, batch.nodules)
+        self._write(NODULES, name, batch.nodules, empty=True)  # a query of the table needs a part, also without rows
         had_results = [self._without(part, replaced) for part in old]
         self._write(CLIPS, name, batch.clips)
         if any(had_results):
@@ -202,7 +202,5 @@ class Store:
     def _keep(self, table: str, part: str, keys: Collection[str]) -> None:
         rows = self.read(table, part).to_pylist()
         kept = [row for row in rows if row["key"] in keys]
-        if not kept:
-            self._target.remove(f"{self.folder(table)}/{part}")
-        elif len(kept) < len(rows):
-            self._write(table, part, kept)
+        if len(kept) < len(rows):
+            self._write(table, part, kept, empty=True)

@@ -30,6 +30,13 @@ def test_clips_by_suffix_in_natural_order(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["1.2.840.113", "b9.AVI", "b10.mp4", "plain", "c/1.dcm"]
 
 
+def test_what_an_archive_has_written_is_no_clip(tmp_path: Path) -> None:
+    key, own = "0f" * 16, "results/pictures/analysis=0123456789ab"
+    _touch(tmp_path, "a.mp4", f"{own}/{key}.jpg", f"results/folders/{key}/overlay.mp4", "results/clips/b.mp4")
+    _touch(tmp_path, "pictures/c.mp4", "folders/d.mp4", f"{key}/e.mp4")
+    assert _names(tmp_path) == ["a.mp4", f"{key}/e.mp4", "folders/d.mp4", "pictures/c.mp4", "results/clips/b.mp4"]
+
+
 def test_stills_of_one_folder_are_one_clip(tmp_path: Path) -> None:
     _touch(tmp_path, "sweep/2.png", "sweep/10.png", "one/only.jpg")
     found = [one for one in list_clips(str(tmp_path)) if isinstance(one, ClipTask)]

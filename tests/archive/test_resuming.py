@@ -14,6 +14,7 @@ from streamer.archive import run as run_module
 from streamer.archive.clips import ClipTask, Failure, Outcome
 from streamer.archive.executor import ClaimClip
 from streamer.archive.index import DoneIndex, Wanted
+from streamer.archive.keys import analysis_id
 from streamer.archive.listing import list_clips
 from streamer.archive.plan import make_plan
 from streamer.archive.report import write_report
@@ -269,6 +270,32 @@ def test_pictures_are_those_of_the_lowest_keys_and_can_be_left_out(
     keys = sorted(row["key"] for row in archive.rows("clips"))
     kept = sorted(path.stem for path in (archive.output / "pictures").rglob("*.jpg"))
     assert kept == keys[:3]
+
+
+def test_a_query_of_the_nodules_finds_a_table_where_there_is_none(archive: Archive) -> None:
+    archive.add("broken.mp4", "bad")
+    clip = archive.add("a.mp4", "good 1")
+    archive.run()
+    for content in ("good 2", "bad too"):
+        clip.write_text(content)
+        _later(clip)
+        archive.run()
+    store = Store(Target(archive.output), analysis_id(archive.options.settings))
+    tables = [store.read("nodules", part) for part in store.parts("nodules")]
+    assert tables
+    assert sum(table.num_rows for table in tables) == 0
+    assert "malignancy_max" in tables[0].column_names
+
+
+@pytest.mark.parametrize("content", ["[]", '{"streams": 3}', "words"])
+def test_somebody_elses_file_is_refused_and_kept(archive: Archive, content: str) -> None:
+    archive.add("a.mp4", "good 1")
+    archive.output.mkdir()
+    (archive.output / "archive.json").write_text(content)
+    with pytest.raises(InputError, match="not of streamer; choose another --output"):
+        archive.run()
+    assert [path.name for path in archive.output.iterdir() if not path.name.startswith(".")] == ["archive.json"]
+    assert (archive.output / "archive.json").read_text() == content
 
 
 def test_an_empty_archive_is_refused(archive: Archive) -> None:
