@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -30,6 +31,8 @@ _COUNT_S = 10.0
 _START_S = 300.0
 """Longest start of an actor: the first one on a machine converts the networks."""
 _ATTEMPTS = 2
+_REACH_S = 10.0
+"""Longest wait for an answer of the cluster's head: Ray itself asks for minutes, without a word."""
 _OBJECT_STORE_BYTES = 256 * 2**20
 
 
@@ -83,6 +86,29 @@ def _own_termination() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+def _reach(address: str, own_host: str) -> None:
+    """Look whether anything listens at "host:port"; of other forms, as of "auto", Ray speaks for itself.
+
+    Args:
+        address: of the cluster's head.
+        own_host: where Ray looks in place of the loopback address.
+
+    Raises:
+        DeviceError: nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    host = own_host if host in {"127.0.0.1", "localhost"} else host.strip("[]")
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_S).close()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise DeviceError(
+            f"no Ray cluster answers at {address}: {why}; give --address as ray start --head has told it, or none"
+        ) from error
+
+
 class RayExecutor:
     """An `Executor` on Ray; a context manager, which starts Ray or joins a cluster, unless this process has.
 
@@ -114,6 +140,8 @@ class RayExecutor:
         self._ray: Any = ray
         if ray.is_initialized():
             return self
+        if self._limits.address is not None:
+            _reach(self._limits.address, ray.util.get_node_ip_address())
         self._started = True
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
         if self._limits.address is None:

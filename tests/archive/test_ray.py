@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ import pytest
 
 from streamer.archive.command import analyse_archive
 from streamer.archive.index import Wanted
-from streamer.archive.ray_executor import RayExecutor, RayLimits
+from streamer.archive.ray_executor import RayExecutor, RayLimits, _reach
 from streamer.archive.worker import WorkerSettings
-from streamer.errors import WeightsError
+from streamer.errors import DeviceError, WeightsError
 from tests.archive import fake_worker
 from tests.archive.conftest import Archive
 from tests.archive.fake_worker import FakeWorker
@@ -35,6 +36,19 @@ def cluster() -> Iterator[str]:
     ray.cloudpickle.register_pickle_by_value(fake_worker)
     yield context.address_info["address"]
     ray.shutdown()
+
+
+def test_an_address_at_which_nothing_answers_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray would ask for minutes"))
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        _reach(f"127.0.0.1:{port}", "127.0.0.1")
+    for address in (f"localhost:{port}", "127.0.0.1:99999"):
+        with pytest.raises(DeviceError, match=f"no Ray cluster answers at {address}: .*give --address"):
+            RayExecutor(FakeWorker, RayLimits(address=address)).__enter__()
+    _reach("auto", "127.0.0.1")
 
 
 def test_rays_start_leaves_the_handler_of_a_termination(monkeypatch: pytest.MonkeyPatch) -> None:
