@@ -1,5 +1,6 @@
 """The files to run it by others: the lock fits pyproject.toml, and what is named exists."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -51,6 +52,16 @@ def test_the_services_of_compose_are_confined() -> None:
     assert (app["read_only"], app["cap_drop"], app["networks"]) == (True, ["ALL"], ["inside"])
     assert compose["networks"]["inside"] == {"internal": True}
     assert "ports" not in app, "only nginx is reached from outside"
+
+
+def test_compose_runs_the_images_command_below_the_path_of_nginx() -> None:
+    compose = yaml.safe_load((_ROOT / "deploy" / "compose.yaml").read_text())
+    (own,) = re.findall(r"^CMD (\[.*\])$", (_ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    command = compose["services"]["app"]["command"]
+    at = command.index("--root-path")
+    assert command[:at] + command[at + 2 :] == json.loads(own)
+    (path,) = re.findall(r"location (/\w+)/ \{", (_ROOT / "deploy" / "nginx.conf").read_text())
+    assert command[at + 1] == path
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

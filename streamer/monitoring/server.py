@@ -42,7 +42,9 @@ def monitored(metrics: Metrics, address: str | None, ready: Callable[[], bool] =
     try:
         server = _Server((host, port), metrics, ready)
     except OSError as error:
-        raise SettingsError(f"cannot listen on {address} for metrics: {error.strerror or error}") from error
+        raise SettingsError(
+            f"cannot listen on {address} for metrics: {error.strerror or error}; choose another port"
+        ) from error
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
     try:
