@@ -1,7 +1,8 @@
 """The app's own routes, beside Gradio's page: what goes with every frame, and every picture as the JPEG that it is.
 
-Each frame, in each view, has an address of its own, so that going back to it costs nothing: the browser has kept it.
-The address names the session and the unguessable token of its analysis; where there is a login, the routes ask for it.
+Each frame, in each view, has an address of its own, which names the session and the unguessable token of its analysis;
+where there is a login, the routes ask for it. No answer may be kept by a browser or a proxy: the page has what came in
+its own memory, which goes with it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ _ANALYSIS = "/analyses/{session}/{token}"
 _MAX_BODY = 20 * 2**20
 """Bytes of a request: more than a camera's frame takes."""
 _NOT_KEPT = {"Cache-Control": "no-store"}
-_KEPT = {"Cache-Control": "private, max-age=3600, immutable"}
-"""A frame in one view never changes: its reader's browser may keep it, and nobody else."""
 _WAIT_S = 0.5
 _LOOK_S = 0.02
 
@@ -98,8 +97,7 @@ def _add_pictures(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
             found = answers.frame(answers.look(session, token, user), position, view)
             if found is None:
                 return Response(status_code=204, headers=_NOT_KEPT)
-            kept = _KEPT if job.keeps_frames else _NOT_KEPT
-            return Response(found[0], media_type="image/jpeg", headers=found[1] | kept)
+            return Response(found[0], media_type="image/jpeg", headers=found[1] | _NOT_KEPT)
 
         return await run_in_threadpool(drawn)
 

@@ -130,7 +130,7 @@ def test_frames_behind_nginx_with_tls_and_a_login(tmp_path: Path, clip: Path) ->
         assert wait_until(lambda: client.get(address).status_code == 200)
         frame = client.get(address)
         assert frame.content.startswith(b"\xff\xd8\xff")
-        assert "private" in frame.headers["cache-control"]
+        assert frame.headers["cache-control"] == "no-store"
         assert httpx.get(f"{proxied}{address}", verify=False).status_code == 401
         assert client.post("analyses/s/leave").status_code == 204
         assert client.get(address).status_code == 404

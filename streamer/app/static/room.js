@@ -73,7 +73,7 @@ input.show("empty", false);
 
 const follow = async (token, live) => {
   job = input.job = { token, live, state: "waiting", version: 0, clips: [], since: performance.now() };
-  frames.begin(addressOf(session, token));
+  frames.begin(addressOf(session, token), !live);
   halted = false;
   pictures.clear();
   early = new Map();
@@ -156,7 +156,7 @@ const receive = (wanted, headers, jpeg, generation) => {
   const rows = JSON.parse(headers.get("X-Streamer-Rows") || "[]");
   learn(rows, wanted);
   if (rows.some(([clip]) => clip >= job.clips.length)) wake(); // of a clip that has just begun
-  if (!found.has(at)) found.set(at, age === null ? null : performance.now() - Number(age)); // one that was kept tells an old age
+  if (!found.has(at)) found.set(at, age === null ? null : performance.now() - Number(age)); // one that came before tells an old age
   pace.add(at, timeline.times[at], found.get(at));
   pictures.add(at, jpeg, found.get(at), generation).catch(() => say("a picture cannot be shown", "error"));
   if (!playing) fetched = at;
