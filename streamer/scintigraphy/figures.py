@@ -91,7 +91,8 @@ def roc_panels(sets: Mapping[SetName, tuple[Said, Sequence[Said]]], mark: str) -
                           label=f"{reader.name}, AUC {_auc(reader, number)}")  # fmt: skip
             axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.6)
             axes.set_title(f"{TITLES[label]}, {set_name.split()[0]}", fontsize=9, color=_INK)
-            axes.legend(fontsize=7, frameon=False, loc="lower right")
+            if axes.get_legend_handles_labels()[0]:  # a class that a set lacks has no curve
+                axes.legend(fontsize=7, frameon=False, loc="lower right")
     return _labelled(plot, "1 - specificity", "sensitivity", mark)
 
 

@@ -15,8 +15,9 @@ from streamer.errors import DataError
 from streamer.scintigraphy import evaluation as evaluation_module
 from streamer.scintigraphy import run as run_module
 from streamer.scintigraphy import tables as tables_module
-from streamer.scintigraphy.answers import Said, SetName
+from streamer.scintigraphy.answers import Said, SetName, of_network
 from streamer.scintigraphy.evaluation import Study, evaluate
+from streamer.scintigraphy.figures import roc_panels
 from streamer.scintigraphy.predictor import Predictor
 from streamer.scintigraphy.readings import read_readings, simulate_reader, write_readings
 from streamer.scintigraphy.run import evaluate_study, run_demo
@@ -335,3 +336,11 @@ def test_the_demo_has_learned_something(tmp_path: Path) -> None:
     accuracy = {row["data"]: row["value"] for row in figures["figures"] if row["name"] == f"{best}: accuracy"}
     assert accuracy["internal validation"] > 0.5
     assert accuracy["external validation"] > 0.35
+
+
+def test_a_class_that_a_set_lacks_has_a_panel_without_a_curve_and_without_a_warning(
+    samples: list[ScintigraphySample],
+) -> None:
+    normal = [sample for sample in samples if sample.label == "normal"]
+    plot = roc_panels({"external validation": (of_network("n", normal, np.full((len(normal), 4), 0.25)), [])}, "")
+    assert [axes.get_legend() for axes in plot.axes] == [None] * 4
