@@ -10,7 +10,7 @@ import gradio as gr
 from anyio.to_thread import run_sync
 
 from streamer.app.jobs import Jobs
-from streamer.errors import StreamerError, WeightsError
+from streamer.errors import DataError, StreamerError, WeightsError
 from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import FLAG, MARK
@@ -71,6 +71,8 @@ class ScintigraphyAnswers:
         except WeightsError as error:  # no answer, but the counts by region need no network
             refused = str(error).replace(FLAG, "the box above")
             report = read_one(path, None, allowed=False, name=shown)
+        except DataError as error:  # where the upload lies on the server tells the reader nothing
+            raise DataError(str(error).replace(str(path), shown)) from error
         heat = with_heat(report)
         probabilities = report.probabilities
         return {

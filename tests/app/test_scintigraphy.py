@@ -73,7 +73,8 @@ def test_a_file_that_is_no_image_is_one_line(new_page: NewPage, tmp_path: Path) 
     page = opened(new_page)
     page.set_input_files("[data-id=scint-choose]", str(tmp_path / "notes.txt"))
     page.wait_for_selector(".scint-image .error")
-    assert "neither JPEG, PNG nor DICOM" in page.inner_text(".scint-image")
+    said = page.inner_text(".scint-image .error")
+    assert said == "cannot read the image notes.txt: it is neither JPEG, PNG nor DICOM, or damaged"
     assert page.inner_text("[data-id=scint-line]") == "0 of 1 image read"
 
 
