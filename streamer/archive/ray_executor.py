@@ -141,7 +141,7 @@ class RayExecutor:
         if ray.is_initialized():
             return self
         if self._limits.address is not None:
-            _reach(self._limits.address, ray.util.get_node_ip_address())
+            _reach(self._limits.address, self._ray.util.get_node_ip_address())
         self._started = True
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
         if self._limits.address is None:

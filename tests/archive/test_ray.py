@@ -47,7 +47,7 @@ def test_an_address_at_which_nothing_answers_is_told_at_once(monkeypatch: pytest
         _reach(f"127.0.0.1:{port}", "127.0.0.1")
     for address in (f"localhost:{port}", "127.0.0.1:99999"):
         with pytest.raises(DeviceError, match=f"no Ray cluster answers at {address}: .*give --address"):
-            RayExecutor(FakeWorker, RayLimits(address=address)).__enter__()
+            RayExecutor(partial(FakeWorker, cast(WorkerSettings, None)), RayLimits(address=address)).__enter__()
     _reach("auto", "127.0.0.1")
 
 
