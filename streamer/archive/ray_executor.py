@@ -154,6 +154,8 @@ class RayExecutor:
         except Exception as error:
             where = "on this machine" if self._limits.address is None else f"at {self._limits.address}"
             line = (str(error).splitlines() or [type(error).__name__])[0]
+            if "auth" in f"{type(error).__name__} {error}".lower():
+                line += "; the cluster asks for a token: copy its ~/.ray/auth_token here and set RAY_AUTH_MODE=token"
             raise DeviceError(f"cannot start Ray {where}: {line}") from error
         return self
 

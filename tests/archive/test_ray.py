@@ -51,6 +51,16 @@ def test_an_address_at_which_nothing_answers_is_told_at_once(monkeypatch: pytest
     _reach("auto", "127.0.0.1")
 
 
+def test_a_cluster_that_asks_for_a_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise RuntimeError("Failed to connect to GCS.\nRPC error: InvalidAuthToken")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refused)
+    with pytest.raises(DeviceError, match=r"Failed to connect to GCS\.; the cluster asks for a token: .*RAY_AUTH_MODE"):
+        RayExecutor(partial(FakeWorker, cast(WorkerSettings, None)), RayLimits()).__enter__()
+
+
 def test_rays_start_leaves_the_handler_of_a_termination(monkeypatch: pytest.MonkeyPatch) -> None:
     def note(*_: object) -> None: ...
 
