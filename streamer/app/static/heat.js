@@ -15,7 +15,7 @@ class HeatView {
     this.at = position;
     const jpeg = await this.load(`nodules/${track}/heat/${position}`).catch((error) => {
       this.hide();
-      throw error;
+      if (error.name !== "AbortError") throw error; // another analysis has begun
     });
     if (this.button !== button || this.at !== position) return; // another frame is shown by now
     showJpeg(this.picture, jpeg);

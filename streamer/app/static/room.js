@@ -20,7 +20,7 @@ const ask = async (question, ...values) => {
 };
 
 // Of the analysis followed: its state as JSON, or a picture; the server's complaint becomes an error.
-const get = (path, signal) => request(`${frames.address}/${path}`, { signal });
+const get = (path) => request(`${frames.address}/${path}`, { signal: frames.stopping.signal });
 const load = async (path) => {
   const answer = await get(path);
   return answer.status === 200 ? answer.blob() : null;
@@ -93,7 +93,7 @@ const follow = async (token, live) => {
     const seen = timeline.times.length, asked = performance.now();
     let answer = null;
     try {
-      if (!halted) answer = await (await get(`status?seen=${seen}&version=${job.version}`, frames.stopping.signal)).json();
+      if (!halted) answer = await (await get(`status?seen=${seen}&version=${job.version}`)).json();
     } catch (error) {
       if (job === current && !halted && error.name !== "AbortError") fail(error.message || "the server does not answer");
     }
@@ -353,7 +353,7 @@ document.addEventListener("keydown", (event) => {
 
 ask("welcome").then(({ session: name, device, c_tirads, notice }) => {
   session = name;
-  sayGoodbyeAs(name, () => panels.notesAtRisk || recordingAtRisk());
+  sayGoodbyeAs(name, () => panels.notesAtRisk || recordingAtRisk(), halt);
   find("device").textContent = device;
   find("notice").title = notice;
   panels.categories = c_tirads;
