@@ -1,5 +1,6 @@
 """Shared fixtures: the real data where present, weights of random numbers, and engines on them."""
 
+import logging
 import os
 import shutil
 import sys
@@ -57,6 +58,17 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STREAMER_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a test does to the program's log must not hide the lines that another one waits for."""
+    own, manager = logging.getLogger("streamer"), logging.root.manager
+    own.setLevel(logging.NOTSET)
+    own.propagate, manager.disable = True, 0
+    yield
+    own.setLevel(logging.NOTSET)
+    own.propagate, manager.disable = True, 0
 
 
 @pytest.fixture(scope="session")
