@@ -66,6 +66,9 @@ def logging_as_it_was() -> Iterator[None]:
     own, manager = logging.getLogger("streamer"), logging.root.manager
     own.setLevel(logging.NOTSET)
     own.propagate, manager.disable = True, 0
+    for name, logger in manager.loggerDict.items():
+        if name.split(".")[0] == "streamer" and isinstance(logger, logging.Logger):
+            logger.disabled = False  # as `logging.config` leaves those that it does not name
     yield
     own.setLevel(logging.NOTSET)
     own.propagate, manager.disable = True, 0
