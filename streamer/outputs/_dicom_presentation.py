@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from streamer.dicom.classes import PRODUCT
 from streamer.dicom.identity import RunIdentity, save, stamp, unnamed
 from streamer.outputs._dicom_nodules import ClipOutlines, NoduleResult
+from streamer.outputs.overlay import percent
 from streamer.version import __version__
 
 KIND, SERIES_NUMBER = "presentation", 9005
@@ -136,7 +137,7 @@ def _name(nodule: NoduleResult, contour: npt.NDArray[np.int16], clip: ClipOutlin
     width, height = int(clip.source.Columns), int(clip.source.Rows)
     box = (left, max(top - height / 30, 0), min(left + width / 6, width), max(top, 1))
     return hd.pr.TextObject(
-        text_value=f"{nodule.label}: {100 * nodule.probability:.0f} %",
+        text_value=f"{nodule.label}: {percent(nodule.probability)}",
         units=hd.pr.AnnotationUnitsValues.PIXEL,
         bounding_box=box,
         text_justification=hd.pr.TextJustificationValues.LEFT,

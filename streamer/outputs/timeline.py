@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamer._templates import html_templates
-from streamer.outputs.overlay import track_colour
+from streamer.outputs.overlay import percent, track_colour
 from streamer.outputs.schema import FrameLine, NoduleEntry, Report, VideoEntry
 
 _MAX_POINTS = 1500  # a line; more than a printed page resolves
@@ -95,7 +95,7 @@ class _Panel:
             "name": video.name if named else None,
             "times": [(self.x(time_s), f"{time_s:g}") for time_s in ticks_s(self.span_s)],
             "shares": [(self.y(share / 100), f"{share} %") for share in range(0, 101, 25)],
-            "threshold": (self.y(threshold), f"threshold on a still {100 * threshold:.1f} %"),
+            "threshold": (self.y(threshold), f"threshold on a still {percent(threshold, 1)}"),
             "lines": [self._line(nodule, curves[nodule.track]) for nodule in brief_first],
         }
 

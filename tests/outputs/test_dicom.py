@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import cv2
@@ -16,6 +17,8 @@ from pydicom.dataset import Dataset
 
 from streamer.dicom.identity import RunIdentity
 from streamer.errors import InputError
+from streamer.outputs._dicom_nodules import ClipOutlines, NoduleResult
+from streamer.outputs._dicom_presentation import _name
 from streamer.outputs._dicom_report import with_reader_notes
 from streamer.outputs.dicom import write_reader_reports
 from streamer.outputs.schema import ReaderEntry
@@ -326,3 +329,14 @@ def test_a_nodule_without_an_outline_is_reported_by_its_box(tmp_path: Path) -> N
     points = np.array(group.roi.value)
     assert (points.min(axis=0).tolist(), points.max(axis=0).tolist()) == ([34, 43], [75, 68])
     assert {one.name.meaning for one in group.get_measurements()} == {"Probability of cancer", "Number of Frames"}
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"), [(0.844, "nodule: 84 %"), (0.999, "nodule: >99 %"), (0.001, "nodule: <1 %")]
+)
+def test_the_presentation_state_claims_no_certainty(probability: float, shown: str) -> None:
+    nodule = SimpleNamespace(label="nodule", probability=probability)
+    clip = SimpleNamespace(source=SimpleNamespace(Columns=640, Rows=480))
+    contour = np.array([[100, 100], [200, 200]], np.int16)
+    text = _name(cast(NoduleResult, nodule), contour, cast(ClipOutlines, clip))
+    assert text.text_value == shown

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from streamer.outputs.overlay import percent
 from streamer.outputs.report_html import render_html
 from streamer.outputs.report_json import frame_line, report
 from streamer.outputs.schema import Report
@@ -155,6 +156,9 @@ def test_the_plot_names_the_threshold_it_draws() -> None:
     study = content(replace(study_report(track()), threshold=0.341))
     svg = timeline_svg(study, {1: [(0.1, 0.341), (0.2, 0.341)]})
     assert "threshold on a still 34.1 %" in texts(svg)
+    half = replace(study_report(track()), threshold=0.3165)  # rounded in the plot as in the text above it
+    assert "threshold on a still 31.7 %" in texts(timeline_svg(content(half), {1: [(0.1, 0.3)]}))
+    assert percent(0.3165, 1) == "31.7 %"
     (dashed,) = (path for path in ElementTree.fromstring(svg).iter(f"{SVG}path") if path.get("stroke-dasharray"))
     curve = next(ElementTree.fromstring(svg).iter(f"{SVG}polyline"))
     assert float((dashed.get("d") or "").split("H")[0].split()[1]) == _points(curve)[0][1]
