@@ -61,17 +61,15 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """What a test does to the program's log must not hide the lines that another one waits for."""
-    own, manager = logging.getLogger("streamer"), logging.root.manager
+def logging_as_it_was() -> None:
+    """What a test or a library did to logging must not hide the lines that another test waits for."""
+    own, root = logging.getLogger("streamer"), logging.root
+    root.setLevel(logging.WARNING)
     own.setLevel(logging.NOTSET)
-    own.propagate, manager.disable = True, 0
-    for name, logger in manager.loggerDict.items():
+    own.propagate, root.manager.disable = True, 0
+    for name, logger in root.manager.loggerDict.items():
         if name.split(".")[0] == "streamer" and isinstance(logger, logging.Logger):
             logger.disabled = False  # as `logging.config` leaves those that it does not name
-    yield
-    own.setLevel(logging.NOTSET)
-    own.propagate, manager.disable = True, 0
 
 
 @pytest.fixture(scope="session")
