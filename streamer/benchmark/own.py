@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +23,7 @@ from streamer.geometry import Box
 from streamer.outputs import StudyWriter
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse
+from streamer.pipeline.analyser import FrameFindings
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
@@ -46,8 +47,8 @@ class OwnAnalysis:
     def analyse(self, clip: Path, folder: Path, should_stop: Callable[[], bool]) -> Pass:
         """See `Implementation`."""
         stages = _Stages()
-        boxes: list[tuple[Box, ...]] = []
-        last_index = -1
+        noted = _NotedEngine(self._engine)
+        frames, last_index = 0, -1
         began_s = time.perf_counter()
         with (
             StudyWriter(folder, self._engine.settings, on_stage=stages.add_written) as writer,
@@ -56,12 +57,12 @@ class OwnAnalysis:
             source = _NotedSource(opened)
             writer.start_clip(opened.info)
             aggregator = PatientAggregator(self._engine.settings)
-            with closing(analyse(cast(Source, source), analyser=self._engine, aggregator=aggregator)) as results:
+            with closing(analyse(cast(Source, source), analyser=cast(Engine, noted), aggregator=aggregator)) as results:
                 for result in results:
                     for stage, value_ms in result.timing_ms.items():
                         stages.add(stage, value_ms)
                     writer.write(result)
-                    boxes.append(tuple(nodule.box_xyxy for nodule in result.nodules))
+                    frames += 1
                     last_index = result.frame.index
                     if should_stop():
                         break
@@ -71,12 +72,12 @@ class OwnAnalysis:
             1000 * (end_s - start_s) for start_s, end_s in zip(source.decoded_from_s, stages.encoded_s, strict=False)
         ]
         return Pass(
-            frames=len(boxes),
+            frames=frames,
             elapsed_s=elapsed_s,
             stages_ms=stages.times_ms,
             latency_ms=latency,
-            boxes=boxes,
-            dropped_frames=last_index + 1 - len(boxes),
+            boxes=[noted.boxes[index] for index in sorted(noted.boxes) if index <= last_index],
+            dropped_frames=last_index + 1 - frames,
         )
 
     def observe_streams(self, clip: Path, count: int, seconds: float) -> StreamsObservation:
@@ -124,6 +125,22 @@ def _time_an_image(runner: Runner, images: npt.NDArray[np.uint8], workers: int) 
     with ThreadPoolExecutor(workers) as pool:
         calls = sum(pool.map(call, range(workers)))
     return 1000 * (time.perf_counter() - began_s) / (calls * len(images))
+
+
+class _NotedEngine:
+    """An engine that notes the candidates of each frame, before tracks confirm any: other tools can have the same."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.boxes: dict[int, tuple[Box, ...]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        found = self._engine.analyse(frames)
+        self.boxes.update({one.frame.index: tuple(box.box_xyxy for box in one.findings) for one in found})
+        return found
 
 
 class _NotedSource:

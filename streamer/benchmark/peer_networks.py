@@ -33,10 +33,12 @@ from streamer.models.crop_analyser import (
     StageCallback,
     load_crop_analyser,
 )
+from streamer.models.frame_features import anchors
 from streamer.models.loading import load_runner
 from streamer.models.networks import load_network
 from streamer.models.segmenter import Segmenter
 from streamer.models.weights_manifest import ModelEntry, Role, read_manifest
+from streamer.pipeline.thyroid import candidate_detection
 from streamer.settings import ClassificationSettings, RuntimeSettings, Settings
 from streamer.types import Grey
 
@@ -65,20 +67,23 @@ class PeerNetworks:
         self._crop_analyser: CropAnalyser
         self._torch_device = torch.device("cuda" if cuda else "cpu")
         detector = models["detector"]
-        own = settings.detection.confidence
+        candidates = candidate_detection(settings, manifest)
         width, height = detector.preprocessing.size_wh
         self.predict_options: dict[str, Any] = {
             "imgsz": [height, width],
-            "conf": detector.operating_point if own is None else own,
-            "iou": settings.detection.nms_iou,
-            "max_det": settings.detection.max_nodules,
+            # The candidates of our analysis, so that as many crops are outlined and classified.
+            "conf": candidates.confidence,
+            "iou": candidates.nms_iou,
+            "max_det": candidates.max_nodules,
             "device": "0" if cuda else "cpu",
             "verbose": False,
         }
         self.detector: nn.Module
         if kind is NetworkKind.compiled:
             self.predict_options["rect"] = False  # a compiled network has one input size
-            self.detector = _CompiledDetector(load_runner(folder, "detector", manifest, self._backend))
+            self.detector = _CompiledDetector(
+                load_runner(folder, "detector", manifest, self._backend), anchors((width, height))
+            )
         else:
             self.detector = load_network(folder, "detector", manifest)
             preprocessing = detector.preprocessing
@@ -194,8 +199,9 @@ class _EagerRunner:
 class _CompiledDetector(nn.Module):
     """Our compiled detector in the place of ultralytics' module: its pre- and postprocessing stay as they are."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, anchors: int) -> None:
         super().__init__()
+        self._anchors = anchors  # behind them are the features that our gate reads
         self.names = {0: "nodule"}
         self.stride = torch.tensor([32.0])
         self._runner = runner
@@ -206,4 +212,4 @@ class _CompiledDetector(nn.Module):
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         """Raw boxes and scores, shape (n, 5, anchors), of RGB from 0 to 1, shape (n, 3, height, width)."""
         grey = (_luma(rgb) * 255).round().to(torch.uint8).cpu().numpy()
-        return torch.from_numpy(self._runner(grey)).to(rgb.device)
+        return torch.from_numpy(self._runner(grey)[:, :, : self._anchors]).to(rgb.device)

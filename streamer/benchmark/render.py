@@ -39,8 +39,8 @@ def notes(result: BenchmarkResult) -> list[str]:
     machine, clip = result.machine, result.clip
     lines = [
         f"clip: {clip.name}, {clip.width}x{clip.height} at {clip.frames_per_second:g} fps, {clip.frames_looped} frames "
-        f"of it looped, {result.nodules_per_frame:.1f} nodules per frame; {result.rounds} x {result.seconds:g} s; "
-        f"frames dropped: {result.dropped_frames}",
+        f"of it looped, {result.candidates_per_frame:.1f} candidates per frame; "
+        f"{result.rounds} x {result.seconds:g} s; frames dropped: {result.dropped_frames}",
         f"machine: {machine.cpu}, {machine.cores} cores{f', {machine.gpu}' if machine.gpu else ''}, {machine.system}",
     ]
     if result.floor_ratio is not None:
@@ -65,7 +65,7 @@ def _agreement_line(name: str, figures: BaselineFigures) -> str:
     if name.endswith(NetworkKind.paper.value):
         return (
             f"{name} works at {PAPER_INPUT_PX} px, for which the weights were not trained, and saw "
-            f"{figures.nodules_per_frame:.1f} nodules per frame: compare speed only"
+            f"{figures.candidates_per_frame:.1f} candidates per frame: compare speed only"
         )
     if agreement.share is None:
         return f"boxes of {name}: no frame to compare"

@@ -30,7 +30,7 @@ class Measurements:
         return tuple(done.frames_per_second for done in self.passes)
 
     @property
-    def nodules_per_frame(self) -> float:
+    def candidates_per_frame(self) -> float:
         """Mean number of boxes."""
         frames = sum(done.frames for done in self.passes)
         return sum(len(boxes) for done in self.passes for boxes in done.boxes) / max(frames, 1)
@@ -67,7 +67,7 @@ def result_of(
         stages=stages_of(own.passes),
         networks_ms=networks_ms,
         floor_ratio=1000 / rate / floor_ms if floor_ms else None,
-        nodules_per_frame=own.nodules_per_frame,
+        candidates_per_frame=own.candidates_per_frame,
         dropped_frames=sum(done.dropped_frames for done in own.passes),
         peak_memory_mb=own.memory,
         device=own.environment.device if own.environment else "unknown",
@@ -99,7 +99,7 @@ def stages_of(passes: Sequence[Pass]) -> dict[str, Times]:
 def own_time(own: Measurements) -> dict[str, float]:
     """Each network's own time a frame: the median of the rounds an image, times its images a frame."""
     roles = own.networks_ms[0] if own.networks_ms else {}
-    images = {role: 1.0 if role == PER_FRAME_NETWORK else own.nodules_per_frame for role in roles}
+    images = {role: 1.0 if role == PER_FRAME_NETWORK else own.candidates_per_frame for role in roles}
     return {role: images[role] * median(round_ms[role] for round_ms in own.networks_ms) for role in roles}
 
 
@@ -124,6 +124,6 @@ def _baseline(record: Measurements, own: Measurements, clip: BenchmarkClip) -> B
         device=record.environment.device if record.environment else "unknown",
         precision=record.environment.precision if record.environment else "unknown",
         threads=record.environment.threads if record.environment else 0,
-        nodules_per_frame=record.nodules_per_frame,
+        candidates_per_frame=record.candidates_per_frame,
         agreement=agreement(ours.boxes, longest.boxes),
     )

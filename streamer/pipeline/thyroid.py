@@ -207,8 +207,12 @@ def _with_confidence(settings: Settings, manifest: Manifest) -> Settings:
     return settings.model_copy(update={"detection": detection, "tracking": tracking})
 
 
+def candidate_detection(settings: Settings, manifest: Manifest) -> DetectionSettings:
+    """How detections are kept that a track may yet confirm: what the detector's boxes are filtered by."""
+    return _for_candidates(_with_confidence(settings, manifest))
+
+
 def _for_candidates(settings: Settings) -> DetectionSettings:
-    """How detections are kept that a track may yet confirm."""
     wanted = (settings.detection.confidence, settings.tracking.confidence, settings.tracking.candidate_confidence)
     least = min(confidence for confidence in wanted if confidence is not None)
     return settings.detection.model_copy(update={"confidence": least})

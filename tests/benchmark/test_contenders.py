@@ -11,6 +11,7 @@ import pytest
 
 from streamer.benchmark.agreement import agreement
 from streamer.benchmark.baselines import OVERLAY, Baseline, BaselineName
+from streamer.benchmark.clip import write_phantom
 from streamer.benchmark.own import OwnAnalysis
 from streamer.benchmark.passes import NetworkKind, Pass, stop_after
 from streamer.benchmark.peer_networks import PeerNetworks, _EagerRunner
@@ -86,6 +87,17 @@ def test_joined_networks(clip: Path, tmp_path: Path) -> None:
     assert "segment, classify" in ours.stages_ms
     assert list(theirs.stages_ms) == ["decode", "detect", "segment, classify", "draw", "encode"]
     assert agreement(ours.boxes, theirs.boxes).share == 1
+
+
+def test_published_networks_find_the_same_candidates_in_a_peer(tmp_path: Path) -> None:
+    """Their compiled detector's output holds the gate's features behind the boxes, which are no boxes."""
+    settings = Settings().with_runtime(device="cpu", backend="openvino", threads=1)
+    clip = tmp_path / "phantom.mp4"
+    write_phantom(clip)
+    ours = OwnAnalysis(settings).analyse(clip, tmp_path, never)
+    theirs = Baseline(BaselineName.naive, NetworkKind.compiled, settings).analyse(clip, tmp_path, never)
+    assert any(ours.boxes)
+    assert agreement(ours.boxes, theirs.boxes).same_boxes
 
 
 @pytest.mark.parametrize(

@@ -44,4 +44,4 @@ def test_the_table_says_what_a_reader_must_know() -> None:
 def test_networks_of_another_size_are_compared_by_speed_only() -> None:
     result = example()
     result = result.model_copy(update={"baselines": {"naive-paper": result.baselines["naive"]}})
-    assert any(line.startswith("naive-paper works at 512 px") and "1.0 nodules" in line for line in notes(result))
+    assert any(line.startswith("naive-paper works at 512 px") and "1.0 candidates" in line for line in notes(result))
