@@ -62,7 +62,7 @@ $(PYTHON_IN_VENV):
 
 # The analysis on a CPU and the app; beside an NVIDIA driver what runs the networks there too (several GB).
 $(INSTALLED): pyproject.toml | $(PYTHON_IN_VENV)
-	$(PYTHON_IN_VENV) -m pip install --disable-pip-version-check --editable '.[app$(if $(wildcard $(NVIDIA_DRIVER)),$(comma)cuda)]'
+	@$(call install_quickly,.[app$(if $(wildcard $(NVIDIA_DRIVER)),$(comma)cuda)])
 	@touch $@
 
 $(INSTALLED_DEV): pyproject.toml | $(PYTHON_IN_VENV)
@@ -85,6 +85,17 @@ dicom-validators:
 	@command -v dciodvfy >/dev/null && command -v dsrdump >/dev/null && command -v Orthanc >/dev/null && \
 	    command -v tesseract >/dev/null || { \
 	    $(call apt_install,dicom3tools dcmtk orthanc orthanc-dicomweb tesseract-ocr); } || true
+
+# uv installs in seconds what takes pip more than a minute; pip does it where uv cannot be had, or where the site has set an index of
+# its own for pip, which uv would not ask. $(1): the requirement.
+define install_quickly
+echo "installing into $(VENV)"; \
+	pip='$(PYTHON_IN_VENV) -m pip --disable-pip-version-check'; tool=$(VENV)/uv-once; \
+	if ! $$pip config list 2>/dev/null | grep -q '\.index-url=' && \
+	    $$pip install --quiet --no-compile --target "$$tool" uv >/dev/null 2>&1 && \
+	    "$$tool/bin/uv" pip install --quiet --python $(PYTHON_IN_VENV) --editable '$(1)'; then rm -rf "$$tool"; \
+	else rm -rf "$$tool"; $$pip install --editable '$(1)'; fi
+endef
 
 # apt-get, where it is there and may be used; $(1) the packages.
 define apt_install
