@@ -134,6 +134,13 @@ def evaluate(
     precision: PrecisionOption = None,
     threads: ThreadsOption = 0,
     update_manifest: UpdateOption = False,
+    keep_operating_point: Annotated[
+        bool,
+        typer.Option(
+            "--keep-operating-point",
+            help="With --update-manifest: leave calibration and operating point as they are, and measure there.",
+        ),
+    ] = False,
 ) -> None:
     """Measure the accuracy of one weights folder, with 95 % intervals: figures, tables, plots and one page."""
     from streamer.cli.evaluation import print_evaluation
@@ -151,6 +158,7 @@ def evaluate(
         split=split.value,
         settings=settings,
         update=update_manifest,
+        keep_operating_point=keep_operating_point,
     )
     print_evaluation(evaluation, folder)
 

@@ -35,6 +35,7 @@ def evaluate(
     split: Split = "val",
     settings: Settings | None = None,
     update: bool = False,
+    keep_operating_point: bool = False,
 ) -> Evaluation:
     """Evaluate a network, or all three on clips, and write figures, tables, plots and a page.
 
@@ -47,6 +48,7 @@ def evaluate(
         settings: how the networks run.
         update: store the figures (and the detector's and the classifier's operating point and calibration) in the
             weights' manifest and write the model cards anew; measure what the network's int8 version costs, if any.
+        keep_operating_point: measure, and store, at the calibration and operating point that the weights have.
 
     Raises:
         DataError: data are missing, inconsistent or do not hold what is to be evaluated.
@@ -56,7 +58,7 @@ def evaluate(
     """
     with EvaluationFolder(output) as folder:
         bench = EvaluationRun(data, weights, split, settings or Settings())
-        evaluation = evaluate_subject(subject, bench, choosing=update)
+        evaluation = evaluate_subject(subject, bench, choosing=update and not keep_operating_point)
         if update:
             if subject in TASKS:
                 with contextlib.suppress(DeviceError):  # no int8 on this processor: what was measured last stands

@@ -19,7 +19,7 @@ from streamer.evaluation.command import evaluate
 from streamer.evaluation.held_out import HeldOut, in_order
 from streamer.evaluation.manifest_update import update_manifest
 from streamer.evaluation.pipeline import OUTLINE_MEASURES
-from streamer.evaluation.result import Evaluation, Result
+from streamer.evaluation.result import Chosen, Evaluation, Result
 from streamer.metrics.estimate import Figure
 from streamer.models.weights_manifest import ModelEntry, Role, read_manifest, write_entry
 from streamer.phantom import simulate, write_clip
@@ -217,6 +217,22 @@ def test_a_card_holds_the_manifests_figures_and_the_notes(data: Path, weights: P
     for figure in entry.figures:
         assert f"| {figure.name} | {figure.value:.3f} (" in card
     assert "- seed: `7`" in card
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_operating_point_moves_unless_it_is_to_be_kept(
+    data: Path, weights: Path, tmp_path: Path, keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Chosen(operating_point=0.1234, source="test")
+    monkeypatch.setattr("streamer.evaluation.tasks.choose_confidence", lambda *_: chosen)
+    entry = read_manifest(weights).models["detector"]
+    write_entry(weights, "detector", entry.model_copy(update={"operating_point": 0.9871, "figures": ()}))
+    evaluate(
+        "detector", data, tmp_path / "o", weights=weights, settings=SETTINGS, update=True, keep_operating_point=keep
+    )
+    updated = read_manifest(weights).models["detector"]
+    assert updated.operating_point == (0.9871 if keep else 0.1234)
+    assert updated.figures
 
 
 def test_an_output_that_cannot_be_made_is_found_out_first(data: Path, weights: Path, tmp_path: Path) -> None:
