@@ -65,6 +65,8 @@ def test_delong_test_as_published(
     assert (test.z, test.p_value) == pytest.approx((z, p_value), rel=1e-9)
     assert (test.difference.low, test.difference.high) == pytest.approx((low, high), rel=1e-9)
     assert test.first == auc(asah["labels"], asah[first])
+    assert test.second == auc(asah["labels"], asah[second])
+    assert (test.difference.count, test.difference.clusters) == (113, 113)
 
 
 def test_delong_test_of_equal_and_of_perfect_scores(asah: dict[str, Column]) -> None:
@@ -74,6 +76,23 @@ def test_delong_test_of_equal_and_of_perfect_scores(asah: dict[str, Column]) -> 
     assert opposite.difference.value == 1.0
     assert isnan(opposite.z)
     assert isnan(opposite.p_value)
+
+
+def test_delong_intervals_end_where_areas_and_their_differences_do() -> None:
+    labels, good, bad = [0, 0, 0, 1, 1, 1], [1, 2, 4, 3, 5, 6], [6, 5, 3, 4, 2, 1]
+    test = delong_test(labels, good, bad)
+    assert (test.first.high, test.second.low, test.difference.high) == (1.0, 0.0, 1.0)
+    turned = delong_test(labels, bad, good)
+    assert (turned.first.low, turned.second.high, turned.difference.low) == (0.0, 1.0, -1.0)
+
+
+def test_the_bootstrap_draws_whole_groups_as_often_as_it_says() -> None:
+    """Two groups: a resample is one of them twice, or both; its benign images count as often as its malignant ones."""
+    labels, scores, groups = [0, 1, 0, 1], [0.5, 0.9, 0.6, 0.55], ["a", "a", "b", "b"]
+    figure = auc_by_group(labels, scores, groups, Resampling(resamples=200, level=0.9, unit="clip"))
+    assert figure.value == 0.75
+    assert (figure.low, figure.high) == (0.0, 1.0)  # b twice: 0 of 1 pairs; a twice: 1 of 1
+    assert "bootstrap by clip, 200 resamples" in figure.method
 
 
 def test_bootstrap_by_group_agrees_with_delong_where_cases_are_independent(asah: dict[str, Column]) -> None:
@@ -127,10 +146,13 @@ def test_roc_runs_from_corner_to_corner() -> None:
     assert curve.threshold.tolist() == [np.inf, 0.9, 0.4, 0.1]
     assert curve.sensitivity.tolist() == [0.0, 0.5, 1.0, 1.0]
     assert curve.false_positive_rate.tolist() == [0.0, 0.0, 0.5, 1.0]
+    on_a_line = roc([0, 0, 0, 1], ["0.1", "0.2", "0.3", "0.4"])  # no point is left out
+    assert on_a_line.threshold.tolist() == [np.inf, 0.4, 0.3, 0.2, 0.1]
 
 
 def test_operating_point_by_hand() -> None:
     point = classification_point([1, 1, 1, 0, 0, 0, 0], [0.9, 0.65, 0.2, 0.7, 0.3, 0.2, 0.1], 0.65)
+    assert point.threshold == 0.65
     assert point.sensitivity.value == pytest.approx(2 / 3)
     assert point.specificity.value == pytest.approx(3 / 4)
     assert (point.ppv.value, point.ppv.count) == pytest.approx((2 / 3, 3))
@@ -146,7 +168,7 @@ def test_patient_is_the_maximum_of_the_images() -> None:
 
 
 def test_wrong_input_is_named() -> None:
-    with pytest.raises(DataError, match="0 \\(benign\\) or 1"):
+    with pytest.raises(DataError, match="^labels must be 0 \\(benign\\) or 1"):
         roc([0, 2], [0.1, 0.2])
     with pytest.raises(DataError, match="case 1 is not"):
         roc([0, 1], [0.1, np.nan])
@@ -156,7 +178,9 @@ def test_wrong_input_is_named() -> None:
         youden_threshold([0, 0], [0.1, 0.2])
     with pytest.raises(DataError, match="at least 2 malignant"):
         auc([0, 1, 0], [0.1, 0.2, 0.3])
-    with pytest.raises(DataError, match="group a case"):
+    with pytest.raises(DataError, match="at least 2 malignant"):
+        delong_test([0, 1, 0], [0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
+    with pytest.raises(DataError, match=r"group a case is needed \(got shape \(1,\) for 2 cases"):
         auc_by_group([0, 1], [0.1, 0.2], ["a"])
     with pytest.raises(DataError, match="patient an image"):
         patient_maximum(["a"], [0, 1], [0.1, 0.2])
