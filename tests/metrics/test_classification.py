@@ -168,7 +168,7 @@ def test_patient_is_the_maximum_of_the_images() -> None:
 
 
 def test_wrong_input_is_named() -> None:
-    with pytest.raises(DataError, match="^labels must be 0 \\(benign\\) or 1"):
+    with pytest.raises(DataError, match=r"^labels must be 0 \(benign\) or 1"):
         roc([0, 2], [0.1, 0.2])
     with pytest.raises(DataError, match="case 1 is not"):
         roc([0, 1], [0.1, np.nan])
