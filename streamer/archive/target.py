@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,17 @@ from streamer.errors import OutputError, SettingsError
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory"})
 """Where an object appears with its last byte: no second name is needed."""
+_REMEDIES: dict[int | None, str] = {
+    errno.EACCES: "allow it",
+    errno.EPERM: "allow it",
+    errno.EROFS: "allow it, or choose another --output",
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EEXIST: "move the file of that name away, or choose another --output",
+    errno.ENOTDIR: "move the file that stands where a folder should be away, or choose another --output",
+    errno.EISDIR: "move the folder of that name away, or choose another --output",
+}
+"""What to do about what a file system said."""
 
 
 class Target:
@@ -136,8 +148,9 @@ class Target:
             raise
         except Exception as error:
             why = getattr(error, "strerror", None) or type(error).__name__
+            remedy = _REMEDIES.get(getattr(error, "errno", None), "make it possible")
             raise OutputError(
-                f"cannot {action} {self.shown(name)}: {why}; mend that and run the same command again"
+                f"cannot {action} {self.shown(name)}: {why}; {remedy}, and run the same command again"
             ) from error
 
 
