@@ -51,7 +51,7 @@ def damage_inputs(count: int, *, with_networks: bool = False, seed: int = 0, sit
     """
     outcome = Outcome(
         name="Damaged inputs, analysed" if with_networks else "Damaged inputs",
-        asked="a sample of the inputs below"
+        asked="a sample of those inputs"
         if with_networks
         else "10,000 over mp4, mov, avi, mkv, mpeg, gif, jpg, png, tiff, heic: truncated, bits flipped, index damaged, "
         "spliced, garbage",
