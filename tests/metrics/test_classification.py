@@ -16,6 +16,7 @@ from streamer.metrics.classification import (
     auc_by_group,
     classification_point,
     delong_test,
+    has_both,
     patient_maximum,
     roc,
     youden_threshold,
@@ -158,6 +159,13 @@ def test_operating_point_by_hand() -> None:
     assert (point.ppv.value, point.ppv.count) == pytest.approx((2 / 3, 3))
     assert (point.npv.value, point.npv.count) == pytest.approx((3 / 4, 4))
     assert isnan(classification_point([1, 0], [0.1, 0.2], 0.5).ppv.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "enough"), [([0, 0, 1, 1], True), ([0, 1, 1, 1], False), ([0, 0, 0, 1], False), ([1, 1], False)]
+)
+def test_an_interval_of_an_auc_needs_two_cases_of_each_class(labels: list[int], enough: bool) -> None:
+    assert has_both(np.array(labels, np.bool_)) is enough
 
 
 def test_patient_is_the_maximum_of_the_images() -> None:
