@@ -137,3 +137,64 @@ def test_wrong_shapes_are_refused() -> None:
 def test_one_answer_for_all_images_agrees_by_chance_alone() -> None:
     figure = overall_figures(answers([0, 1, 2, 3], np.eye(4)[[0, 0, 0, 0]], list("abcd"))).kappa
     assert (figure.value, figure.low, figure.high) == pytest.approx((0, 0, 0))
+
+
+def _doubled(given: Answers) -> Answers:
+    """Each image twice, both of one patient."""
+    return Answers(
+        truth=np.repeat(given.truth, 2),
+        said=np.repeat(given.said, 2),
+        patients=np.repeat(given.patients, 2),
+        probabilities=None if given.probabilities is None else np.repeat(given.probabilities, 2, axis=0),
+        classes=given.classes,
+    )
+
+
+def test_an_image_twice_tells_no_more_than_once(given: Answers) -> None:
+    """Whole patients are drawn, each image as often as its patient: the same draws, the same intervals."""
+    one, two = overall_figures(given), overall_figures(_doubled(given))
+    for name in ("sensitivity", "specificity", "ppv", "npv", "f1", "auc"):
+        single, double = getattr(one, name), getattr(two, name)
+        assert (double.value, double.low, double.high) == pytest.approx((single.value, single.low, single.high)), name
+        assert (single.count, double.count, double.clusters) == (120, 240, 120)
+    for name in ("accuracy", "kappa"):  # another method where images are each a patient's only one
+        single, double = getattr(one, name), getattr(two, name)
+        assert (double.value, double.low, double.high) == pytest.approx(
+            (single.value, single.low, single.high), abs=0.03
+        )
+
+
+def test_a_classs_figures_where_patients_have_several_images(given: Answers) -> None:
+    one, two = class_figures(given, 2), class_figures(_doubled(given), 2)
+    for name in one.__dataclass_fields__:
+        single, double = getattr(one, name), getattr(two, name)
+        assert double.value == pytest.approx(single.value), name
+        assert (double.low, double.high) == pytest.approx((single.low, single.high), abs=0.08), name
+        assert "bootstrap by patient" in double.method, name
+
+
+def test_means_over_classes(given: Answers) -> None:
+    overall, parts = overall_figures(given), [class_figures(given, number) for number in range(4)]
+    for name in ("sensitivity", "specificity", "ppv", "npv", "f1", "auc"):
+        assert getattr(overall, name).value == pytest.approx(np.mean([getattr(part, name).value for part in parts]))
+
+
+def test_a_physicians_area_is_the_mean_of_sensitivity_and_specificity(given: Answers) -> None:
+    physician = Answers(
+        truth=given.truth, said=given.said, patients=given.patients, probabilities=None, classes=given.classes
+    )
+    for number in range(4):
+        figures = class_figures(physician, number)
+        assert figures.auc.value == pytest.approx((figures.sensitivity.value + figures.specificity.value) / 2)
+        assert figures.auc.method == "DeLong"
+
+
+def test_what_is_not_defined_is_nan_and_says_why() -> None:
+    alone = class_figures(answers([0, 0, 1], np.eye(2)[[0, 0, 1]], list("abc")), 1).auc
+    assert (isnan(alone.value), isnan(alone.low), alone.count) == (True, True, 3)
+    assert alone.method == "too few cases of a class"
+    perfect = overall_figures(answers([0, 1, 1, 0], np.eye(2)[[0, 1, 1, 0]], list("abcd"))).kappa
+    assert (perfect.value, perfect.low, perfect.high, perfect.count) == (1.0, 1.0, 1.0, 4)
+    assert isnan(overall_figures(answers([1, 1, 1], np.eye(2)[[1, 1, 1]], list("abc"))).kappa.value)
+    with pytest.raises(DataError, match=r"row of probabilities.* \(got \(2, 2\)\)"):
+        answers([0, 1], np.eye(2), ["a"])
