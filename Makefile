@@ -93,7 +93,7 @@ echo "installing into $(VENV)"; \
 	pip='$(PYTHON_IN_VENV) -m pip --disable-pip-version-check'; tool=$(VENV)/uv-once; \
 	if ! $$pip config list 2>/dev/null | grep -q '\.index-url=' && \
 	    $$pip install --quiet --no-compile --target "$$tool" uv >/dev/null 2>&1 && \
-	    "$$tool/bin/uv" pip install --quiet --python $(PYTHON_IN_VENV) --editable '$(1)'; then rm -rf "$$tool"; \
+	    "$$tool/bin/uv" pip install --python $(PYTHON_IN_VENV) --editable '$(1)'; then rm -rf "$$tool"; \
 	else rm -rf "$$tool"; $$pip install --editable '$(1)'; fi
 endef
 
