@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import get_args
 
 from streamer._timing import LiveClock, StageClock
 from streamer.errors import ClipGoneError, InputError, NoFrameError, OutputError
@@ -21,9 +22,9 @@ from streamer.pipeline.analyse import LONGEST_INTERVAL_S, analyse
 from streamer.pipeline.analyser import FrameAnalyser, checked_analyser
 from streamer.pipeline.volume import with_volumes
 from streamer.sources import Source, open_source
-from streamer.sources.base import display_name
+from streamer.sources.base import checked_source, display_name
 from streamer.sources.clips import expand_clips
-from streamer.types import ClipSummary, FrameResult, Plane, StudyReport
+from streamer.types import ClipSummary, FrameResult, Plane, StudyReport, checked_spacing
 
 STOPPED = "stopped before the end of the clip"
 UNRELATED = (
@@ -86,13 +87,18 @@ def run_study(
         planes: plane of each clip, in order, in place of what the clips say; none for what they say.
 
     Raises:
-        InputError: a clip cannot be read (all are opened before the first is analysed), or `planes` are not as many.
+        InputError: a clip cannot be read (all are opened before the first is analysed), `planes` are not as many or
+            something else, or `sinks` or `progress` are none.
+        ValueError: the spacing is not two numbers from 0.001 to 5.
         ClipGoneError: one is gone when its turn comes; the results of those before it are written.
         NoFrameError: it was to stop before the first frame; the folder is as it was.
         DeviceError: the device that runs the networks fails, or its memory is full; or no device decodes as set.
         OutputError: the results cannot be written.
     """
     _check_videos(videos)
+    _check_extras(progress, sinks, planes)
+    if pixel_spacing_mm is not None:
+        pixel_spacing_mm = checked_spacing(pixel_spacing_mm)
     output, analyser = _folder(output, patient), checked_analyser(analyser)
     clips = name_clips(expand_clips(videos))
     opened_as_set = partial(
@@ -156,6 +162,8 @@ def run_live(
     """
     if not hasattr(source, "frames"):
         raise InputError(f"source must be open, as from open_live, not a {type(source).__name__}")
+    checked_source(source)
+    _check_extras(progress)
     output, analyser = _folder(output, patient), checked_analyser(analyser)
     run = _Run(output, analyser, PatientAggregator(analyser.settings), patient, progress or Progress(), videos=1)
     with source, run.writer:
@@ -171,6 +179,19 @@ def _check_videos(videos: object) -> None:
     for video in videos:
         if not isinstance(video, (str, os.PathLike)):
             raise InputError(f"videos must be paths, not a {type(video).__name__}")
+
+
+def _check_extras(progress: object, sinks: object = (), planes: object = ()) -> None:
+    members = ("start_clip", "frame", "end_clip")
+    if progress is not None and not all(callable(getattr(progress, name, None)) for name in members):
+        raise InputError(f"progress must be a streamer.Progress, not a {type(progress).__name__}")
+    if not isinstance(sinks, Sequence):
+        raise InputError(f"sinks must be a list of sinks, not a {type(sinks).__name__}")
+    if isinstance(planes, str) or not isinstance(planes, Sequence):
+        raise InputError(f"planes must be a list, not a {type(planes).__name__}")
+    wrong = [plane for plane in planes if plane not in (None, *get_args(Plane))]
+    if wrong:
+        raise InputError(f"a plane is {', '.join(get_args(Plane))} or None, not {wrong[0]!r}")
 
 
 def _folder(output: object, patient: object) -> Path:

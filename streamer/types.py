@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,6 +31,9 @@ Plane = Literal["transverse", "longitudinal"]
 """How a sweep cuts the gland."""
 
 Decision = Literal["benign", "malignant", "no nodule"]
+
+PLAUSIBLE_SPACING_MM = (0.001, 5.0)
+"""A pixel of 5 mm shows half a metre in 100 of them, one of a micrometre is far below the wavelength."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class ClipInfo:
         plane: plane of the sweep; None where neither the user nor the file says.
 
     Raises:
-        ValueError: the pixel spacing is not two finite numbers above 0.
+        ValueError: the pixel spacing is not two numbers from 0.001 to 5.
 
     Example:
         >>> ClipInfo(name="sweep.mp4", width=640, height=480, fps=30.0).pixel_spacing_mm is None
@@ -86,20 +88,28 @@ class ClipInfo:
     def __post_init__(self) -> None:
         """Refuse a spacing that is none."""
         if self.pixel_spacing_mm is not None:
-            check_spacing(self.pixel_spacing_mm)
+            object.__setattr__(self, "pixel_spacing_mm", checked_spacing(self.pixel_spacing_mm))
 
 
-def check_spacing(spacing_mm: tuple[float, float]) -> None:
-    """See that a pixel spacing is two finite numbers above 0, in millimetres, x and y.
+def checked_spacing(spacing_mm: tuple[float, float]) -> tuple[float, float]:
+    """A pixel spacing in millimetres, x and y, as a tuple of floats: a list or an array will do.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not two numbers from 0.001 to 5.
+
+    Example:
+        >>> checked_spacing([0.1, 0.2])
+        (0.1, 0.2)
     """
     given: object = spacing_mm  # of a program that is not type-checked
     values = list(given) if isinstance(given, Iterable) else []
-    known = all(isinstance(value, (int, float, np.number)) and isfinite(value) and value > 0 for value in values)
+    least, largest = PLAUSIBLE_SPACING_MM
+    known = all(isinstance(value, (int, float, np.number)) and least <= value <= largest for value in values)
     if len(values) != 2 or not known:
-        raise ValueError(f"pixel_spacing_mm must be two finite numbers above 0, x and y; got {spacing_mm}")
+        raise ValueError(
+            f"pixel_spacing_mm must be two numbers from {least:g} to {largest:g}, x and y; got {spacing_mm}"
+        )
+    return float(values[0]), float(values[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,9 @@ class FakeSource(Described):
             yield frame(index, video=self.name)
         self.complete = True
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def as_source(self) -> Source:
         """Itself, as the protocol."""
         return cast(Source, self)

@@ -44,6 +44,7 @@ class PushedSource:
         self._pushed: deque[Frame | Exception] = deque()
         self._reading = False
         self._index = 0
+        self._paused_s = 0.0
 
     @property
     def info(self) -> ClipInfo:
@@ -53,7 +54,8 @@ class PushedSource:
     def push(self, count: int = 1, *, pause_s: float = 0.0) -> None:
         """Let frames arrive, and wait until they have been read."""
         for _ in range(count):
-            time_s = self._index / self.fps + pause_s
+            self._paused_s += pause_s
+            time_s = self._index / self.fps + self._paused_s
             frame = Frame(
                 image=grey_image(), index=self._index, time_s=time_s, video=self.name, arrived_s=time.perf_counter()
             )

@@ -13,8 +13,11 @@ from streamer.testing import FakeAnalyser, RecordingSink, fake_clip, fake_findin
 loosely: Any = streamer  # for calls that a type checker would refuse
 
 
+CLIP = fake_clip()
+
+
 def test_every_public_name_is_there() -> None:
-    assert set(streamer.__all__) <= set(dir(streamer))
+    assert dir(streamer) == sorted(streamer.__all__)
     for name in streamer.__all__:
         assert getattr(streamer, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -64,6 +67,29 @@ def test_what_cannot_be_analysed_is_one_line(source: object, message: str) -> No
         (lambda: loosely.run_study([None], Path("out"), analyser=FakeAnalyser()), "paths, not a NoneType"),
         (lambda: loosely.run_study(["a.mp4"], None, analyser=FakeAnalyser()), "the path of a folder, not a NoneType"),
         (lambda: loosely.run_study(["a.mp4"], Path("o"), analyser=FakeAnalyser(), patient=None), "must be a text"),
+        (
+            lambda: loosely.run_study(["a.mp4"], Path("o"), analyser=FakeAnalyser(), sinks=RecordingSink()),
+            "a list of sinks",
+        ),
+        (lambda: loosely.run_study(["a.mp4"], Path("o"), analyser=FakeAnalyser(), planes=["up"]), "not 'up'"),
+        (
+            lambda: loosely.run_study(["a.mp4"], Path("o"), analyser=FakeAnalyser(), planes="up"),
+            "planes must be a list",
+        ),
+        (lambda: loosely.run_study(["a.mp4"], Path("o"), analyser=FakeAnalyser(), progress=print), "streamer.Progress"),
+        (
+            lambda: loosely.run_live(fake_clip(), Path("o"), analyser=FakeAnalyser(), progress=print),
+            "streamer.Progress",
+        ),
+        (lambda: loosely.analyse_streams([fake_clip()], FakeAnalyser(), on_result=None), "must be functions"),
+        (
+            lambda: loosely.analyse_streams([CLIP, CLIP], FakeAnalyser(), on_result=print),
+            r"sources\[1\] is there twice",
+        ),
+        (
+            lambda: loosely.analyse_streams([CLIP], FakeAnalyser(), on_result=print, latency_budget_ms=float("nan")),
+            "at least 0, not nan",
+        ),
         (lambda: loosely.run_live("a.mp4", Path("out"), analyser=FakeAnalyser()), "source must be open"),
         (lambda: loosely.load_settings(7), "named by its path, not by a int"),
         (lambda: loosely.open_source(None), "a path or address is needed, not a NoneType"),

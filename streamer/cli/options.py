@@ -12,7 +12,7 @@ from typing import Annotated, get_args
 import typer
 
 from streamer.settings import PRESETS, InputSettings, OutputName, Settings, load_settings, validated
-from streamer.types import Plane
+from streamer.types import PLAUSIBLE_SPACING_MM, Plane
 
 
 class Device(StrEnum):
@@ -130,7 +130,7 @@ def spacing_of(text: str | None) -> tuple[float, float] | None:
     """The pixel spacing x and y in millimetres that `X[,Y]` stands for; None for None.
 
     Raises:
-        BadParameter: it is not one or two finite numbers above 0.
+        BadParameter: it is not one or two numbers from 0.001 to 5.
     """
     if text is None:
         return None
@@ -138,9 +138,10 @@ def spacing_of(text: str | None) -> tuple[float, float] | None:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if len(values) not in (1, 2) or not all(math.isfinite(value) and value > 0 for value in values):
+    least, largest = PLAUSIBLE_SPACING_MM
+    if len(values) not in (1, 2) or not all(least <= value <= largest for value in values):
         raise typer.BadParameter(
-            f"must be one or two numbers above 0, such as 0.08 or 0.08,0.06; got {text!r}",
+            f"must be one or two numbers from {least:g} to {largest:g}, such as 0.08 or 0.08,0.06; got {text!r}",
             param_hint="--pixel-spacing-mm",
         )
     return values[0], values[-1]

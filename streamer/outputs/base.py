@@ -24,7 +24,8 @@ StageCallback = Callable[[str, float], None]
 class Sink(Protocol):
     """Where results go. All calls come in order: for each clip `start_clip`, `write`s, `end_clip`; then `close`.
 
-    `write` and `end_clip` are called on the writer's own thread, the rest on the caller's.
+    `write`, `end_clip` and `abort` are called on the writer's own thread, `start_clip` and `close` on the caller's.
+    An exception ends the run and comes out of it; `close(None)` is then the last call.
     """
 
     def start_clip(self, info: ClipInfo) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
 from streamer.sources.arrays import ARRAY_FPS, ArrayFrames
-from streamer.types import FrameResult, Image, check_spacing
+from streamer.sources.base import checked_source
+from streamer.types import FrameResult, Image, checked_spacing
 
 _SHORTEST_PAUSE_S = 2.0
 """Silence of a live source that is no pause, however fast it is; dropped frames are far shorter."""
@@ -57,8 +58,8 @@ def analyse(
         aggregator: the patient that this clip belongs to; a new one if None.
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
         name: what a path or arrays are called in the results, unique among a patient's clips; the file's name, or
-            "array", if None.
-        fps: frames per second of arrays, which carry no times; 30 if None.
+            "array", if None. An open source has its name.
+        fps: frames per second of arrays, which carry no times; 30 if None. A path or an open source has its times.
 
     Yields:
         One result per frame, in order, as soon as it is ready; the same whatever the batch size and number of threads.
@@ -66,9 +67,10 @@ def analyse(
 
     Raises:
         InputError: `source` or `analyser` is nothing that can be one (at the call); the clip cannot be read, or the
-            patient has one of its name already (with the first result).
+            patient has one of its name already (with the first result); a frame of a source of your own is none.
         WeightsError, DeviceError: the networks cannot be loaded (with the first result).
-        ValueError: both settings and an analyser are given, or the spacing is not two finite numbers above 0.
+        ValueError: both settings and an analyser are given, a name or a rate is given for a source that has its own,
+            or the spacing is not two numbers from 0.001 to 5.
 
     Example:
         >>> for result in analyse("clip.mp4"):  # doctest: +SKIP
@@ -77,12 +79,13 @@ def analyse(
     if analyser is not None and settings is not None:
         raise ValueError("pass `settings` or `analyser`, not both: an analyser has settings of its own")
     if pixel_spacing_mm is not None:
-        check_spacing(pixel_spacing_mm)  # before the networks are loaded
+        pixel_spacing_mm = checked_spacing(pixel_spacing_mm)  # before the networks are loaded
     if analyser is not None:
         checked_analyser(analyser)
     if aggregator is not None and not isinstance(aggregator, PatientAggregator):
         raise InputError(f"aggregator must be a PatientAggregator, not a {type(aggregator).__name__}")
     _check_source(source)
+    _check_naming(source, name, fps)
     return _analysed(source, settings, analyser, aggregator, pixel_spacing_mm, name, fps)
 
 
@@ -121,7 +124,7 @@ def analyse_image(
     Raises:
         InputError: it is no such array.
         WeightsError, DeviceError: the networks cannot be loaded.
-        ValueError: both settings and an analyser are given, or the spacing is not two finite numbers above 0.
+        ValueError: both settings and an analyser are given, or the spacing is not two numbers from 0.001 to 5.
 
     Example:
         >>> analyse_image(cv2.imread("still.png")[..., ::-1]).nodules  # doctest: +SKIP
@@ -131,16 +134,29 @@ def analyse_image(
 
 
 def _check_source(source: object) -> None:
-    if isinstance(source, np.ndarray) and source.ndim == 3 and source.shape[2] == 3:
+    if isinstance(source, np.ndarray) and (source.ndim == 2 or (source.ndim == 3 and source.shape[2] == 3)):
         raise InputError(f"one picture of shape {source.shape} is no clip: use analyse_image(image), or pass [image]")
-    is_source = hasattr(source, "frames") and hasattr(source, "info")
-    if not (isinstance(source, (str, Path)) or is_source or _is_iterable(source)):
+    if _is_open(source):
+        checked_source(source)
+    elif not (isinstance(source, (str, Path)) or _is_iterable(source)):
         kind = type(source).__name__
         raise InputError(f"cannot analyse a {kind}: pass a path, an open source, or an iterable of uint8 arrays")
 
 
+def _check_naming(source: object, name: str | None, fps: float | None) -> None:
+    """What would be passed over in silence is refused: a source has its name, what is decoded its times."""
+    if _is_open(source) and name is not None:
+        raise ValueError("pass `name` with a path or arrays: an open source has its name, see `open_source(name=)`")
+    if fps is not None and (_is_open(source) or isinstance(source, (str, Path))):
+        raise ValueError("pass `fps` with arrays only: a path or an open source has times of its own")
+
+
+def _is_open(source: object) -> TypeGuard[Source]:
+    return hasattr(source, "frames") and hasattr(source, "info")
+
+
 def _is_iterable(source: object) -> TypeGuard[Iterable[Any]]:
-    return isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray))
+    return isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, Mapping, Set))
 
 
 def _opened(
@@ -158,8 +174,8 @@ def _opened(
             deinterlace=settings.input.deinterlace,
             pixel_spacing_mm=pixel_spacing_mm,
         )
-    if hasattr(source, "frames") and hasattr(source, "info"):
-        return cast(Source, source)
+    if _is_open(source):
+        return source
     assert _is_iterable(source), "checked at the call"
     rate = ARRAY_FPS if fps is None else fps
     return ArrayFrames(source, name=name or "array", fps=rate, pixel_spacing_mm=pixel_spacing_mm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 from typing import Protocol
 
@@ -105,7 +106,9 @@ class DetectorAnalyser:
         workers: threads that may call `detect` at once; 1 unless it is thread-safe.
 
     Raises:
-        ValueError: `threshold` is not in 0 to 1.
+        InputError: `detect` is no function.
+        ValueError: `threshold` is not in 0 to 1; during the analysis, a row is not six finite numbers, a probability is
+            not in 0 to 1, or a box has no area within the image.
 
     Example:
         >>> analyser = DetectorAnalyser(lambda image: [(8, 8, 24, 24, 0.9, 0.3)], threshold=0.5)
@@ -125,6 +128,8 @@ class DetectorAnalyser:
         name: str = "own detector",
         workers: int = 1,
     ) -> None:
+        if not callable(detect):
+            raise InputError(f"detect must be a function from an image to rows, not a {type(detect).__name__}")
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be in 0 to 1, not {threshold}")
         self._detect = detect
@@ -144,16 +149,24 @@ class DetectorAnalyser:
     def _one(self, frame: Frame) -> FrameFindings:
         began_s = perf_counter()
         height, width = frame.image.shape[:2]
-        findings = tuple(_finding(row, (width, height)) for row in self._detect(frame.image))
+        rows: object = self._detect(frame.image)
+        if not isinstance(rows, Iterable):
+            raise ValueError(f"detect must return rows {_ROW}, none for no nodule; got a {type(rows).__name__}")
+        findings = tuple(_finding(row, (width, height)) for row in rows)
         return FrameFindings(frame, findings, {"detect": (perf_counter() - began_s) * 1000})
 
 
-def _finding(row: Sequence[float], size_wh: tuple[int, int]) -> Finding:
-    values = [float(value) for value in row]
+_ROW = "(x0, y0, x1, y1, confidence, malignancy)"
+
+
+def _finding(row: object, size_wh: tuple[int, int]) -> Finding:
+    try:
+        values = [float(value) for value in row] if isinstance(row, Iterable) else []
+    except (TypeError, ValueError):
+        values = []
     if len(values) != 6 or not np.isfinite(values).all() or not all(0 <= value <= 1 for value in values[4:]):
-        raise ValueError(
-            f"a detection is (x0, y0, x1, y1, confidence, malignancy), the last two in 0 to 1; got {values}"
-        )
+        got = values or f"a {type(row).__name__}"
+        raise ValueError(f"a detection is {_ROW}, six finite numbers, the last two in 0 to 1; got {got}")
     x0, x1 = np.clip((values[0], values[2]), 0, size_wh[0]).tolist()
     y0, y1 = np.clip((values[1], values[3]), 0, size_wh[1]).tolist()
     if not (x0 < x1 and y0 < y1):
@@ -193,6 +206,7 @@ def checked_findings(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[F
 
     Raises:
         TypeError: it is something else.
+        ValueError: a finding has a box or a probability that is none, or an outline of another shape or type.
     """
     found = list(analyser.analyse(frames))
     answered = [getattr(one, "frame", None) for one in found]
@@ -200,4 +214,21 @@ def checked_findings(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[F
     if not fits:
         name = type(analyser).__name__
         raise TypeError(f"{name}.analyse must return one FrameFindings per frame, in order, each with its frame")
+    for finding in (finding for one in found for finding in one.findings):
+        _check_finding(finding, type(analyser).__name__)
     return found
+
+
+def _check_finding(finding: Finding, name: str) -> None:
+    x0, y0, x1, y1 = finding.box_xyxy
+    if not (-inf < x0 <= x1 < inf and -inf < y0 <= y1 < inf):
+        raise ValueError(f"{name}: box_xyxy must be finite, left and top first; got {finding.box_xyxy}")
+    if not (0 <= finding.confidence <= 1 and 0 <= finding.malignancy <= 1):
+        raise ValueError(
+            f"{name}: confidence and malignancy must be in 0 to 1; got {finding.confidence} and {finding.malignancy}"
+        )
+    outline = finding.contour_xy
+    if outline.dtype != np.int32 or outline.ndim != 2 or outline.shape[1] != 2:
+        raise ValueError(f"{name}: contour_xy must be int32 of shape (n, 2), not {outline.dtype} {outline.shape}")
+    if not all(0 <= length < inf for length in (finding.long_axis_px, finding.short_axis_px, finding.area_px)):
+        raise ValueError(f"{name}: axes and area must be finite and at least 0")

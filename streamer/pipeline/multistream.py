@@ -18,6 +18,7 @@ from streamer.pipeline.analyse import follow
 from streamer.pipeline.analyser import FrameAnalyser, checked_analyser
 from streamer.pipeline.scheduler import Scheduler, StreamQueue
 from streamer.sources import Source
+from streamer.sources.base import checked_source
 from streamer.types import FrameResult, LiveFigures
 
 LATENCY_BUDGET_MS = 10.0
@@ -84,7 +85,8 @@ def analyse_streams(
             takes frames one by one, as on a CPU.
 
     Raises:
-        InputError: `sources` are no open sources, or `analyser` is none.
+        InputError: `sources` are no open sources or hold one twice, `analyser` is none, a listener is no function, or
+            `latency_budget_ms` is below 0.
 
     Returns:
         The running service; use it as a context manager, or stop it.
@@ -102,6 +104,9 @@ def _check_sources(sources: object) -> None:
         if not hasattr(source, "frames") or not hasattr(source, "live"):
             kind = type(source).__name__
             raise InputError(f"sources[{position}] is a {kind}: open it with open_source or open_live first")
+        checked_source(source)
+        if any(source is other for other in sources[:position]):
+            raise InputError(f"sources[{position}] is there twice: open it once for each stream")
 
 
 class Serving:
@@ -122,6 +127,10 @@ class Serving:
         """Start at once; see `analyse_streams`."""
         _check_sources(sources)
         checked_analyser(analyser)
+        if not callable(on_result) or not callable(on_event):
+            raise InputError("on_result and on_event must be functions")
+        if not patience_s >= 0:
+            raise InputError(f"latency_budget_ms must be at least 0, not {patience_s * 1000:g}")
         self._scheduler = Scheduler(analyser, sources, max_wait_s=patience_s)
         self._streams = [
             _Stream(position, queue, PatientAggregator(analyser.settings), on_result, on_event)

@@ -19,6 +19,7 @@ from typing import Self
 from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
 from streamer.pipeline.views import analyse_views
 from streamer.sources import Source
+from streamer.sources.base import checked_frames
 from streamer.types import Frame
 
 _DECODED_AHEAD = 2
@@ -80,7 +81,7 @@ class StreamQueue:
         """Bring the source's frames in: the whole life of its reader's thread."""
         error: BaseException | None = None
         try:
-            for frame in self.source.frames():
+            for frame in checked_frames(self.source):
                 if not self._put(frame):
                     break
         except BaseException as caught:  # whatever happens here must surface in the thread that waits

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from streamer.dicom.attributes import integer, number, numbers, sequence
-from streamer.types import ScanView
+from streamer.types import PLAUSIBLE_SPACING_MM, ScanView
 
 PixelBox = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels, half-open."""
 
 _TWO_DIMENSIONAL, _TISSUE, _COLOUR_FLOW, _CENTIMETRES = 1, 1, 2, 3
 _MM_PER_CM = 10.0
-_PLAUSIBLE_MM = (0.001, 5.0)
-"""A pixel of 5 mm shows half a metre in 100 of them, one of a micrometre is far below the wavelength."""
 _MIN_SIDE_PX = 32
 _PICTURE_KINDS = (1, 2, 3, 4)  # tissue, colour flow, pulsed and continuous Doppler spectra (PS3.3, C.8.5.5.1.2)
 _NEARLY_ALL = 0.98
@@ -116,7 +114,7 @@ def _region(item: Dataset) -> _Region | None:
         return None
     units = [integer(item, f"PhysicalUnits{axis}Direction") for axis in "XY"]
     deltas = [abs(number(item, f"PhysicalDelta{axis}") or 0.0) * _MM_PER_CM for axis in "XY"]
-    measured = units == [_CENTIMETRES] * 2 and all(_PLAUSIBLE_MM[0] <= delta <= _PLAUSIBLE_MM[1] for delta in deltas)
+    measured = units == [_CENTIMETRES] * 2 and all(map(_is_plausible, deltas))
     return _Region(
         (left, top, right + 1, bottom + 1),  # X1 and Y1 are the last pixel within
         integer(item, "RegionSpatialFormat") or 0,
@@ -165,9 +163,13 @@ def _area(box: PixelBox) -> int:
 def _pixel_spacing(data: Dataset) -> tuple[float, float] | None:
     """Pixel Spacing is the distance of rows, then of columns (PS3.3, 10.7.1.3)."""
     spacing = numbers(data, "PixelSpacing")
-    if len(spacing) != 2 or not all(_PLAUSIBLE_MM[0] <= one <= _PLAUSIBLE_MM[1] for one in spacing):
+    if len(spacing) != 2 or not all(map(_is_plausible, spacing)):
         return None
     return spacing[1], spacing[0]
+
+
+def _is_plausible(side_mm: float) -> bool:
+    return PLAUSIBLE_SPACING_MM[0] <= side_mm <= PLAUSIBLE_SPACING_MM[1]
 
 
 def _common(spacings: Sequence[tuple[float, float] | None]) -> tuple[float, float] | None:

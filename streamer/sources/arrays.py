@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Sized
 from typing import Any
 
@@ -27,7 +28,7 @@ class ArrayFrames(Recording):
         pixel_spacing_mm: size of a pixel in millimetres, x and y; None where the scale is unknown.
 
     Raises:
-        InputError: there is no frame, or one is not such an array.
+        InputError: there is no frame, one is not such an array, or `fps` is no finite number above 0.
 
     Example:
         >>> import numpy as np
@@ -44,8 +45,10 @@ class ArrayFrames(Recording):
         pixel_spacing_mm: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(name)
-        if not fps > 0:
-            raise InputError(f"{name}: fps must be above 0, not {fps}")
+        if not isinstance(name, str):
+            raise InputError(f"name must be a text, not a {type(name).__name__}")
+        if not isinstance(fps, (int, float, np.number)) or not 0 < fps < math.inf:
+            raise InputError(f"{name}: fps must be a finite number above 0, not {fps}")
         self.fps, self.pixel_spacing_mm = fps, pixel_spacing_mm
         self.expected_frames = len(images) if isinstance(images, Sized) else None
         if not self._begin(self._frames(images)):

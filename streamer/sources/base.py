@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -9,6 +10,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+import numpy as np
+
+from streamer.errors import InputError
 from streamer.types import ClipInfo, Frame, Plane
 
 if TYPE_CHECKING:
@@ -80,6 +84,57 @@ class Source(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def checked_source(source: Source) -> Source:
+    """The source, if it is one and open.
+
+    Raises:
+        InputError: it lacks a member of `Source`, or says nothing usable of itself.
+    """
+    kind = type(source).__name__
+    members = ("info", "live", "expected_frames", "complete", "warnings", "duration_s", "frames", "close")
+    missing = [name for name in members if not hasattr(source, name)]
+    if missing:
+        raise InputError(f"{kind} is no Source: it has no {' and no '.join(missing)}")
+    if not isinstance(source.info, ClipInfo):
+        raise InputError(f"{kind}.info must be a ClipInfo, not a {type(source.info).__name__}")
+    if not (math.isfinite(source.info.fps) and source.info.fps > 0):
+        raise InputError(f"{kind}.info.fps must be a finite number above 0, not {source.info.fps}")
+    return source
+
+
+def checked_frames(source: Source) -> Iterator[Frame]:
+    """The frames of a source, as long as they are what `Source.frames` promises.
+
+    Raises:
+        InputError: one is not; after all frames before it.
+    """
+    name, last_index, last_s = source.info.name, -1, -math.inf
+    for frame in source.frames():
+        problem = _problem(frame, name, last_index, last_s)
+        if problem:
+            which = "the first frame" if last_index < 0 else f"the frame after {last_index}"
+            raise InputError(f"{name}, {which}: {problem}")
+        last_index, last_s = frame.index, frame.time_s
+        yield frame
+
+
+def _problem(frame: object, name: str, last_index: int, last_s: float) -> str:
+    """What is wrong with a frame, in a line; empty if nothing is."""
+    if not isinstance(frame, Frame):
+        return f"must be a Frame, not a {type(frame).__name__}"
+    image: object = frame.image
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        return f"image must be a uint8 array of shape (height, width, 3), not {kind}"
+    if frame.video != name:
+        return f"video must be the source's info.name, not {frame.video!r}"
+    if frame.index <= last_index:
+        return f"index must increase, not be {frame.index}"
+    if not last_s < frame.time_s < math.inf:
+        return f"time_s must be finite and increase, not be {frame.time_s}"
+    return ""
 
 
 class Described:

@@ -72,10 +72,10 @@ def test_outputs_and_spacing(cli: Cli, tmp_path: Path, monkeypatch: pytest.Monke
     [
         (["--outputs", "frames,pdf"], "--outputs: setting 'outputs.1'"),
         (["--outputs", ""], "--outputs: setting 'outputs.0'"),
-        (["--pixel-spacing-mm", "0"], "numbers above 0"),
-        (["--pixel-spacing-mm", "0.1,nan"], "numbers above 0"),
-        (["--pixel-spacing-mm", "1,2,3"], "numbers above 0"),
-        (["--pixel-spacing-mm", "wide"], "numbers above 0"),
+        (["--pixel-spacing-mm", "0"], "numbers from 0.001 to 5"),
+        (["--pixel-spacing-mm", "0.1,nan"], "numbers from 0.001 to 5"),
+        (["--pixel-spacing-mm", "1,2,3"], "numbers from 0.001 to 5"),
+        (["--pixel-spacing-mm", "wide"], "numbers from 0.001 to 5"),
     ],
 )
 def test_nonsense_is_refused(

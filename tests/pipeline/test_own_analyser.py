@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse, analyse_image
 from streamer.pipeline.analyser import DetectorAnalyser, FrameAnalyser, FrameFindings
-from streamer.types import Frame, Image
+from streamer.testing import FakeAnalyser, fake_finding
+from streamer.types import ClipInfo, Frame, Image
 from tests.fakes import FakeEngine, grey_image
 
 BOX = (8.0, 8.0, 24.0, 24.0)
@@ -52,6 +54,26 @@ def test_an_answer_that_is_not_one_per_frame_ends_the_analysis(change: Callable[
         list(analyse(clip(), analyser=Wrong(change)))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"box_xyxy": (float("nan"), 8.0, 24.0, 24.0)}, "box_xyxy must be finite"),
+        ({"box_xyxy": (24.0, 8.0, 8.0, 24.0)}, "left and top first"),
+        ({"box_xyxy": (8.0, 24.0, 24.0, 8.0)}, "left and top first"),
+        ({"confidence": float("nan")}, "confidence and malignancy must be in 0 to 1"),
+        ({"malignancy": 70.0}, "confidence and malignancy must be in 0 to 1"),
+        ({"contour_xy": np.zeros((3, 2))}, "contour_xy must be int32"),
+        ({"contour_xy": np.zeros(3, np.int32)}, "contour_xy must be int32 of shape"),
+        ({"area_px": -1.0}, "axes and area must be finite"),
+    ],
+)
+def test_a_finding_that_is_none_is_named_instead_of_dropped(changes: dict[str, Any], message: str) -> None:
+    """A confidence of nan would pass for "no nodule", a malignancy of 70 would break the files that are written."""
+    analyser = FakeAnalyser(lambda _: (replace(fake_finding(), **changes),))
+    with pytest.raises(ValueError, match=f"FakeAnalyser: .*{message}"):
+        list(analyse(clip(), analyser=analyser))
+
+
 @pytest.mark.parametrize("missing", ["settings", "batch_size", "workers", "info", "heat_maps"])
 def test_an_analyser_needs_all_its_members(missing: str) -> None:
     class Own:
@@ -87,6 +109,29 @@ def test_a_box_without_area_in_the_image(box: tuple[float, ...]) -> None:
         list(analyse([grey_image()], analyser=detector(box)))
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "detect must return rows .* got a NoneType"),
+        (5, "got a int"),
+        ([5], "a detection is .* got a int"),
+        (np.array((*BOX, 0.9, 0.7)), "a detection is .* got a float64"),
+        ([("a",) * 6], "a detection is .* got a tuple"),
+        ([(*BOX, float("nan"), 0.7)], "six finite numbers"),
+        ([(*BOX, 0.9)], "six finite numbers"),
+    ],
+)
+def test_an_answer_that_is_no_rows_is_one_line(answer: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(analyse(clip(), analyser=DetectorAnalyser(lambda _: answer)))
+
+
+def test_a_detector_is_a_function() -> None:
+    wrong: Any = "yolo.pt"
+    with pytest.raises(InputError, match="detect must be a function from an image to rows, not a str"):
+        DetectorAnalyser(wrong)
+
+
 def test_a_threshold_is_a_probability() -> None:
     with pytest.raises(ValueError, match="threshold must be in 0 to 1"):
         DetectorAnalyser(lambda _: [], threshold=7)
@@ -111,10 +156,12 @@ def test_a_generator_may_use_one_buffer_for_all() -> None:
 def test_one_picture_is_no_clip() -> None:
     with pytest.raises(InputError, match="use analyse_image"):
         analyse(grey_image())
+    with pytest.raises(InputError, match="use analyse_image"):
+        analyse(np.zeros((48, 64), np.uint8))
     assert len(list(analyse(np.zeros((2, 48, 64), np.uint8), analyser=detector()))) == 2
 
 
-@pytest.mark.parametrize("wrong", [3, b"clip.mp4", None])
+@pytest.mark.parametrize("wrong", [3, b"clip.mp4", None, {0: grey_image()}, set()])
 def test_what_is_no_source_is_refused_at_the_call(wrong: Any) -> None:
     with pytest.raises(InputError, match="cannot analyse a"):
         analyse(wrong)
@@ -129,8 +176,13 @@ def test_what_is_no_aggregator_is_refused_at_the_call() -> None:
 def test_arrays_have_a_name_and_a_rate() -> None:
     last = list(analyse(clip(), analyser=detector(), name="sweep", fps=10))[-1]
     assert (last.frame.video, last.frame.time_s) == ("sweep", 0.5)
-    with pytest.raises(InputError, match="fps must be above 0"):
-        list(analyse(clip(), analyser=detector(), fps=0))
+    wrong: Any
+    for wrong in (0, float("inf"), float("nan"), "30"):
+        with pytest.raises(InputError, match="fps must be a finite number above 0"):
+            list(analyse(clip(), analyser=detector(), fps=wrong))
+    wrong = 5
+    with pytest.raises(InputError, match="name must be a text"):
+        list(analyse(clip(), analyser=detector(), name=wrong))
 
 
 def test_two_clips_of_a_patient_need_two_names() -> None:
@@ -144,9 +196,9 @@ def test_two_clips_of_a_patient_need_two_names() -> None:
     assert [track.video for track in patient.tracks()] == ["array", "second"]
 
 
-@pytest.mark.parametrize("spacing", [0.1, (0.1,), ("a", 1), (None, 1), (0, 1)])
-def test_a_spacing_is_two_numbers_above_0(spacing: Any) -> None:
-    with pytest.raises(ValueError, match="pixel_spacing_mm must be two finite numbers"):
+@pytest.mark.parametrize("spacing", [0.1, (0.1,), ("a", 1), (None, 1), (0, 1), (80, 80), (1e300, 1)])
+def test_a_spacing_is_two_plausible_numbers(spacing: Any) -> None:
+    with pytest.raises(ValueError, match="pixel_spacing_mm must be two numbers"):
         analyse_image(grey_image(), analyser=detector(BOX), pixel_spacing_mm=spacing)
 
 
@@ -155,3 +207,13 @@ def test_a_picture_of_known_scale_is_measured() -> None:
     (nodule,) = result.nodules
     assert nodule.size_mm is not None
     assert nodule.size_mm.area_mm2 == pytest.approx(nodule.finding.area_px * 0.02)
+
+
+@pytest.mark.parametrize("spacing", [[0.2, 0.1], np.array([0.2, 0.1], np.float32), (np.float64(0.2), 0.1)])
+def test_a_spacing_may_be_a_list_or_an_array(spacing: Any) -> None:
+    (nodule,) = analyse_image(grey_image(), analyser=FakeAnalyser(), pixel_spacing_mm=spacing).nodules
+    assert nodule.size_mm is not None
+    assert nodule.size_mm.area_mm2 == pytest.approx(nodule.finding.area_px * 0.02)
+    info = ClipInfo(name="a", width=4, height=4, fps=25.0, pixel_spacing_mm=spacing)
+    assert info.pixel_spacing_mm == (pytest.approx(0.2), pytest.approx(0.1))
+    assert [type(side) for side in info.pixel_spacing_mm or ()] == [float, float]
