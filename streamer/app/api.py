@@ -100,6 +100,10 @@ class Answers:
         self._note("leave", session, user, [])
         self._jobs.end_session(session)
 
+    def lose(self, session: str) -> None:
+        """Free all that the session has: its page is gone without a word, and did not come back."""
+        self._jobs.end_session(session)
+
     def claim(self, session: str, upload: str) -> Answer:
         """Say that an upload is this session's, so that it ends with it."""
         self._jobs.claim(session, [self.uploaded(upload)])

@@ -27,7 +27,7 @@ _SCRIPTS = (
     "panels.js",
     "camera.js",
     "input.js",
-    "goodbye.js",
+    "presence.js",
     "room.js",
 )
 _ORPHANS_S = (3600, 86400)
@@ -54,7 +54,6 @@ def build_page(jobs: Jobs, answers: Answers, scintigraphy: ScintigraphyAnswers) 
             elem_id="scintigraphy",
         )
         _add_api(jobs, answers)
-        page.unload(_end_session(jobs))
     return page
 
 
@@ -101,14 +100,6 @@ def _add_api(jobs: Jobs, answers: Answers) -> None:
         gr.Button().click(
             analyse, [clip, patient], report, api_name="analyse", concurrency_limit=None, show_progress="hidden"
         )
-
-
-def _end_session(jobs: Jobs) -> Any:
-    def end_session(request: gr.Request) -> None:
-        if request.session_hash:
-            jobs.end_session(request.session_hash)
-
-    return end_session
 
 
 def _read(name: str) -> str:

@@ -15,7 +15,7 @@ from streamer.errors import SettingsError
 
 _STARTS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 2
-"""Seconds for what is being answered at the end: a page's heartbeat, which Gradio would go on answering."""
+"""Seconds for what is being answered at the end; the events of an open page would go on."""
 
 
 @contextmanager

@@ -14,12 +14,13 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from streamer.app.api import UNINTELLIGIBLE, Answers
 from streamer.app.frame_store import Feed, View
 from streamer.app.job import Job
 from streamer.app.jobs import GoneError
+from streamer.app.presence import Presence
 from streamer.app.visitors import NotLoggedInError, UserOf
 from streamer.errors import StreamerError
 
@@ -52,6 +53,7 @@ def add_routes(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
         user_of: tells who sent a request, or raises NotLoggedInError.
     """
     _add_pictures(web, answers, user_of)
+    presence = Presence(answers.lose)
 
     @web.get(f"{_ANALYSIS}/status")
     async def status(request: Request, session: str, token: str, seen: Number = 0, version: Number = 0) -> Response:
@@ -70,6 +72,13 @@ def add_routes(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
                 return _complaint(413, "the page sent more than a frame of a camera takes")
         await run_in_threadpool(answers.film, job, bytes(body), time_s)
         return Response(status_code=204, headers=_NOT_KEPT)
+
+    @web.get("/analyses/{session}/presence")
+    async def here(request: Request, session: str) -> Response:
+        """Events for as long as the page is there: what the session has is kept for it."""
+        await user_of(request)
+        unbuffered = _NOT_KEPT | {"X-Accel-Buffering": "no"}
+        return StreamingResponse(presence.beats(session), media_type="text/event-stream", headers=unbuffered)
 
     @web.post("/analyses/{session}/leave")
     async def leave(request: Request, session: str) -> Response:

@@ -32,10 +32,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:unclosed (event loop|<socket):ResourceWarning")
 
 
-def write_numbered(path: Path, frames: int) -> Path:
+def write_numbered(path: Path, frames: int, rate: int = FPS) -> Path:
     """A clip whose frames carry their numbers."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "12", "preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "ultrafast"})
         stream.height, stream.width = numbered(0).shape[:2]
         stream.pix_fmt = "yuv420p"
         for number in range(frames):

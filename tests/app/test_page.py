@@ -15,7 +15,7 @@ from streamer.app import camera
 from streamer.app.frame_store import Feed, Picture, View
 from streamer.app.jobs import Jobs
 from streamer.outputs.overlay import track_colour
-from tests.app.conftest import CAMERA_FRAMES, App, NewPage
+from tests.app.conftest import CAMERA_FRAMES, App, NewPage, write_numbered
 from tests.app.held_engine import BOX, KEY_FRAME, READ_NUMBER
 from tests.app.pages import ENDED, analyse, frame_shown, wait_for_position, wait_until
 
@@ -64,6 +64,18 @@ def test_clicks_and_keys_go_to_the_right_frame_while_the_analysis_runs(app: App,
     assert line.get_attribute("aria-valuenow") == str(KEY_FRAME)
 
 
+def test_a_frame_has_the_number_that_it_has_in_its_clip(new_page: NewPage, tmp_path: Path) -> None:
+    page = new_page()
+    clips = [write_numbered(tmp_path / f"{name}.mp4", frames, rate=30) for name, frames in (("a", 20), ("b", 3))]
+    analyse(page, *clips)
+    page.wait_for_selector(ENDED)
+    page.keyboard.press("End")
+    for place in ("2 of b", "1 of b", "0 of b", "19 of a"):  # the second begins at 2/3 s, which is no decimal
+        page.wait_for_selector(f'[data-id=frame][aria-label="Frame {place}.mp4"]')
+        assert page.inner_text("[data-id=line]").startswith(f"frame {place.split()[0]} ")
+        page.keyboard.press("ArrowLeft")
+
+
 def test_going_back_costs_nothing(new_page: NewPage, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame that came once is in the page's memory, also after it has let go of its pixels."""
     page = new_page()
@@ -84,6 +96,8 @@ def test_going_back_costs_nothing(new_page: NewPage, clip: Path, monkeypatch: py
     assert sent == []
     page.uncheck("[data-id=boxes]")  # another picture
     assert wait_until(lambda: sent == [0])
+    page.keyboard.press("ArrowRight")  # the keys are the viewer's also where the focus is on a box to be ticked
+    wait_for_position(page, 1)
 
 
 def test_heat_map_of_the_frame_in_view(app: App, new_page: NewPage, clip: Path) -> None:
@@ -289,6 +303,8 @@ def test_crash_of_the_analysis_is_told_and_leaves_nothing(app: App, new_page: Ne
     assert "failed" in page.inner_text("[data-id=banner]")
     assert wait_until(lambda: app.job_folders() == [] and not at_work(), seconds=1)
     assert page.is_disabled("[data-id=play]")
+    assert page.inner_text("[data-id=patient-value]") == "\N{EN DASH}"
+    assert page.is_hidden("[data-id=patient-decision]")  # not "no nodule"
     app.engine.fails_at = 1 << 30
     page.click("[data-id=analyse]:enabled")  # the worker is free again
     page.wait_for_selector(ENDED)

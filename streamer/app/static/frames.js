@@ -27,7 +27,7 @@ class Frames {
   }
 
   resume() {
-    this.halted = this.waiting = false;
+    this.halted = this.waiting = this.failing = false;
   }
 
   // Another view of the same frames.
@@ -87,8 +87,8 @@ class Frames {
       this.waiting ||= !picture;
       if (picture) this.onFrame(position, headers, picture, generation);
     } catch {
-      if (!signal.aborted) this.waiting = true; // whoever asks for the state of the analysis hears why
-      return;
+      if (signal.aborted) return;
+      this.waiting = this.failing = true; // whoever asks for the state of the analysis hears why
     } finally {
       this.underWay -= 1;
       asked.delete(position);

@@ -176,7 +176,7 @@ class Input {
       await this.camera.open(this.find("devices").value);
       const job = await this.ask("camera");
       this.follow(job, true);
-      this.camera.send(this.addressOf(job.token), (error) => this.say(error.message, "error"));
+      this.camera.send(this.addressOf(job.token), (error) => this.say(error.message, error.refused ? "error" : "note"));
       const devices = await this.camera.devices();
       this.find("devices").replaceChildren(...devices.map(({ deviceId, label }) => new Option(label || "camera", deviceId)));
     }));

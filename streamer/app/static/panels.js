@@ -2,6 +2,8 @@
 const NOTE_PAUSE_MS = 500;
 const TOLD_MS = 6000;
 
+const counted = (count, thing) => `${count} ${thing}${count === 1 ? "" : "s"}`;
+
 class Panels {
   constructor(find, ask, load, onSeek, onHeat) {
     this.find = find;
@@ -19,7 +21,7 @@ class Panels {
     this.notesAtRisk = false;
     this.cards = new Map();
     this.find("cards").replaceChildren();
-    this.find("results").hidden = this.find("to-results").hidden = true;
+    this.hideResults();
     this.find("patient-value").textContent = "–";
     this.find("patient-decision").textContent = "";
     this.find("patient-support").textContent = token ? "Analysis has begun." : "Nothing analysed yet.";
@@ -32,14 +34,14 @@ class Panels {
     this.write("patient-decision", patient.nodules || ended ? patient.decision : "");
     this.find("patient-decision").dataset.decision = patient.decision;
     this.write("patient-support", patient.nodules
-      ? `Nodule ${patient.top} reaches ${patient.top_text} in ${patient.frames} frames` +
+      ? `Nodule ${patient.top} reaches ${patient.top_text} in ${counted(patient.frames, "frame")}` +
         (patient.decides ? `: called malignant from ${patient.threshold_text} on. ` : ", too few to be called malignant. ") +
-        `${patient.suspicious} of ${patient.nodules} nodule${patient.nodules > 1 ? "s" : ""} called malignant.`
+        `${patient.suspicious} of ${counted(patient.nodules, "nodule")} called malignant.`
       : patient.rejected
         ? `Nothing was looked for in ${patient.rejected}.`
-        : `No nodule has lasted long enough to count. Threshold ${patient.threshold_text}.`);
+        : `${brief || !ended ? "No nodule has lasted long enough to count" : "No nodule was found"}. Threshold ${patient.threshold_text}.`);
     this.write("nodules-count", nodules.length ? String(nodules.length) : "");
-    this.write("brief", brief ? `${brief} brief finding${brief > 1 ? "s" : ""} not counted.` : "");
+    this.write("brief", brief ? `${counted(brief, "brief finding")} not counted.` : "");
     const held = new Set(nodules.map((nodule) => nodule.track));
     for (const [track, card] of this.cards) {
       if (held.has(track)) continue;
@@ -47,6 +49,17 @@ class Panels {
       this.cards.delete(track);
     }
     for (const nodule of nodules) this.showNodule(nodule);
+  }
+
+  // What was seen until an analysis failed is no result; what the reader has written stays to be copied.
+  showFailure() {
+    this.write("patient-value", "–");
+    this.write("patient-decision", "");
+    this.write("patient-support", "The analysis failed: there is no result.");
+  }
+
+  hideResults() {
+    this.find("results").hidden = this.find("to-results").hidden = true;
   }
 
   write(name, text) {
@@ -60,7 +73,7 @@ class Panels {
     card.key = nodule.key;
     card.value.textContent = nodule.max_text;
     card.facts.textContent =
-      `median ${nodule.median_text}, ${nodule.frames} frames, malignant from ${nodule.threshold_text}\n${nodule.size_text}\n${nodule.key_text}`;
+      `median ${nodule.median_text}, ${counted(nodule.frames, "frame")}, malignant from ${nodule.threshold_text}\n${nodule.size_text}\n${nodule.key_text}`;
     if (card.portraitOf !== nodule.key) {
       card.portraitOf = nodule.key;
       this.loadPortrait(card, nodule.track);

@@ -4,6 +4,7 @@ const room = element.querySelector(".room");
 const LOOK_AHEAD = 6; // frames fetched before they are due
 const CATCH_UP = 6; // frames
 const STATUS_MS = 250; // between two questions for the state of the analysis
+const RETRY_MS = 1000; // after which a server that did not answer is asked again
 const ROWS_A_STATUS = 600;
 const REPLACING = ["start", "demo", "camera", "recorded"]; // questions after which the last analysis is gone
 const EDGE = 2; // frames from the newest one that still count as following the analysis
@@ -91,13 +92,15 @@ const follow = async (token, live) => {
   input.show(job.state, live);
   while (job === current) {
     const seen = timeline.times.length, asked = performance.now();
-    let answer = null;
+    let answer = null, lost = false;
     try {
       if (!halted) answer = await (await get(`status?seen=${seen}&version=${job.version}`)).json();
     } catch (error) {
-      if (job === current && !halted && error.name !== "AbortError") fail(error.message || "the server does not answer");
+      lost = job === current && !halted && error.name !== "AbortError";
+      if (lost && error.refused) fail(error.message);
     }
     if (job !== current) return;
+    if (lost) say("The server does not answer; trying again");
     if (answer) {
       frames.took(performance.now() - asked);
       frames.resume();
@@ -107,7 +110,8 @@ const follow = async (token, live) => {
     if (answer?.rows.length === ROWS_A_STATUS) continue;
     await new Promise((resolve) => {
       wake = resolve;
-      if (halted || busy() || !complete()) setTimeout(resolve, STATUS_MS);
+      if (lost) setTimeout(resolve, RETRY_MS);
+      else if (halted || busy() || !complete()) setTimeout(resolve, STATUS_MS);
     });
   }
 };
@@ -148,7 +152,8 @@ const learn = (rows, start) => {
 // A picture has come, asked for as that of `wanted`; or none has, and another may be asked for.
 const receive = (wanted, headers, jpeg, generation) => {
   if (!headers) {
-    if (frames.waiting) wake();
+    if (frames.failing) setTimeout(() => wake(), RETRY_MS);
+    else if (frames.waiting) wake();
     else fetchMore();
     return;
   }
@@ -175,7 +180,8 @@ const take = (answer, seen) => {
     timeline.dirty = true;
     job.panels = answer.panels;
   }
-  if (job.panels && (answer.panels || job.state !== before)) panels.show(job.panels, !busy());
+  if (job.state === "failed") panels.showFailure();
+  else if (job.panels && (answer.panels || job.state !== before)) panels.show(job.panels, !busy());
   room.dataset.state = timeline.times.length ? job.state : "empty";
   find("empty").hidden = timeline.times.length > 0 || busy();
   if (job.state === "waiting" && performance.now() - job.since > 400) say(`Waiting: place ${job.place} in the queue`);
@@ -190,7 +196,7 @@ const take = (answer, seen) => {
 const finish = () => {
   const patient = job.panels?.patient;
   const found = patient?.nodules ? `maximum ${patient.text}, ${patient.decision}` : "no nodule";
-  const line = `${job.frames} frames; ${found}` + (job.state === "stopped" ? "; stopped early: a partial report" : "") +
+  const line = `${counted(job.frames, "frame")}; ${found}` + (job.state === "stopped" ? "; stopped early: a partial report" : "") +
     job.clips.flatMap(({ warnings = [] }) => warnings).map((warning) => `; ${warning}`).join("");
   if (job.files) panels.showResults(job.files, line);
   if (job.live || job.state === "failed") playing = false;
@@ -203,6 +209,7 @@ find("to-results").addEventListener("click", (event) => {
 
 const fail = (text) => {
   job = input.job = null;
+  panels.hideResults(); // its files are gone as well
   input.show("empty", false);
   say(text, "error");
 };
@@ -277,13 +284,13 @@ const describe = () => {
     if (described) find("line").textContent = described = "";
     return;
   }
-  const clip = job.clips.findLast(({ begins_s }) => begins_s <= at) || job.clips[0];
-  const frame = job.live ? shown : shown - timeline.positionAt(clip.begins_s);
-  const rate = `analysed ${job.rate.toFixed(1)} fps` + (clip.fps ? ` (clip ${clip.fps})` : "");
+  const [number, frame, time] = timeline.places[shown];
+  const clip = job.clips[number] || job.clips.at(-1);
+  const rate = job.rate ? `analysed ${job.rate.toFixed(1)} fps` + (clip.fps ? ` (clip ${clip.fps})` : "") : "";
   const last = job.live
     ? `latency ${Math.max(0, Math.round(1000 * (input.camera.now() - at)))} ms · dropped ${job.dropped + (input.camera.skipped || 0)}`
     : latency === null || !busy() ? "" : `latency ${Math.round(latency)} ms`;
-  const parts = [`frame <b>${frame}</b>`, `<b>${clockText(at - clip.begins_s)}</b>`, rate, last].filter(Boolean);
+  const parts = [`frame <b>${frame}</b>`, `<b>${clockText(time)}</b>`, rate, last].filter(Boolean);
   const text = parts.join(" · ");
   if (text === described) return;
   described = text;
@@ -292,7 +299,7 @@ const describe = () => {
   const slider = find("timeline");
   slider.setAttribute("aria-valuemax", timeline.times.length - 1);
   slider.setAttribute("aria-valuenow", shown);
-  slider.setAttribute("aria-valuetext", `frame ${frame}, ${clockText(at - clip.begins_s)}`);
+  slider.setAttribute("aria-valuetext", `frame ${frame}, ${clockText(time)}`);
 };
 
 const showPlaying = () => {
@@ -344,8 +351,8 @@ const keys = {
   Home: () => seekTo(0), End: () => seekTo(timeline.times.length - 1),
 };
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input, select, textarea, video, [role=tab]");
-  const pressing = event.key === " " && event.target.closest?.("button, a");
+  const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea, video, [role=tab]");
+  const pressing = event.key === " " && event.target.closest?.("button, a, input");
   if (!keys[event.key] || typing || pressing || !job || event.ctrlKey || event.altKey || event.metaKey) return;
   event.preventDefault();
   keys[event.key]();
@@ -353,7 +360,7 @@ document.addEventListener("keydown", (event) => {
 
 ask("welcome").then(({ session: name, device, c_tirads, notice }) => {
   session = name;
-  sayGoodbyeAs(name, () => panels.notesAtRisk || recordingAtRisk(), halt);
+  bePresentAs(name, () => panels.notesAtRisk || recordingAtRisk(), halt, () => wake());
   find("device").textContent = device;
   find("notice").title = notice;
   panels.categories = c_tirads;

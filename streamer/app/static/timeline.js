@@ -25,6 +25,7 @@ class Timeline {
 
   reset() {
     this.times = []; // of each frame in the study, in seconds
+    this.places = []; // of each frame: number of its clip, its number in that, and its time there in seconds
     this.tracks = new Map(); // track -> [[position, malignancy], ...]
     this.clips = [];
     this.nodules = [];
@@ -35,6 +36,7 @@ class Timeline {
   add(row) {
     const position = this.times.length;
     this.times.push(row[3]);
+    this.places.push(row.slice(0, 3));
     for (const [track, malignancy] of row[4]) {
       if (!this.tracks.has(track)) this.tracks.set(track, []);
       this.tracks.get(track).push([position, malignancy]);
