@@ -40,6 +40,7 @@ from streamer.cli.options import (
     spacing_of,
 )
 from streamer.cli.scintigraphy import scintigraphy as scintigraphy_commands
+from streamer.cli.signals import interrupted_by_termination
 from streamer.cli.streams import print_error, standard_streams
 from streamer.cli.study import study
 from streamer.errors import OutputError, SettingsError, StreamerError
@@ -63,7 +64,7 @@ app.add_typer(scintigraphy_commands, name="scintigraphy")
 
 def main() -> None:
     """Entry point: one line and exit code 2 for what the user can mend, 130 for Ctrl-C (docs/reliability.md)."""
-    with standard_streams():
+    with standard_streams(), interrupted_by_termination():
         try:
             _called(sys.argv[1:])(
                 prog_name="streamer"

@@ -1,29 +1,90 @@
-"""Ctrl-C and termination as a wish to stop; imports nothing, for commands that must stay small."""
+"""Ctrl-C and termination as a wish to stop; imports nothing heavy, for commands that must stay small."""
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_SAME_S = 1.0
+"""Signals that close upon one another are one wish. A terminal that closes sends SIGHUP by the kernel and by its shell,
+systemd follows SIGTERM with SIGHUP (SendSIGHUP=), and `timeout`, npm and uv pass on what the terminal has sent already.
+A person who presses Ctrl-C again has waited for longer."""
+
+
+class _Wish:
+    """The first signal, and whether another is meant as a second one."""
+
+    def __init__(self) -> None:
+        self._first_s: float | None = None
+
+    def is_first(self) -> bool:
+        """Whether this signal is the first; at once followed by another, that one is neither first nor second.
+
+        Raises:
+            KeyboardInterrupt: it is the second.
+        """
+        now_s = time.monotonic()
+        if self._first_s is None:
+            self._first_s = now_s
+            return True
+        if now_s - self._first_s >= _SAME_S:
+            raise KeyboardInterrupt
+        return False
+
 
 @contextmanager
 def stop_on_signal(on_first: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """Collect the first Ctrl-C or termination as a wish to stop, and tell it; the second one interrupts at once."""
+    """Collect the first Ctrl-C or termination as a wish to stop, and tell it; the second one interrupts at once.
+
+    A closed terminal is no wish where it is to be survived, as under `nohup`.
+    """
     received: list[int] = []
+    wish = _Wish()
 
     def note(number: int, _: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        on_first()
+        if wish.is_first():
+            received.append(number)
+            on_first()
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP: a terminal that is closed
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = [signal.signal(number, note) for number in numbers]
-    try:
+    with _handled([signal.SIGINT, *_endings()], note):
         yield received
+
+
+@contextmanager
+def interrupted_by_termination() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does, so that temporary files and empty folders go away.
+
+    What handles these signals by itself meanwhile is not disturbed, nor is a process that was forked from this one.
+    """
+    wish, process = _Wish(), os.getpid()
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        if os.getpid() != process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif wish.is_first():
+            raise KeyboardInterrupt
+
+    with _handled([number for number in _endings() if signal.getsignal(number) == signal.SIG_DFL], interrupt):
+        yield
+
+
+def _endings() -> list[signal.Signals]:
+    """The signals that end a process from outside, less those that it was started to ignore."""
+    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP: a terminal that is closed
+    numbers = [signal.Signals[name] for name in names if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+
+
+@contextmanager
+def _handled(numbers: list[signal.Signals], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = [signal.signal(number, handler) for number in numbers]
+    try:
+        yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        for number, earlier in zip(numbers, before, strict=True):
+            signal.signal(number, earlier)

@@ -22,6 +22,7 @@ def standard_streams() -> Iterator[None]:
     goes on and the exit code is 2 at the end. A reader that is gone (`| head`) ends the work with exit code 1.
     """
     failures: list[OSError] = []
+    _keep_descriptors()
     out, error_out = sys.stdout, sys.stderr
     for stream in (out, error_out):
         if isinstance(stream, io.TextIOWrapper):
@@ -44,6 +45,18 @@ def standard_streams() -> Iterator[None]:
         sys.exit(2)
     if ended is not None:
         raise ended
+
+
+def _keep_descriptors() -> None:
+    """Let nothing but the null device take the place of a stream that was closed (`>&-`).
+
+    Else a file of results would, and what a library prints would be written into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free
 
 
 def _flushed(*streams: TextIO | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import streamer.cli.run
-import streamer.cli.signals
 from streamer.cli.main import _called
 from streamer.outputs.schema import read_frames, read_report
 from streamer.version import __version__
@@ -262,18 +260,6 @@ def test_any_folder_name_will_do(cli: Cli, tmp_path: Path, folder: str) -> None:
 def test_an_empty_path_is_refused(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli("run", "--video", "") == 2
     assert "a path is empty" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_is_a_wish_to_stop_and_the_second_interrupts(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    told: list[bool] = []
-    with streamer.cli.signals.stop_on_signal(lambda: told.append(True)) as received:
-        signal.raise_signal(number)
-        assert (received, told) == ([number], [True])
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(number)
-    assert signal.getsignal(number) == before
 
 
 @pytest.mark.parametrize("command", ["run", "app", "deidentify", "cross-validate", "dicom", "study"])

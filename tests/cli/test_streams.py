@@ -121,3 +121,17 @@ def test_another_missing_file_is_no_matter_of_temporary_folders(cli: Cli, monkey
     clip_in(Path.cwd())
     with pytest.raises(FileNotFoundError):
         cli("run", "--video", "clip.mp4")
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    program = """
+import os
+from streamer.cli.streams import standard_streams
+with standard_streams(), open("result", "w") as result:
+    os.system("echo noise >&2")
+    result.write("done %d" % result.fileno())
+"""
+    subprocess.run(["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, program], cwd=tmp_path, check=True)
+    text = (tmp_path / "result").read_text()
+    assert text.startswith("done ")
+    assert int(text.split()[1]) > 2
