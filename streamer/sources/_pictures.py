@@ -97,7 +97,7 @@ def read_pictures(path: Path, remark: Callable[[str], None]) -> Iterator[Picture
                     yield picture
                     position += 1
     except InputError as error:
-        raise _from(position, str(error), shown) from error
+        raise InputError(f"from picture {position + 1} on: {error}" if position else str(error)) from error
     except OSError as error:
         reason = error.strerror or "the still is damaged or cut short"
         raise _from(position, f"{shown} cannot be read: {reason}", shown) from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from streamer.sources._container import is_video
 from streamer.sources._still_magic import HEAD_BYTES, is_still
 from streamer.sources.base import display_name
 
@@ -16,6 +17,7 @@ _KINDS = (
 )
 _AFTER = re.compile(rf"(?P<rest>.+?)[-_. ]+(?:{_KINDS})(?:[-_. ]*\d+)?", re.IGNORECASE)
 _BEFORE = re.compile(rf"(?:{_KINDS})[-_. ]*(?P<rest>\d+)", re.IGNORECASE)
+_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".avif"))
 _NAMED = 3
 
 
@@ -23,7 +25,8 @@ def stills_in(folder: Path) -> tuple[list[Path], list[str]]:
     """The stills of a folder, found by content and ordered by the numbers in their names, and what was left out.
 
     Hidden files (".thumbnail.png", and those that macOS puts beside each file) are no stills, nor is what belongs to
-    another still by its name, such as a mask.
+    another still by its name, such as a mask. A file that is named as the stills are and holds none, as an export that
+    broke off leaves it, is a still that is lost.
 
     Returns:
         Paths, and remarks of one line each.
@@ -31,7 +34,11 @@ def stills_in(folder: Path) -> tuple[list[Path], list[str]]:
     Raises:
         OSError: the folder cannot be listed.
     """
-    stills = sorted((path for path in folder.iterdir() if path.is_file() and _is_still_file(path)), key=natural_order)
+    files = [path for path in folder.iterdir() if path.is_file() or (path.is_symlink() and not path.exists())]
+    stills = [path for path in files if _is_still_file(path)]
+    suffixes = _SUFFIXES.intersection(path.suffix.casefold() for path in stills if not path.name.startswith("."))
+    lost = (path for path in files if path.suffix.casefold() in suffixes and not path.name.startswith("."))
+    stills = sorted({*stills, *lost}, key=natural_order)
     seen = [path for path in stills if not path.name.startswith(".")]
     frames = [path for path in seen if not _belongs_to_another(path, seen)]
     hidden, beside = len(stills) - len(seen), [path for path in seen if path not in frames]
@@ -40,7 +47,17 @@ def stills_in(folder: Path) -> tuple[list[Path], list[str]]:
         remarks.append(f"{hidden} hidden picture{' is' if hidden == 1 else 's are'} left out")
     if beside:
         remarks.append(f"left out as masks and the like of other stills: {_names(beside)}")
+    videos = _videos(path for path in files if path not in seen) if frames else []
+    if videos:
+        remarks.append(f"videos beside stills are left out; give them by themselves: {_names(videos)}")
     return frames, remarks
+
+
+def _videos(paths: Iterable[Path]) -> list[Path]:
+    return sorted(
+        (path for path in paths if not path.name.startswith(".") and path.exists() and is_video(path)),
+        key=natural_order,
+    )
 
 
 def holds_stills(folder: Path) -> bool:

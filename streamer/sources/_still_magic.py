@@ -15,7 +15,7 @@ _AVIF = (b"avif", b"avis")
 _KINDS: tuple[tuple[re.Pattern[bytes], StillKind], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "jpeg"),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "png"),
-    (re.compile(rb"II\*\x00|MM\x00\*"), "tiff"),
+    (re.compile(rb"II\*\x00|MM\x00\*|II\+\x00|MM\x00\+"), "tiff"),
     (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), "bmp"),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp"),
 )

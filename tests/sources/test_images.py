@@ -124,7 +124,7 @@ def test_folder_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "série 1", [10, 2, 1, 100])
     (folder / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
     (folder / "notes 3.txt").write_text("no still")
-    (folder / "empty4.png").touch()
+    (folder / "empty4.jpg").touch()
     (folder / "sub").mkdir()
     with open_source(folder) as source:
         frames = list(source.frames())

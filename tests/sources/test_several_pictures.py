@@ -97,6 +97,19 @@ def test_a_stack_is_read_whole_and_its_thumbnails_are_not(tmp_path: Path) -> Non
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.1, 0.2])
 
 
+def test_a_stack_beyond_four_gigabytes_is_laid_out_otherwise(tmp_path: Path) -> None:
+    _numbered(1).save(tmp_path / "a.tif", save_all=True, append_images=[_numbered(2)], big_tiff=True)
+    assert _numbers(_read(tmp_path / "a.tif")[1]) == [1, 2]
+
+
+def test_a_page_of_another_kind_is_named_for_what_it_is(tmp_path: Path) -> None:
+    floats = PillowImage.fromarray(np.zeros((64, 96), np.float32))
+    _numbered(1).save(tmp_path / "a.tif", save_all=True, append_images=[floats])
+    source, frames = _read(tmp_path / "a.tif")
+    assert (_numbers(frames), source.complete) == ([1], False)
+    assert source.warnings[-1].startswith("from picture 2 on: a.tif has floating-point pixels")
+
+
 @pytest.mark.parametrize("kind", ["png", "tif"])
 def test_what_is_cut_short_is_read_as_far_as_it_goes(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"a.{kind}"
@@ -159,6 +172,27 @@ def test_sidecars_are_no_frames(tmp_path: Path, still: str, beside: str) -> None
     source, frames = _read(tmp_path)
     assert _numbers(frames) == [1]
     assert source.warnings[0] == f"left out as masks and the like of other stills: {beside}.png"
+
+
+def test_a_video_among_stills_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    _numbered(1).save(tmp_path / "screenshot.png")
+    write_clip(tmp_path / "sweep.mp4", codec="mpeg4", frames=3)
+    (tmp_path / "sweep.json").write_text("{}")
+    source, frames = _read(tmp_path)
+    assert _numbers(frames) == [1]
+    assert source.warnings[0] == "videos beside stills are left out; give them by themselves: sweep.mp4"
+
+
+@pytest.mark.parametrize("lost", ["empty", "another kind", "gone"])
+def test_a_still_that_was_not_copied_leaves_a_gap(tmp_path: Path, lost: str) -> None:
+    for number in (1, 3):
+        _numbered(number).save(tmp_path / f"frame{number}.png")
+    missing = tmp_path / "frame2.png"
+    missing.symlink_to(tmp_path / "absent") if lost == "gone" else missing.write_bytes(b"" if lost == "empty" else b"<")
+    source, frames = _read(tmp_path)
+    assert (_numbers(frames), source.complete) == ([1, 3], False)
+    assert frames[1].time_s == pytest.approx(2 / 30)
+    assert any(line.startswith("frame2.png ") for line in source.warnings)
 
 
 def test_a_name_alone_makes_no_sidecar(tmp_path: Path) -> None:
