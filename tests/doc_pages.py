@@ -4,44 +4,67 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import BaseModel
 
 import streamer
 from streamer.outputs import report_json, schema
-from streamer.outputs.csv_rows import COLUMNS
+from streamer.outputs.base import SinkContext
+from streamer.outputs.csv_rows import COLUMNS, CsvSink
+from streamer.outputs.folder import NODULES_CSV, OutputFolder
 from streamer.settings import Settings
-from tests.outputs.study_example import frame_result, nodule
+from streamer.types import FrameResult, SizeMm
+from tests.outputs.study_example import frame_result, nodule, study_report, track
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _GROUPS = {
     "Analyse": ("analyse", "analyse_image", "analyse_streams", "run_study", "run_live", "Engine", "Progress"),
     "Several streams": ("Serving", "StreamEvent", "StreamFigures"),
-    "Sources": ("open_source", "open_live", "Source", "ClipInfo"),
+    "Sources": ("open_source", "open_live", "Capture", "Source", "ClipInfo", "ScanView"),
     "Results": (
         "FrameResult",
         "Frame",
         "Nodule",
         "Finding",
+        "NoduleHeat",
         "SizeMm",
         "Track",
         "ClipSummary",
+        "LiveFigures",
+        "StageTiming",
         "StudyReport",
         "ModelVersion",
     ),
-    "Read what was written": ("read_report", "read_frames", "Report", "FrameLine"),
+    "Read what was written": (
+        "read_report",
+        "read_frames",
+        "Report",
+        "VideoEntry",
+        "NoduleEntry",
+        "FrameLine",
+        "NoduleLine",
+    ),
     "Seams": (
         "FrameAnalyser",
         "FrameFindings",
         "AnalyserInfo",
+        "SweepOperatingPoint",
         "DetectorAnalyser",
         "Sink",
         "BaseSink",
         "PatientAggregator",
     ),
-    "Settings": ("Settings", "load_settings"),
+    "Settings": (
+        "Settings",
+        "load_settings",
+        *(name for name in streamer.__all__ if name.endswith("Settings") and name != "Settings"),
+    ),
     "Errors": tuple(name for name in streamer.__all__ if name.endswith("Error")),
 }
 
@@ -64,7 +87,7 @@ def _entry(name: str) -> str:
     thing = getattr(streamer, name)
     kind = "class" if inspect.isclass(thing) else "def"
     lines = [f"\n### {name}\n", f"\n```python\n{kind} {name}{_signature(thing)}\n```\n", f"\n{_block(thing)}\n"]
-    if inspect.isclass(thing) and issubclass(thing, Settings):
+    if thing is Settings:
         lines += _settings()
     if inspect.isclass(thing) and not issubclass(thing, (Exception, BaseModel)):
         members = [
@@ -119,26 +142,30 @@ def _block(thing: Any) -> str:
 
 def format_page() -> str:
     """`docs/output-format.md`: every field of each file, with an example."""
-    line = report_json.frame_line(frame_result(3, nodule(), patient_malignancy=0.5))
+    line = report_json.frame_line(_result_example())
     parts = [
         "# Output format\n\nMade from the schema by `python -m tests.doc_pages`; JSON Schemas: "
         "[streamer/outputs/schemas](../streamer/outputs/schemas).\n\n"
         f"Version {schema.SCHEMA_VERSION}. A minor version only adds fields: readers ignore what they do not know. "
-        "Lengths are source pixels, times seconds from the clip's first frame. Files of version 1.4 are still read.\n\n"
+        "Lengths are source pixels unless a name says otherwise, times seconds from the "
+        "clip's first frame. Files of version 1.4 are still read.\n\n"
         "| file | output | what |\n|---|---|---|\n"
-        "| `overlay.mp4`, `overlay-2.mp4` .. | `overlay` | the clip with boxes, outlines and the running maximum |\n"
+        "| `overlay.mp4`; of several clips `overlay-1.mp4`, `overlay-2.mp4` .. | `overlay` | "
+        "the clip with boxes, outlines and the running maximum |\n"
         "| `frames.jsonl` | `frames` | a line per frame |\n"
         "| `nodules.csv` | `csv` | a row per nodule and frame |\n"
         "| `nodule-001.png` .. | `key_frames` | a picture of each qualifying nodule |\n"
         "| `report.html` | `report_html` | the page |\n"
         "| `report.json` | `report_json` | the study; written last: where it is, all other files are |\n",
-        "\n## frames.jsonl\n\n```json\n" + json.dumps(json.loads(line.model_dump_json()), indent=2) + "\n```\n",
+        "\n## frames.jsonl\n\n" + _example(line),
         _table("A line", schema.FrameLine),
         _table("A nodule in it", schema.NoduleLine),
         "\n## nodules.csv\n\nThe same numbers, empty where one is unknown: "
         + ", ".join(f"`{c}`" for c in COLUMNS)
-        + ".\n",
-        "\n## report.json\n",
+        + "; `qualifies` is 0 or 1.\n\n```text\n"
+        + _csv_example()
+        + "```\n",
+        "\n## report.json\n\n" + _example(_report_example()),
     ]
     for title, model in (
         ("The report", schema.Report),
@@ -154,6 +181,49 @@ def format_page() -> str:
     return "".join(parts)
 
 
+def _result_example() -> FrameResult:
+    """A nodule in a clip whose pixels are 0.1 mm wide and high."""
+    measured = replace(nodule(), size_mm=SizeMm(long_axis_mm=2.4, short_axis_mm=1.6, area_mm2=2.0))
+    return frame_result(3, measured, patient_malignancy=0.5)
+
+
+def _report_example() -> schema.Report:
+    """A report as of a run; `settings` is shortened, and the time and the version are fixed."""
+    written = report_json.report(
+        study_report(track()),
+        created=datetime(2026, 3, 1, 9, 30, tzinfo=UTC),
+        overlays={"sweep.mp4": "overlay.mp4"},
+        images={1: "nodule-001.png"},
+        warnings={},
+    )
+    return written.model_copy(update={"streamer_version": "0.1.0", "settings": {"outputs": ["frames", "report_json"]}})
+
+
+def _csv_example() -> str:
+    """The head of `nodules.csv` and a row."""
+    with TemporaryDirectory() as folder:
+        files = OutputFolder(Path(folder))
+        sink = CsvSink(SinkContext(folder=files, settings=Settings()))
+        sink.write(_result_example())
+        sink.end_clip(None)
+        sink.close(None)
+        text = files.partial(NODULES_CSV).read_text(encoding="utf-8")
+        files.release()
+    return text.replace("\r\n", "\n")
+
+
+def _example(model: BaseModel) -> str:
+    """A block of JSON; a list of numbers or texts, or of pairs, is one line."""
+    text = json.dumps(json.loads(model.model_dump_json()), indent=2)
+    for _ in range(2):
+        text = re.sub(r"\[\s+([^\[\]{}]+|(?:\[[^\[\]{}]+\],?\s*)+?)\s*\]", _one_line, text)
+    return f"```json\n{text}\n```\n"
+
+
+def _one_line(found: re.Match[str]) -> str:
+    return "[" + " ".join(found[1].split()) + "]"
+
+
 def _table(title: str, model: type[BaseModel]) -> str:
     properties = model.model_json_schema(mode="serialization")["properties"]
     rows = [f"| `{name}` | {_type(field)} | {field.get('description', '')} |" for name, field in properties.items()]
@@ -167,6 +237,8 @@ def _type(field: dict[str, Any]) -> str:
         return str(field["$ref"]).rsplit("/", 1)[-1]
     if "enum" in field:
         return ", ".join(map(repr, field["enum"]))
+    if field.get("type") == "array" and "$ref" in field.get("items", {}):
+        return f"array of {_type(field['items'])}"
     return str(field.get("type", "any"))
 
 

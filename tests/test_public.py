@@ -1,6 +1,9 @@
 """The public namespace: complete, importable, and what analyse takes."""
 
-from collections.abc import Callable
+import builtins
+import re
+from collections.abc import Callable, Iterator
+from inspect import isclass, isfunction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,49 @@ def test_every_public_name_is_there() -> None:
         assert getattr(streamer, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = streamer.nothing
+
+
+PLAIN_NAMES = {
+    *("Any", "Callable", "Fraction", "Generator", "Iterable", "Iterator", "Literal", "Mapping", "Path", "Sequence"),
+    *("NDArray", "Dataset", "Detections"),  # of numpy, pydicom and supervision
+    *(
+        "AliasChoices",
+        "BoxXyxy",
+        "Annotated",
+        "Count",
+        "CTirads",
+        "Field",
+        "Length",
+        "Probability",
+    ),  # how a number of the files is bounded
+    *("Decision", "Decoder", "Deinterlacing", "Image", "Listener", "OutputName", "Plane"),  # plain values, by a name
+    *("HeatMaps", "NoduleTracker", "TrackConfirmation", "TrackedFinding", "Item"),  # of the pipeline alone
+    *("LiveEntry", "ReaderEntry", "TimingEntry", "UsedModel"),  # read, never made or named
+}
+
+
+def annotations(thing: Any) -> Iterator[str]:
+    """What a public function takes and returns, and what a public class holds, in words."""
+    members = [vars(one) for one in thing.__mro__ if one.__module__.startswith("streamer")] if isclass(thing) else []
+    functions = [thing, *(value for one in members for name, value in one.items() if not name.startswith("_"))]
+    for one in members:
+        yield from (str(text) for name, text in one.get("__annotations__", {}).items() if not name.startswith("_"))
+    for function in functions:
+        unwrapped = function.fget if isinstance(function, property) else function
+        if isfunction(unwrapped):
+            yield from map(str, unwrapped.__annotations__.values())
+
+
+def test_what_a_public_name_takes_and_holds_is_public() -> None:
+    """A `Capture` to open a device with, a `ScanView` for a source of one's own: nobody should search for them."""
+    named = {
+        word
+        for name in streamer.__all__
+        for text in annotations(getattr(streamer, name))
+        for word in re.findall(r"\b[A-Z]\w+", re.sub(r"\".*?\"|'.*?'", "", text))
+    }
+    assert {"Capture", "ScanView", "TrackingSettings"} <= named
+    assert sorted(named - {*streamer.__all__, *vars(builtins), *PLAIN_NAMES}) == []
 
 
 def test_any_iterable_of_arrays_is_a_source() -> None:

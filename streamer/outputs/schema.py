@@ -77,7 +77,7 @@ class FrameLine(_Model):
     video: Annotated[str, Field(description="name of the clip within the study")]
     frame: Annotated[Count, Field(description="position in the clip, from 0")]
     time_s: Annotated[float, Field(description="container timestamp relative to the clip's first frame")]
-    nodules: list[NoduleLine]
+    nodules: Annotated[list[NoduleLine], Field(description="nodules in view, by track number")]
     patient_malignancy: Annotated[Probability | None, Field(description="running maximum, null while none")] = None
     rejected: Annotated[
         str | None, Field(description="why nothing was looked for in this frame; null where something was")
@@ -87,10 +87,10 @@ class FrameLine(_Model):
 class StageEntry(_Model):
     """Percentiles of one stage's time a frame in milliseconds."""
 
-    p50: Milliseconds
-    p95: Milliseconds
-    p99: Milliseconds
-    max: Milliseconds
+    p50: Annotated[Milliseconds, Field(description="median, in milliseconds")]
+    p95: Annotated[Milliseconds, Field(description="95th percentile, in milliseconds")]
+    p99: Annotated[Milliseconds, Field(description="99th percentile, in milliseconds")]
+    max: Annotated[Milliseconds, Field(description="longest, in milliseconds")]
 
 
 class LiveEntry(_Model):
@@ -103,18 +103,19 @@ class LiveEntry(_Model):
 class VideoEntry(_Model):
     """A clip of the study."""
 
-    name: str
+    name: Annotated[str, Field(description="name of the clip within the study")]
     width: Annotated[Count, Field(description="pixels, after rotation metadata was applied")]
-    height: Count
+    height: Annotated[Count, Field(description="pixels, after rotation metadata was applied")]
     pixel_spacing_mm: Annotated[
-        tuple[float, float] | None, Field(description="size of a pixel, x and y; null where it is unknown")
+        tuple[float, float] | None,
+        Field(description="size of a pixel in millimetres, x and y; null where it is unknown"),
     ] = None
     frames: Annotated[Count, Field(description="frames analysed")]
     fps: Annotated[Length, Field(description="mean frame rate by the container's timestamps")]
-    duration_s: Length
+    duration_s: Annotated[Length, Field(description="from the first frame to the end of the last, in seconds")]
     overlay: Annotated[str | None, Field(description="overlay video beside the report; null if no frame was read")]
     complete: Annotated[bool, Field(description="false where the clip broke off or the analysis was stopped")]
-    warnings: list[str]
+    warnings: Annotated[list[str], Field(description="what a reader should know of the clip, one line each")]
     rejections: Annotated[
         dict[str, Count], Field(description="frames in which nothing was looked for, by why; empty if there are none")
     ] = {}
@@ -125,28 +126,28 @@ class ReaderEntry(_Model):
     """What a reader says of a nodule."""
 
     c_tirads: Annotated[CTirads | None, Field(description="C-TIRADS 2020 category; null if none was chosen")]
-    note: Annotated[str, Field(max_length=LONGEST_NOTE)]
+    note: Annotated[str, Field(max_length=LONGEST_NOTE, description="what the reader wrote, empty if nothing")]
 
 
 class NoduleEntry(_Model):
     """A nodule over all frames that support it."""
 
-    track: Annotated[int, Field(ge=1)]
-    video: str
-    first_frame: Count
-    last_frame: Count
+    track: Annotated[int, Field(ge=1, description="number of the nodule, unique in the study")]
+    video: Annotated[str, Field(description="name of the clip that it was seen in")]
+    first_frame: Annotated[Count, Field(description="first frame in which it was detected")]
+    last_frame: Annotated[Count, Field(description="last frame in which it was detected")]
     supporting_frames: Annotated[Count, Field(description="frames in which it was detected")]
-    malignancy_max: Probability
-    malignancy_median: Probability
+    malignancy_max: Annotated[Probability, Field(description="highest probability of malignancy of those frames")]
+    malignancy_median: Annotated[Probability, Field(description="median over those frames")]
     key_frame: Annotated[Count, Field(description="the frame that set the maximum")]
-    key_time_s: float
+    key_time_s: Annotated[float, Field(description="time of the key frame")]
     key_nodule: Annotated[NoduleLine, Field(description="the nodule as measured in the key frame")]
     qualifies: Annotated[bool, Field(description="true if the track lasted long enough to count for the patient")]
     decides: Annotated[bool, Field(description="true if it is supported well enough to be called malignant or benign")]
     threshold: Annotated[
         Probability | None, Field(description="operating point for the maximum over as many frames, null if unknown")
     ]
-    image: Annotated[str | None, Field(description="picture of the key frame beside the report")]
+    image: Annotated[str | None, Field(description="picture of the key frame beside the report; null if there is none")]
     reader: Annotated[ReaderEntry | None, Field(description="of a human reader, null while there is none")] = None
     volume_ml: Annotated[
         float | None, Field(description="of an ellipsoid over two orthogonal sweeps, null where it is not known")
@@ -161,38 +162,38 @@ class NoduleEntry(_Model):
 class UsedModel(_Model):
     """Weights that ran."""
 
-    role: str
-    name: str
-    sha256: str
+    role: Annotated[str, Field(description="detector, segmenter or classifier")]
+    name: Annotated[str, Field(description="architecture")]
+    sha256: Annotated[str, Field(description="checksum of the weights file")]
 
 
 class TimingEntry(_Model):
     """How fast the run was."""
 
     frames_per_second: Annotated[Length, Field(description="frames analysed over wall-clock time")]
-    stages_ms: dict[str, StageEntry]
+    stages_ms: Annotated[dict[str, StageEntry], Field(description="time per frame of each stage, by its name")]
 
 
 class Report(_Model):
     """`report.json`: the sum of a study. It is written last: where it is, all other files are."""
 
-    schema_version: Annotated[str, Field(pattern=r"^[12]\.[0-9]+$")]
-    streamer_version: str
+    schema_version: Annotated[str, Field(pattern=r"^[12]\.[0-9]+$", description="version of this format")]
+    streamer_version: Annotated[str, Field(description="version of streamer that wrote it")]
     created: Annotated[datetime, Field(description="when the report was written, with time zone")]
-    research_use_only: str
-    patient: str
+    research_use_only: Annotated[str, Field(description="what the results may not be used for")]
+    patient: Annotated[str, Field(description="identifier given by the user, empty if none was")]
     complete: Annotated[bool, Field(description="false if any clip broke off or the run was stopped")]
     decision: Annotated[Decision, Field(description="malignant if a nodule that decides reaches its own threshold")]
     patient_malignancy: Annotated[Probability | None, Field(description="maximum over qualifying nodules")]
     threshold: Annotated[Probability, Field(description="operating point of the classifier on a still")]
-    videos: list[VideoEntry]
+    videos: Annotated[list[VideoEntry], Field(description="the clips in order")]
     nodules: Annotated[list[NoduleEntry], Field(description="every nodule seen, qualifying or not")]
-    models: list[UsedModel]
-    device: str
-    precision: str
+    models: Annotated[list[UsedModel], Field(description="networks that ran")]
+    device: Annotated[str, Field(description="what they ran on, such as CPU (OpenVINO 2026.4.1)")]
+    precision: Annotated[str, Field(description="arithmetic: fp32, fp16 or int8")]
     warnings: Annotated[list[str], Field(description="how the networks ran, and clips that were not analysed")] = []
-    timing: TimingEntry
-    settings: dict[str, Any]
+    timing: Annotated[TimingEntry, Field(description="how fast the run was")]
+    settings: Annotated[dict[str, Any], Field(description="the settings of the run, as in a configuration file")]
 
     @model_validator(mode="after")
     def _no_invented_probability(self) -> Self:
