@@ -130,7 +130,7 @@ def test_answers_on_other_images_are_not_compared(given: Answers) -> None:
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(DataError, match="row of probabilities"):
         answers([0, 1], [[0.5, 0.5]], ["a", "b"])
-    with pytest.raises(DataError, match="^probabilities must be finite"):
+    with pytest.raises(DataError, match=r"^probabilities must be finite"):
         answers([0], [[float("nan"), 0.5]], ["a"])
 
 
