@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 _GRACE_S = 60.0
 """For so long a page may be away: a network that changes and a proxy that restarts cut the connection of a page that is
@@ -25,7 +25,7 @@ class Presence:
         self._open: Counter[str] = Counter()
         self._away: dict[str, asyncio.TimerHandle] = {}
 
-    async def beats(self, session: str) -> AsyncIterator[bytes]:
+    async def beats(self, session: str) -> AsyncGenerator[bytes]:
         """Events for a page as long as it listens (text/event-stream); when they are no longer taken, it is away."""
         self._open[session] += 1
         if session in self._away:

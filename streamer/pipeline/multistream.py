@@ -127,7 +127,7 @@ class Serving:
         """Start at once; see `analyse_streams`."""
         _check_sources(sources)
         checked_analyser(analyser)
-        if not callable(on_result) or not callable(on_event):
+        if not all(callable(told) for told in (on_result, on_event)):
             raise InputError("on_result and on_event must be functions")
         if not patience_s >= 0:
             raise InputError(f"latency_budget_ms must be at least 0, not {patience_s * 1000:g}")

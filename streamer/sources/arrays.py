@@ -47,7 +47,7 @@ class ArrayFrames(Recording):
         super().__init__(name)
         if not isinstance(name, str):
             raise InputError(f"name must be a text, not a {type(name).__name__}")
-        if not isinstance(fps, (int, float, np.number)) or not 0 < fps < math.inf:
+        if not _is_rate(fps):
             raise InputError(f"{name}: fps must be a finite number above 0, not {fps}")
         self.fps, self.pixel_spacing_mm = fps, pixel_spacing_mm
         self.expected_frames = len(images) if isinstance(images, Sized) else None
@@ -72,3 +72,7 @@ def _rgb(image: Any, what: str) -> Image:
     if image.shape[0] * image.shape[1] > MAX_FRAME_PIXELS:
         raise InputError(f"{what}: {image.shape[1]}x{image.shape[0]} is larger than {MAX_FRAME_PIXELS} pixels")
     return np.array(image, order="C") if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and bool(0 < value < math.inf)

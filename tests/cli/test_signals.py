@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-import streamer.cli.signals
 from streamer.cli.signals import interrupted_by_termination, stop_on_signal
 
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -19,7 +18,7 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 def clock_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the clock says, to be set."""
     now = [100.0]
-    monkeypatch.setattr(streamer.cli.signals.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("streamer.cli.signals.time.monotonic", lambda: now[0])
     return now
 
 
