@@ -152,7 +152,9 @@ def outline_of(
     return Outline(shifted, long_axis, short_axis, float(cv2.countNonZero(region)))
 
 
-def caliper_lines(contour_xy: npt.NDArray[np.int32]) -> tuple[Points, Points]:
+def caliper_lines(
+    contour_xy: npt.NDArray[np.int32], spacing_mm: tuple[float, float] | None = None
+) -> tuple[Points, Points]:
     """Ends of the long and of the short axis of a contour, as a nodule is measured by hand.
 
     The long axis is its longest diameter, the short axis its extent perpendicular to that (ACR TI-RADS, J Am Coll
@@ -160,12 +162,16 @@ def caliper_lines(contour_xy: npt.NDArray[np.int32]) -> tuple[Points, Points]:
 
     Args:
         contour_xy: outline, shape (n, 2), not empty.
+        spacing_mm: size of a pixel, x and y: length and right angle are those in tissue, as of `size_mm`. None takes
+            pixels for squares.
 
     Returns:
         Two arrays of shape (2, 2): a row an end, x and y in pixels. The short axis crosses the long one at right
         angles, midway between the two outermost points on either side of it.
     """
-    return _caliper_lines(contour_xy, np.ones(2))
+    scale_xy = np.array(spacing_mm or (1.0, 1.0))
+    long_axis, short_axis = _caliper_lines(contour_xy, scale_xy)
+    return long_axis / scale_xy, short_axis / scale_xy
 
 
 def _caliper_lines(contour_xy: npt.NDArray[np.int32], scale_xy: Points) -> tuple[Points, Points]:
@@ -203,7 +209,8 @@ def size_mm(contour_xy: npt.NDArray[np.int32], area_px: float, spacing_mm: tuple
         return None
     axes = _caliper_lines(contour_xy, np.array(spacing_mm))
     long_axis, short_axis = (_with_pixel(end - start, spacing_mm) for start, end in axes)
-    return SizeMm(long_axis_mm=long_axis, short_axis_mm=short_axis, area_mm2=area_px * spacing_mm[0] * spacing_mm[1])
+    area_mm2 = area_px * spacing_mm[0] * spacing_mm[1]
+    return SizeMm(long_axis_mm=long_axis, short_axis_mm=short_axis, area_mm2=area_mm2, spacing_mm=spacing_mm)
 
 
 def _with_pixel(along_mm: Points, spacing_mm: tuple[float, float]) -> float:

@@ -167,7 +167,7 @@ class Finding:
         malignancy: calibrated probability of malignancy, 0 to 1.
         contour_xy: outline as int32 pixel coordinates, shape (n, 2); shape (0, 2) where segmentation found nothing.
         long_axis_px: longest diameter of the outline, in pixels; 0 without an outline.
-        short_axis_px: longest diameter at right angles to it, in pixels; 0 without an outline.
+        short_axis_px: extent at right angles to it, in pixels; 0 without an outline.
         area_px: area of the mask, in pixels; 0 without an outline.
         heat: where the malignancy comes from; None where the network does not tell, or tells no better than chance.
     """
@@ -203,13 +203,15 @@ class SizeMm:
 
     Attributes:
         long_axis_mm: longest diameter.
-        short_axis_mm: longest diameter at right angles to it.
+        short_axis_mm: extent at right angles to it.
         area_mm2: area.
+        spacing_mm: size of a pixel, x and y, with which it was measured; None where it was read from a file.
     """
 
     long_axis_mm: float
     short_axis_mm: float
     area_mm2: float
+    spacing_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +259,7 @@ class Nodule:
 
     @property
     def short_axis_px(self) -> float:
-        """Longest diameter at right angles to the long axis, in pixels."""
+        """Extent at right angles to the long axis, in pixels."""
         return self.finding.short_axis_px
 
     @property

@@ -47,7 +47,7 @@ def _scene(frame: Frame, nodule: Nodule, canvas_wh: tuple[int, int]) -> Image:
     outline = _onto(letterbox, _outline(nodule))
     cv2.polylines(image, [np.rint(outline).astype(np.int32)], True, colour, pen.line_px, cv2.LINE_AA)
     if len(nodule.contour_xy):
-        for axis in caliper_lines(nodule.contour_xy):
+        for axis in _calipers(nodule):
             _draw_caliper(image, _onto(letterbox, axis), WHITE)
     return image
 
@@ -65,11 +65,16 @@ def _enlarged(frame: Frame, nodule: Nodule) -> Image:
     image = window.crop(frame.image, _PANEL_PX)
     if len(nodule.contour_xy):
         scale = _PANEL_PX / window.side
-        for axis in caliper_lines(nodule.contour_xy):
+        for axis in _calipers(nodule):
             ends = (axis - (window.left, window.top) + 0.5) * scale - 0.5
             for end in ends:
                 _draw_mark(image, end, track_colour(nodule.track_id), 9)
     return image
+
+
+def _calipers(nodule: Nodule) -> tuple[Points, Points]:
+    """The axes that the title tells, so along the lines on which they were measured."""
+    return caliper_lines(nodule.contour_xy, None if nodule.size_mm is None else nodule.size_mm.spacing_mm)
 
 
 def _outline(nodule: Nodule) -> Points:

@@ -57,7 +57,7 @@ class NoduleLine(_Model):
     malignancy: Annotated[Probability, Field(description="probability of malignancy")]
     contour_xy: Annotated[list[tuple[int, int]], Field(description="outline in source pixels, empty if none was found")]
     long_axis_px: Annotated[Length, Field(description="longest diameter of the outline")]
-    short_axis_px: Annotated[Length, Field(description="longest diameter at right angles to the long axis")]
+    short_axis_px: Annotated[Length, Field(description="extent at right angles to the long axis")]
     area_px: Annotated[Length, Field(description="area of the outline in square pixels")]
     long_axis_mm: Annotated[Length | None, Field(description="null where the pixel spacing is unknown")] = None
     short_axis_mm: Annotated[Length | None, Field(description="null where the pixel spacing is unknown")] = None

@@ -10,15 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from streamer.geometry import caliper_lines
+from streamer.geometry import Points, caliper_lines, size_mm
 from streamer.outputs import key_frames as key_pictures
+from streamer.outputs import nodule_figure
 from streamer.outputs.base import SinkContext
 from streamer.outputs.folder import OutputFolder
 from streamer.outputs.key_frames import KeyFrameSink
 from streamer.outputs.nodule_figure import nodule_image
 from streamer.settings import Settings
-from streamer.types import Frame, Image, Nodule
+from streamer.types import Frame, Image, Nodule, SizeMm
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 
@@ -117,6 +119,35 @@ def test_calipers_of_an_ellipse() -> None:
     assert np.hypot(*(second[1] - second[0])) == pytest.approx(50, abs=2)
     assert (first[1] - first[0]) @ (second[1] - second[0]) == pytest.approx(0, abs=1e-6)
     assert second.mean(axis=0) == pytest.approx((200, 150), abs=4)
+
+
+@pytest.mark.parametrize("spacing_mm", [(0.1, 0.3), (0.3, 0.1), (0.1, 0.1)])
+def test_drawn_calipers_are_those_that_were_measured(spacing_mm: tuple[float, float]) -> None:
+    """Of pixels three times as high as wide, a nodule that looks wide is taller than wide."""
+    contour = np.array([(20, 30), (40, 20), (78, 25), (80, 40), (60, 48), (25, 45)], np.int32)
+    size = size_mm(contour, 1000.0, spacing_mm)
+    assert size is not None
+    for ends, told_mm in zip(
+        caliper_lines(contour, size.spacing_mm), (size.long_axis_mm, size.short_axis_mm), strict=True
+    ):
+        across_mm, down_mm = (ends[1] - ends[0]) * spacing_mm
+        assert told_mm == pytest.approx(np.hypot(across_mm, down_mm), abs=1.01 * max(spacing_mm))
+    long_axis, short_axis = ((ends[1] - ends[0]) * spacing_mm for ends in caliper_lines(contour, size.spacing_mm))
+    assert long_axis @ short_axis == pytest.approx(0, abs=1e-9)
+
+
+def test_the_picture_has_the_calipers_in_tissue(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, float] | None] = []
+
+    def record(contour_xy: NDArray[np.int32], spacing_mm: tuple[float, float] | None) -> tuple[Points, Points]:
+        drawn.append(spacing_mm)
+        return caliper_lines(contour_xy, spacing_mm)
+
+    monkeypatch.setattr(nodule_figure, "caliper_lines", record)
+    for measured in (None, SizeMm(long_axis_mm=9.0, short_axis_mm=8.0, area_mm2=50.0, spacing_mm=(0.1, 0.3))):
+        result = frame_result(0, replace(nodule(), size_mm=measured))
+        nodule_image(result.frame, result.nodules[0])
+    assert drawn == [None, None, (0.1, 0.3), (0.1, 0.3)]
 
 
 def test_calipers_of_a_single_point() -> None:
