@@ -39,7 +39,9 @@ def read_yaml(path: str | Path, what: str = "configuration file") -> dict[str, A
         data = _loaded(content.decode())
     except OSError as error:
         raise SettingsError(f"cannot read the {what} {path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that does not exist
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not in UTF-8; save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise SettingsError(f"{path} is not valid YAML: {shortened(str(error))}") from error
     if data is None:
         return {}

@@ -74,3 +74,12 @@ def test_a_few_aliases_are_welcome(tmp_path: Path) -> None:
 def test_a_key_that_is_no_text_and_one_that_stands_twice(tmp_path: Path) -> None:
     assert "not valid YAML" in complaint(tmp_path, "? [1, 2]\n: 3")
     assert "a stands twice" in complaint(tmp_path, "a: 1\na: 2")
+
+
+def test_another_encoding_is_named_with_its_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("input: {deinterlace: auto}", encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"a\.yaml is not in UTF-8; save it as UTF-8$"):
+        read_yaml(path)
+    path.write_text("input: {deinterlace: auto}", encoding="utf-8-sig")
+    assert read_yaml(path) == {"input": {"deinterlace": "auto"}}

@@ -68,6 +68,9 @@ def url_address(url: str) -> Address:
     options["analyzeduration"] = "1000000"  # a second, in place of five, to look at it
     if parts.scheme.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"  # lost datagrams damage pictures
+    if parts.scheme.startswith("http"):
+        # FFmpeg 8.1 asks once more over a connection whose end the server did not announce, and so loses a frame.
+        options["multiple_requests"] = "1"
     if parts.scheme == "udp":
         options["overrun_nonfatal"] = "1"
     location = parts.scheme + url[len(parts.scheme) :]  # in lower case: FFmpeg knows no "RTSP"

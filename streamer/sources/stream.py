@@ -41,6 +41,9 @@ _REORDERED = 64
 _LATEST_S = 1.0
 """A file that comes slower than its pace is played slower, rather than later and later."""
 _ENDED = "the sender ended it"
+_NOT_READ = (av.error.InvalidDataError, av.error.ArgumentError)
+"""How FFmpeg refuses a format that is unknown, or not among those allowed."""
+_NO_VIDEO = "the server sends no video that is read; a page, a playlist or a single picture is none"
 
 Listener = Callable[[str], None]
 """Told in one line when a connection is lost and when it is back; called on the thread that reads."""
@@ -84,7 +87,8 @@ class LiveStream(OpenedLive["_Connection"]):
         except LIBRARY_ERRORS as error:
             if decoder != "cpu":
                 refuse_without_device()
-            raise InputError(f"{self.name} cannot be opened: {_reason(error)}") from None  # the cause quotes the URL
+            reason = _NO_VIDEO if address.is_web and isinstance(error, _NOT_READ) else _reason(error)
+            raise InputError(f"{self.name} cannot be opened: {reason}") from None  # the cause quotes the URL
         self.fps, (self.width, self.height) = first.fps, first.size_wh
         super().__init__(first)
         self.duration_s = 0.0
@@ -172,9 +176,10 @@ class LiveStream(OpenedLive["_Connection"]):
                 yield replace(frame, arrived_s=began_s + frame.time_s)
             self._repaired = connection.repaired
             announced = indexed_frames(connection.container, connection.stream)
-            if connection.ended_by != _ENDED:
+            missing = announced is not None and self._arrived < announced
+            if connection.ended_by != _ENDED and (missing or announced is None):  # nothing comes after the last frame
                 self._broke_off = connection.ended_by
-            elif announced is not None and self._arrived < announced:
+            elif missing:
                 self._broke_off = f"{announced} frames are announced, {self._arrived} could be decoded"
             self._finished = True
 

@@ -3,13 +3,15 @@
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from PIL import Image as PillowImage
 
+from streamer.errors import InputError
 from streamer.sources import open_live
 from tests.sources.media import read_number, write_clip
 
@@ -63,6 +65,61 @@ def test_a_server_that_sends_no_parts_of_a_file(tmp_path: Path) -> None:
     with _served(tmp_path) as url, open_live(f"{url}/a.mp4") as source:
         assert [read_number(frame.image) for frame in source.frames()] == list(range(12))
         assert (source.complete, source.warnings) == (True, ())
+
+
+class _Parts(_Quiet):
+    """Sends parts of a file, over a connection that it closes without having said so."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        data = Path(self.translate_path(self.path)).read_bytes()
+        start = int(self.headers.get("Range", "bytes=0-").split("=")[1].split("-")[0])
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        with suppress(OSError):  # FFmpeg goes elsewhere
+            self.wfile.write(data[start:])
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
+
+
+def test_a_server_that_sends_parts_of_a_file(tmp_path: Path) -> None:
+    # Each picture is larger than what FFmpeg keeps in memory of a file, 32 KiB.
+    write_clip(tmp_path / "a.mov", codec="rawvideo", pix_fmt="rgb24", size_wh=(192, 128))
+    with _served(tmp_path, _Parts) as url, open_live(f"{url}/a.mov") as source:
+        assert [read_number(frame.image) for frame in source.frames()] == list(range(12))
+        assert (source.complete, source.warnings) == (True, ())
+
+
+class _NoLength(_Quiet):
+    """Says neither how long a file is nor that it sends parts."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(Path(self.translate_path(self.path)).read_bytes())
+
+
+def test_a_file_of_unknown_length_is_whole_with_its_last_frame(tmp_path: Path) -> None:
+    options = {"movflags": "faststart"}
+    write_clip(tmp_path / "a.mp4", codec="mpeg4", frames=30, options={"b": "20000000"}, container_options=options)
+    with _served(tmp_path, _NoLength) as url, open_live(f"{url}/a.mp4") as source:
+        assert sum(1 for _ in source.frames()) == 30
+        assert (source.complete, source.warnings) == (True, ())
+
+
+@pytest.mark.parametrize("content", [b"<html>please log in</html>", b"#EXTM3U\n#EXTINF:1,\na.ts\n", b"still"])
+def test_what_is_no_video_is_named(tmp_path: Path, content: bytes) -> None:
+    if content == b"still":
+        PillowImage.new("RGB", (64, 48)).save(tmp_path / "a", "JPEG")
+    else:
+        (tmp_path / "a").write_bytes(content)
+    with _served(tmp_path) as url, pytest.raises(InputError, match=r"/a cannot be opened: the server sends no video"):
+        open_live(f"{url}/a")
 
 
 def test_one_that_breaks_off_is_incomplete(tmp_path: Path) -> None:
