@@ -1,4 +1,7 @@
-"""Frames that are in memory: any iterable of uint8 arrays is a source. With the pixel spacing, sizes are in mm."""
+"""Frames that are in memory: any iterable of uint8 arrays is a source. With the pixel spacing, sizes are in mm.
+
+python examples/arrays.py
+"""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Choose what is written: here a spreadsheet row per nodule and frame, and the report, but no video."""
+"""Choose what is written: here a spreadsheet row per nodule and frame, and the report, but no video.
+
+python examples/choose_outputs.py CLIP OUTPUT
+"""
 
 import csv
 import sys

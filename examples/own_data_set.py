@@ -1,4 +1,7 @@
-"""A data set of your own, known to training, evaluation and the model cards like the public ones."""
+"""A data set of your own, known to training, evaluation and the model cards like the public ones.
+
+python examples/own_data_set.py DATA
+"""
 
 import csv
 import sys

@@ -1,4 +1,7 @@
-"""Your own detector in ten lines: anything that turns an image into boxes can be streamed, tracked and reported."""
+"""Your own detector in ten lines: anything that turns an image into boxes can be streamed, tracked and reported.
+
+python examples/own_detector.py CLIP OUTPUT
+"""
 
 import sys
 from pathlib import Path

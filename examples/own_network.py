@@ -1,4 +1,7 @@
-"""A network of your own: which of three scanners a frame comes from. Architecture, trainer, evaluator, one entry."""
+"""A network of your own: which of three scanners a frame comes from. Architecture, trainer, evaluator, one entry.
+
+python examples/own_network.py MANIFEST RUN
+"""
 
 import sys
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,7 @@
-"""An output of your own: raise a flag as soon as a suspicious nodule qualifies."""
+"""An output of your own: raise a flag as soon as a suspicious nodule qualifies.
+
+python examples/own_sink.py CLIP OUTPUT
+"""
 
 import sys
 from pathlib import Path

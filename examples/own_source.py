@@ -1,4 +1,7 @@
-"""A kind of input of your own: a cine loop in an `.npz` file, with its frame rate and the size of a pixel."""
+"""A kind of input of your own: a cine loop in an `.npz` file, with its frame rate and the size of a pixel.
+
+python examples/own_source.py CLIP.npz
+"""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Ask an archive's tables with DuckDB and with Polars, also while it grows: suspicious nodules, and failures."""
+"""Ask an archive's tables with DuckDB and with Polars, also while it grows: suspicious nodules, and failures.
+
+python examples/read_archive.py ARCHIVE
+"""
 
 import json
 import sys

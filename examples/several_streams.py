@@ -1,4 +1,7 @@
-"""Several live sources on one set of networks: each with its own order, tracker and patient."""
+"""Several live sources on one set of networks: each with its own order, tracker and patient.
+
+python examples/several_streams.py CLIP [CLIP ..]
+"""
 
 import sys
 

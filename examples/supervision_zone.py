@@ -1,4 +1,7 @@
-"""Results as `supervision.Detections`: use its annotators, zones, slicers and sinks."""
+"""Results as `supervision.Detections`: use its annotators, zones, slicers and sinks.
+
+python examples/supervision_zone.py CLIP
+"""
 
 import sys
 

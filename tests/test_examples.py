@@ -1,5 +1,6 @@
 """Every script in `examples/` runs, on a clip that the test writes."""
 
+import ast
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,3 +101,17 @@ def test_example(name: str, clip: str, tmp_path: Path, capsys: pytest.CaptureFix
     spec.loader.exec_module(script)
     _RUNS[name](script, clip, tmp_path)
     assert _SAID[name] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(_RUNS))
+def test_an_example_says_how_it_is_run(name: str) -> None:
+    """As many arguments as `main` takes, one for a parameter; all that a newcomer has is the file."""
+    tree = ast.parse((_EXAMPLES / f"{name}.py").read_text(encoding="utf-8"))
+    told = (ast.get_docstring(tree) or "").splitlines()[-1].split()
+    (main,) = (one.args for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == "main")
+    assert told[:2] == ["python", f"examples/{name}.py"]
+    assert len(told) - 2 == len(main.args) or (main.vararg is not None and len(told) > 2)
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in _EXAMPLES.glob("*.py")} == _RUNS.keys() == _SAID.keys()

@@ -1,5 +1,7 @@
 """`streamer run` over folders, one study per clip; outputs and pixel spacing as options; examples in every help."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,3 +108,19 @@ def test_every_command_has_an_example() -> None:
         name for name, command in found.items() if f"Example: streamer {name.split()[0]}" not in str(command.epilog)
     ]
     assert not without
+
+
+def test_every_example_is_a_line_that_its_command_takes() -> None:
+    """An option that was renamed, or a value out of bounds, would be a usage error here."""
+    top: Any = typer.main.get_command(app)
+    for name, described in commands(top):
+        lines = re.findall(r"Example: streamer (.+)", str(described.epilog))
+        for line in lines:
+            command, arguments, parent = top, shlex.split(line), None
+            while True:
+                context = command.make_context(name, list(arguments), parent=parent)
+                rest = [*getattr(context, "_protected_args", ()), *context.args]
+                if not getattr(command, "commands", {}) or not rest:
+                    break
+                parent, (_, command, arguments) = context, command.resolve_command(context, rest)
+            assert command.callback is not None, line
