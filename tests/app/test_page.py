@@ -76,6 +76,20 @@ def test_a_frame_has_the_number_that_it_has_in_its_clip(new_page: NewPage, tmp_p
         page.keyboard.press("ArrowLeft")
 
 
+@pytest.mark.parametrize("width", [320, 640])
+def test_nothing_lies_beside_a_narrow_screen(new_page: NewPage, width: int) -> None:
+    page = new_page()
+    page.set_viewport_size({"width": width, "height": 844})
+    for view in ("streamer", "scintigraphy"):
+        page.click(f".views [data-view={view}]:visible")
+        beside = page.evaluate(f"""() => [...document.querySelectorAll('#{view} :is(.notice, input, button, canvas)')]
+          .filter(one => one.getClientRects().length && !one.closest('.choose'))
+          .filter(one => one.getBoundingClientRect().left < 0 || one.getBoundingClientRect().right > innerWidth)
+          .map(one => one.outerHTML)""")
+        assert beside == []
+        assert page.is_visible(f"#{view} .notice")
+
+
 def test_going_back_costs_nothing(new_page: NewPage, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame that came once is in the page's memory, also after it has let go of its pixels."""
     page = new_page()

@@ -350,10 +350,11 @@ const keys = {
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": toggle, l: toggleLoop,
   Home: () => seekTo(0), End: () => seekTo(timeline.times.length - 1),
 };
+const hidden = () => !room.getClientRects().length; // the other modality is shown
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea, video, [role=tab]");
   const pressing = event.key === " " && event.target.closest?.("button, a, input");
-  if (!keys[event.key] || typing || pressing || !job || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (!keys[event.key] || typing || pressing || !job || hidden() || event.ctrlKey || event.altKey || event.metaKey) return;
   event.preventDefault();
   keys[event.key]();
 });
