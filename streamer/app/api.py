@@ -101,7 +101,7 @@ class Answers:
         self._jobs.end_session(session)
 
     def lose(self, session: str) -> None:
-        """Free all that the session has: its page is gone without a word, and did not come back."""
+        """Free all that the session has: its page or program is gone without a word, and did not come back."""
         self._jobs.end_session(session)
 
     def claim(self, session: str, upload: str) -> Answer:

@@ -83,7 +83,7 @@ def _add_api(jobs: Jobs, answers: Answers) -> None:
         except StreamerError as error:
             raise gr.Error(str(error), print_exception=False) from error
         while not job.finished.wait(_POLL_S):
-            yield {}  # a client that is gone is noticed at a yield
+            yield {}  # in which Gradio may end this
         try:
             if job.error:
                 raise gr.Error(job.error, print_exception=False)

@@ -20,7 +20,7 @@ from streamer.app.api import UNINTELLIGIBLE, Answers
 from streamer.app.frame_store import Feed, View
 from streamer.app.job import Job
 from streamer.app.jobs import GoneError
-from streamer.app.presence import Presence
+from streamer.app.presence import Presence, ProgramsPresent
 from streamer.app.visitors import NotLoggedInError, UserOf
 from streamer.errors import StreamerError
 
@@ -54,6 +54,7 @@ def add_routes(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
     """
     _add_pictures(web, answers, user_of)
     presence = Presence(answers.lose)
+    web.add_middleware(ProgramsPresent, presence=presence)
 
     @web.get(f"{_ANALYSIS}/status")
     async def status(request: Request, session: str, token: str, seen: Number = 0, version: Number = 0) -> Response:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from streamer.app import presence
@@ -41,6 +42,17 @@ def test_a_page_that_comes_back_in_time_keeps_its_session_and_one_that_does_not_
 
     asyncio.run(asyncio.wait_for(live(), 10))
     assert ended == ["s"]
+
+
+def test_a_program_that_goes_while_it_waits_is_missed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "_GRACE_S", 0)
+    gone: list[str] = []
+    monkeypatch.setattr(Presence, "_gone", lambda *told: gone.append(told[-1]))
+    with httpx.stream("GET", f"{app.url}gradio_api/queue/data", params={"session_hash": "p1"}) as answer:
+        assert answer.status_code == 200
+        assert next(answer.iter_bytes())
+        assert gone == []
+    assert wait_until(lambda: gone == ["p1"])
 
 
 @pytest.fixture
