@@ -174,6 +174,9 @@ class Settings(_Section):
     `outputs` chooses what is written: `overlay` (video), `frames` (JSON lines), `key_frames` (a picture per nodule),
     `report_html`, `report_json`, and besides these `csv` (a row per nodule and frame) and `dicom` (results of DICOM
     clips as DICOM objects). The page has a timeline and pictures only where `frames` and `key_frames` are written, too.
+
+    Raises:
+        ValidationError: of pydantic, where a program gives a value that is unknown or out of bounds.
     """
 
     detection: DetectionSettings = DetectionSettings()
@@ -200,6 +203,20 @@ class Settings(_Section):
         data = self.model_dump()
         data["runtime"] |= changes
         return validated(Settings, data, "command line")
+
+
+def checked_settings(settings: Settings | None) -> Settings:
+    """The settings, if they are some; the defaults for None.
+
+    Raises:
+        SettingsError: they are something else, such as the name of a preset.
+    """
+    if settings is None:
+        return Settings()
+    if not isinstance(settings, Settings):
+        kind = type(settings).__name__
+        raise SettingsError(f"settings must be streamer.Settings, as from load_settings, not a {kind}")
+    return settings
 
 
 def load_settings(path: str | Path | None = None) -> Settings:

@@ -19,6 +19,12 @@ loosely: Any = streamer  # for calls that a type checker would refuse
 CLIP = fake_clip()
 
 
+def without_settings() -> FakeAnalyser:
+    analyser = FakeAnalyser()
+    analyser.__dict__["settings"] = None
+    return analyser
+
+
 def test_every_public_name_is_there() -> None:
     assert dir(streamer) == sorted(streamer.__all__)
     for name in streamer.__all__:
@@ -137,6 +143,20 @@ def test_what_cannot_be_analysed_is_one_line(source: object, message: str) -> No
             "at least 0, not nan",
         ),
         (lambda: loosely.run_live("a.mp4", Path("out"), analyser=FakeAnalyser()), "source must be open"),
+        (lambda: loosely.read_report(None), "a path is needed, not a NoneType"),
+        (lambda: list(loosely.read_frames(7)), "a path is needed, not a int"),
+        (lambda: loosely.PatientAggregator(7), "settings must be streamer.Settings"),
+        (lambda: loosely.DetectorAnalyser(lambda _: [], settings="fast"), "settings must be streamer.Settings"),
+        (
+            lambda: loosely.analyse("a.mp4", analyser=without_settings()),
+            "FakeAnalyser.settings must be .* not a NoneType",
+        ),
+        (lambda: loosely.open_source("a.mp4", decoder="gpu"), "decoder must be cpu or cuda, not 'gpu'"),
+        (lambda: loosely.open_live("a.mp4", deinterlace="yes"), "deinterlace must be auto or on or off, not 'yes'"),
+        (lambda: loosely.open_source("a.mp4", name=""), "name must not be empty"),
+        (lambda: loosely.open_source("a.mp4", name=7), "name must be a text, not a int"),
+        (lambda: loosely.open_live("/dev/video0", capture=7), "capture must be a Capture, not a int"),
+        (lambda: loosely.open_live("a.mp4", on_event=None), "on_event must be a function"),
         (lambda: loosely.load_settings(7), "named by its path, not by a int"),
         (lambda: loosely.open_source(None), "a path or address is needed, not a NoneType"),
         (lambda: loosely.open_live(7), "a path or address is needed, not a int"),
@@ -169,6 +189,10 @@ def test_a_spacing_that_is_none_is_refused(spacing: tuple[float, float]) -> None
     with pytest.raises(ValueError, match="pixel_spacing_mm"):
         streamer.ClipInfo(name="a", width=4, height=4, fps=25.0, pixel_spacing_mm=spacing)
     for source in (fake_clip(), [np.zeros((48, 64), np.uint8)], "clip.mp4"):  # open, in memory, a path: told alike
+        with pytest.raises(ValueError, match="pixel_spacing_mm"):
+            streamer.open_source("clip.mp4", pixel_spacing_mm=spacing)
+        with pytest.raises(ValueError, match="pixel_spacing_mm"):
+            streamer.open_live("clip.mp4", pixel_spacing_mm=spacing)
         with pytest.raises(ValueError, match="pixel_spacing_mm"):
             next(streamer.analyse(source, analyser=FakeAnalyser(), pixel_spacing_mm=spacing))
 

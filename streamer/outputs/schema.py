@@ -6,6 +6,7 @@ what they do not know; lengths are source pixels, times seconds from the clip's 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -208,6 +209,7 @@ def read_report(path: str | Path) -> Report:
     Raises:
         InputError: the file is missing, or is not a report that this version of streamer reads.
     """
+    _check_path(path)
     try:
         return _parsed(Report, Path(path).read_bytes(), str(path))
     except OSError as error:
@@ -220,12 +222,18 @@ def read_frames(path: str | Path) -> Iterator[FrameLine]:
     Raises:
         InputError: the file is missing, or a line (named by its number) is not one that this version of streamer reads.
     """
+    _check_path(path)
     try:
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, start=1):
                 yield _parsed(FrameLine, line, f"{path}, line {number}")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"a path is needed, not a {type(path).__name__}")
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from streamer.geometry import size_mm
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.confirmation import ConfirmationRule, Item, TrackConfirmation
 from streamer.pipeline.tracking import NoduleTracker
-from streamer.settings import Settings
+from streamer.settings import Settings, checked_settings
 from streamer.types import Decision, Frame, Nodule, SizeMm, Track, TrackedFinding
 
 _DECIMALS = 4
@@ -30,8 +30,12 @@ class PatientAggregator:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Start with nothing seen."""
-        self._settings = settings
+        """Start with nothing seen.
+
+        Raises:
+            SettingsError: `settings` are none.
+        """
+        settings = self._settings = checked_settings(settings)
         self._min_track_frames = settings.study.min_track_frames
         self._candidates, self._numbers = count(1), count(1)
         self._required: dict[str, int] = {}

@@ -178,7 +178,7 @@ def _opened(
         return source
     assert _is_iterable(source), "checked at the call"
     rate = ARRAY_FPS if fps is None else fps
-    return ArrayFrames(source, name=name or "array", fps=rate, pixel_spacing_mm=pixel_spacing_mm)
+    return ArrayFrames(source, name="array" if name is None else name, fps=rate, pixel_spacing_mm=pixel_spacing_mm)
 
 
 def follow(

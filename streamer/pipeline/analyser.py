@@ -13,7 +13,7 @@ import numpy as np
 from streamer.errors import InputError
 from streamer.models.grad_cam import HeatMaps
 from streamer.models.sweep_point import SweepOperatingPoint
-from streamer.settings import Settings
+from streamer.settings import Settings, checked_settings
 from streamer.types import Finding, Frame, Image, ModelVersion
 
 
@@ -107,6 +107,7 @@ class DetectorAnalyser:
 
     Raises:
         InputError: `detect` is no function.
+        SettingsError: `settings` are none.
         ValueError: `threshold` is not in 0 to 1; during the analysis, a row is not six finite numbers, a probability is
             not in 0 to 1, or a box has no area within the image.
 
@@ -133,7 +134,7 @@ class DetectorAnalyser:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be in 0 to 1, not {threshold}")
         self._detect = detect
-        self.settings = settings or Settings()
+        self.settings = checked_settings(settings)
         self.workers = workers
         self.info = AnalyserInfo(threshold=threshold, device=name)
 
@@ -196,6 +197,9 @@ def checked_analyser(analyser: FrameAnalyser) -> FrameAnalyser:
     missing = [name for name in members if not hasattr(analyser, name)]
     if missing:
         raise InputError(f"{type(analyser).__name__} is no FrameAnalyser: it has no {' and no '.join(missing)}")
+    if not isinstance(analyser.settings, Settings):
+        kind = type(analyser.settings).__name__
+        raise InputError(f"{type(analyser).__name__}.settings must be streamer.Settings, not a {kind}")
     if analyser.batch_size < 1 or analyser.workers < 1:
         raise InputError(f"{type(analyser).__name__} must have a batch_size and workers of at least 1")
     return analyser

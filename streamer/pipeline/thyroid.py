@@ -11,7 +11,6 @@ from streamer._pixels import to_grey
 from streamer._resources import weights_dir
 from streamer.backends import choose_backend
 from streamer.backends.process import stay_in_process
-from streamer.errors import SettingsError
 from streamer.models.classifier import prevalence_shift
 from streamer.models.colour import is_coloured
 from streamer.models.crop_analyser import Roi, RoiPrediction, load_crop_analyser
@@ -23,7 +22,7 @@ from streamer.models.log_odds import expit, logit
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.models.weights_manifest import Manifest, read_manifest
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
-from streamer.settings import DetectionSettings, Settings
+from streamer.settings import DetectionSettings, Settings, checked_settings
 from streamer.types import Finding, Frame, Grey, ModelVersion
 
 
@@ -48,11 +47,7 @@ class Engine:
             DeviceError: the device cannot be used, or networks were loaded before this process was forked.
         """
         stay_in_process()
-        settings = Settings() if settings is None else settings
-        if not isinstance(settings, Settings):
-            raise SettingsError(
-                f"settings must be streamer.Settings, as from load_settings, not a {type(settings).__name__}"
-            )
+        settings = checked_settings(settings)
         folder = settings.weights or weights_dir()
         self.manifest = read_manifest(folder)
         self.settings = _with_confidence(settings, self.manifest)

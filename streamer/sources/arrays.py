@@ -10,7 +10,7 @@ import numpy as np
 
 from streamer.errors import InputError
 from streamer.sources._recording import Recording
-from streamer.sources.base import MAX_FRAME_PIXELS
+from streamer.sources.base import MAX_FRAME_PIXELS, given_name
 from streamer.types import Frame, Image
 
 ARRAY_FPS = 30.0
@@ -44,9 +44,8 @@ class ArrayFrames(Recording):
         fps: float = ARRAY_FPS,
         pixel_spacing_mm: tuple[float, float] | None = None,
     ) -> None:
+        name = given_name(name)
         super().__init__(name)
-        if not isinstance(name, str):
-            raise InputError(f"name must be a text, not a {type(name).__name__}")
         if not _is_rate(fps):
             raise InputError(f"{name}: fps must be a finite number above 0, not {fps}")
         self.fps, self.pixel_spacing_mm = fps, pixel_spacing_mm

@@ -195,5 +195,25 @@ def result_name(path: Path) -> str:
 
 def display_name(path: Path) -> str:
     """The last part of a path, fit for one line of text: control and undecodable characters become "?"."""
-    name = path.name or path.resolve().name or str(path)
+    return _printable(path.name or path.resolve().name or str(path))
+
+
+def given_name(name: str) -> str:
+    """A clip's name as a program gave it, fit for one line of text as in `display_name`.
+
+    Raises:
+        InputError: it is empty, or no text.
+
+    Example:
+        >>> given_name("left\\nlobe")
+        'left?lobe'
+    """
+    if not isinstance(name, str):
+        raise InputError(f"name must be a text, not a {type(name).__name__}")
+    if not name:
+        raise InputError("name must not be empty")
+    return _printable(name)
+
+
+def _printable(name: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from streamer.dicom.library import require_dicom
 from streamer.dicom.magic import is_dicom
@@ -14,12 +15,13 @@ from streamer.sources._hwaccel import Decoder
 from streamer.sources._recording import Recording
 from streamer.sources._still_magic import HEAD_BYTES, is_still
 from streamer.sources._url import URL, Capture, device_address, url_address
-from streamer.sources.base import Source, display_name
+from streamer.sources.base import Source, display_name, given_name
 from streamer.sources.clips import expand_clips
 from streamer.sources.file import VideoFile
 from streamer.sources.images import FOLDER_FPS, Stills
 from streamer.sources.replay import PacedRecording
 from streamer.sources.stream import Listener, LiveStream
+from streamer.types import checked_spacing
 
 
 def open_source(
@@ -42,17 +44,27 @@ def open_source(
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the file says.
 
     Raises:
-        InputError: missing, empty, unreadable, a URL, not a recording, too large, or nothing can be decoded.
+        InputError: missing, empty, unreadable, a URL, not a recording, too large, or nothing can be decoded; or the
+            name is empty, or `decoder` or `deinterlace` none of theirs.
         DeviceError: `decoder` cannot be had.
+        ValueError: the spacing is not two numbers from 0.001 to 5.
 
     Example:
         >>> with open_source("sweep.mp4") as source:  # doctest: +SKIP
         ...     print(source.info.fps, sum(1 for _ in source.frames()))
     """
-    source = _open(path, name, folder_fps, decoder, deinterlace)
-    if pixel_spacing_mm is not None:
-        source.pixel_spacing_mm = pixel_spacing_mm
+    _check_options(decoder, deinterlace)
+    spacing_mm = None if pixel_spacing_mm is None else checked_spacing(pixel_spacing_mm)
+    source = _open(path, None if name is None else given_name(name), folder_fps, decoder, deinterlace)
+    if spacing_mm is not None:
+        source.pixel_spacing_mm = spacing_mm
     return source
+
+
+def _check_options(decoder: object, deinterlace: object) -> None:
+    for name, value, known in (("decoder", decoder, Decoder), ("deinterlace", deinterlace, Deinterlacing)):
+        if value not in get_args(known):
+            raise InputError(f"{name} must be {' or '.join(get_args(known))}, not {value!r}")
 
 
 def _open(
@@ -128,12 +140,19 @@ def open_live(
         pixel_spacing_mm: size of a pixel in millimetres, x and y, in place of what the source says.
 
     Raises:
-        InputError: it cannot be opened; a stream that is lost later is waited for.
+        InputError: it cannot be opened, or not as asked; a stream that is lost later is waited for.
         DeviceError: `decoder` cannot be had.
+        ValueError: the spacing is not two numbers from 0.001 to 5.
     """
+    _check_options(decoder, deinterlace)
+    if capture is not None and not isinstance(capture, Capture):
+        raise InputError(f"capture must be a Capture, not a {type(capture).__name__}")
+    if not callable(on_event):
+        raise InputError(f"on_event must be a function, not a {type(on_event).__name__}")
+    spacing_mm = None if pixel_spacing_mm is None else checked_spacing(pixel_spacing_mm)
     source = _open_live(uri, loop, on_event, decoder, deinterlace, capture)
-    if pixel_spacing_mm is not None:
-        source.pixel_spacing_mm = pixel_spacing_mm
+    if spacing_mm is not None:
+        source.pixel_spacing_mm = spacing_mm
     return source
 
 

@@ -217,3 +217,10 @@ def test_a_spacing_may_be_a_list_or_an_array(spacing: Any) -> None:
     info = ClipInfo(name="a", width=4, height=4, fps=25.0, pixel_spacing_mm=spacing)
     assert list(info.pixel_spacing_mm or ()) == pytest.approx([0.2, 0.1])
     assert [type(side) for side in info.pixel_spacing_mm or ()] == [float, float]
+
+
+def test_a_name_is_one_line_of_text() -> None:
+    (result,) = analyse([grey_image()], analyser=detector(), name="left\nlobe")
+    assert result.frame.video == "left?lobe"
+    with pytest.raises(InputError, match="name must not be empty"):
+        list(analyse([grey_image()], analyser=detector(), name=""))
