@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn import metrics
 
 from streamer.errors import DataError
-from streamer.metrics.estimate import Figure
+from streamer.metrics.classification import auc_by_group
+from streamer.metrics.estimate import Figure, Resampling
 from streamer.metrics.multiclass import (
     Answers,
     answers,
@@ -76,6 +77,7 @@ def test_kappa_of_a_worked_example() -> None:
     said = [0] * 20 + [1] * 5 + [0] * 10 + [1] * 15
     figure = overall_figures(answers(truth, np.eye(2)[said], [str(number) for number in range(50)])).kappa
     assert figure.value == pytest.approx(0.4)
+    assert (figure.method, figure.count, figure.clusters) == ("asymptotic (Fleiss 1969)", 50, 50)
     assert figure.high - figure.low == pytest.approx(2 * 1.96 * 0.1265, rel=0.02)
 
 
@@ -189,12 +191,27 @@ def test_a_physicians_area_is_the_mean_of_sensitivity_and_specificity(given: Ans
         assert figures.auc.method == "DeLong"
 
 
+def test_of_two_classes_the_mean_area_is_the_area_drawn_alike() -> None:
+    """Ties and several images of a patient included."""
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 60)
+    ill = np.round(0.3 * truth + 0.7 * rng.random(60), 1)
+    given = answers(truth.tolist(), np.stack([1 - ill, ill], 1), [str(number // 3) for number in range(60)])
+    area = overall_figures(given).auc
+    expected = auc_by_group(truth, ill, given.patients, Resampling(resamples=1000, unit="patient"))
+    assert (area.value, area.low, area.high) == pytest.approx((expected.value, expected.low, expected.high))
+    assert area.method == expected.method
+
+
 def test_what_is_not_defined_is_nan_and_says_why() -> None:
     alone = class_figures(answers([0, 0, 1], np.eye(2)[[0, 0, 1]], list("abc")), 1).auc
     assert (isnan(alone.value), isnan(alone.low), alone.count) == (True, True, 3)
-    assert alone.method == "too few cases of a class"
+    assert (alone.method, alone.clusters, isnan(alone.high)) == ("too few cases of a class", 0, True)
+    assert isnan(class_figures(answers([1, 1, 0], np.eye(2)[[0, 0, 1]], list("abc")), 1).auc.value)
     perfect = overall_figures(answers([0, 1, 1, 0], np.eye(2)[[0, 1, 1, 0]], list("abcd"))).kappa
     assert (perfect.value, perfect.low, perfect.high, perfect.count) == (1.0, 1.0, 1.0, 4)
-    assert isnan(overall_figures(answers([1, 1, 1], np.eye(2)[[1, 1, 1]], list("abc"))).kappa.value)
+    assert (perfect.method, perfect.clusters) == ("asymptotic", 4)
+    for patients in ("abc", "aab"):
+        assert isnan(overall_figures(answers([1, 1, 1], np.eye(2)[[1, 1, 1]], list(patients))).kappa.value)
     with pytest.raises(DataError, match=r"row of probabilities.* \(got \(2, 2\)\)"):
         answers([0, 1], np.eye(2), ["a"])
