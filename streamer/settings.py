@@ -205,7 +205,7 @@ class Settings(_Section):
         return validated(Settings, data, "command line")
 
 
-def checked_settings(settings: Settings | None) -> Settings:
+def checked_settings(settings: object) -> Settings:
     """The settings, if they are some; the defaults for None.
 
     Raises:

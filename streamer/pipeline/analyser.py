@@ -197,8 +197,9 @@ def checked_analyser(analyser: FrameAnalyser) -> FrameAnalyser:
     missing = [name for name in members if not hasattr(analyser, name)]
     if missing:
         raise InputError(f"{type(analyser).__name__} is no FrameAnalyser: it has no {' and no '.join(missing)}")
-    if not isinstance(analyser.settings, Settings):
-        kind = type(analyser.settings).__name__
+    settings: object = analyser.settings
+    if not isinstance(settings, Settings):
+        kind = type(settings).__name__
         raise InputError(f"{type(analyser).__name__}.settings must be streamer.Settings, not a {kind}")
     if analyser.batch_size < 1 or analyser.workers < 1:
         raise InputError(f"{type(analyser).__name__} must have a batch_size and workers of at least 1")
