@@ -21,7 +21,7 @@ from streamer.cli.signals import stop_on_signal
 from streamer.monitoring.metrics import Metrics
 from streamer.monitoring.progress import MeteredProgress
 from streamer.monitoring.server import monitored
-from streamer.outputs.folder import new_folder
+from streamer.outputs.folder import UnchangedReport, new_folder
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, refuse_result, run_live
 from streamer.settings import Settings
@@ -96,9 +96,11 @@ def _analyse(
     metrics_address: str | None,
 ) -> int:
     console, messages = Console(), Console(stderr=True)
+    unchanged = UnchangedReport(folder)
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings)
     print_warnings(messages, engine)
+    unchanged.check()
     line, metrics = _StatusLine(messages), Metrics("live")
     metrics.set_device(engine.backend.device, engine.backend.precision)
     with (

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from streamer.errors import InputError
-from streamer.outputs.folder import output_errors
+from streamer.errors import InputError, OutputError
 
 STANDARD_INPUT = "-"
 
@@ -56,14 +55,20 @@ def _kept(path: str, folder: Path) -> str:
         with Path(path).open("rb") as pipe:
             name = Path(path).name
             return _copied(pipe, folder / ("pipe" if name.isdigit() else name))  # <(...) of a shell is /dev/fd/63
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None:
+        raise InputError("standard input is closed: pipe a clip into it, or give a file")
+    if sys.stdin.isatty():
         raise InputError("standard input is a terminal: pipe a clip into it, or give a file")
     return _copied(sys.stdin.buffer, folder / "standard-input")
 
 
 def _copied(pipe: BinaryIO, target: Path) -> str:
-    with output_errors(target), target.open("wb") as file:
-        shutil.copyfileobj(pipe, file, 1024 * 1024)
+    try:
+        with target.open("wb") as file:
+            shutil.copyfileobj(pipe, file, 1024 * 1024)
+    except OSError as error:
+        remedy = "free some space there, or name another folder in TMPDIR"
+        raise OutputError(f"the pipe cannot be kept in {tempfile.gettempdir()}: {error.strerror}; {remedy}") from error
     if not target.stat().st_size:
         raise InputError(f"nothing came out of the pipe ({target.name})")
     return str(target)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from streamer.cli.signals import stop_on_signal
 from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
-from streamer.outputs.folder import REPORT_HTML, REPORT_JSON
+from streamer.outputs.folder import REPORT_HTML, REPORT_JSON, UnchangedReport
 from streamer.outputs.registry import check_clip
 from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import decimals_apart, decisive
@@ -57,13 +57,15 @@ def analyse_studies(
         StreamerError: input, output, weights or device are not usable.
     """
     console, messages = Console(), Console(stderr=True)
+    unchanged = [UnchangedReport(study.output) for study in studies]
     expected_frames = _checked(studies[0].clips, settings) if len(studies) == 1 else None
     with messages.status("loading the networks (the first time on a machine takes longer)"):
         engine = Engine(settings, expected_frames=expected_frames)
     print_warnings(messages, engine)
     code = 0
-    for study in studies:
+    for study, folder in zip(studies, unchanged, strict=True):
         try:
+            folder.check()
             ended = _analyse(study, engine, console, messages, pixel_spacing_mm, as_json)
         except StreamerError as error:
             if len(studies) == 1:

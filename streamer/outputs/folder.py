@@ -74,6 +74,37 @@ def output_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {name}: {reason}; {remedy} another output folder") from error
 
 
+class UnchangedReport:
+    """Sees that no other run has written into a folder since this one was asked for.
+
+    The networks are loaded before the folder is locked: of two runs that are started together into one folder the
+    faster would be done by then, and its results taken for those of an earlier run.
+
+    Args:
+        directory: the folder, which need not be there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._before = self._report()
+
+    def check(self) -> None:
+        """The last thing before the folder is written to.
+
+        Raises:
+            OutputError: another report is there now.
+        """
+        if self._report() != self._before:
+            raise OutputError(f"another run has just written to {self._directory}; choose another output folder")
+
+    def _report(self) -> tuple[int, int] | None:
+        try:
+            found = (self._directory / REPORT_JSON).stat()
+        except (OSError, ValueError):  # what else is wrong with the folder shows when it is opened
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+
 @contextmanager
 def new_folder(wanted: Path) -> Iterator[Path]:
     """A folder of that name, numbered on where it is taken, chosen and made in one step: two runs never share it.

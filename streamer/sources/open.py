@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -45,7 +47,7 @@ def open_source(
 
     Raises:
         InputError: missing, empty, unreadable, a URL, not a recording, too large, or nothing can be decoded; or the
-            name is empty, or `decoder` or `deinterlace` none of theirs.
+            name is empty, or `folder_fps`, `decoder` or `deinterlace` none of theirs.
         DeviceError: `decoder` cannot be had.
         ValueError: the spacing is not two numbers from 0.001 to 5.
 
@@ -54,6 +56,8 @@ def open_source(
         ...     print(source.info.fps, sum(1 for _ in source.frames()))
     """
     _check_options(decoder, deinterlace)
+    if not isinstance(folder_fps, (int, float, Fraction)) or not 0 < folder_fps < math.inf:
+        raise InputError(f"folder_fps must be a number of frames a second above 0, not {folder_fps!r}")
     spacing_mm = None if pixel_spacing_mm is None else checked_spacing(pixel_spacing_mm)
     source = _open(path, None if name is None else given_name(name), folder_fps, decoder, deinterlace)
     if spacing_mm is not None:

@@ -14,9 +14,11 @@ from PIL import Image
 from typer.core import TyperGroup
 from typer.main import get_command
 
+import streamer.cli.live
 import streamer.cli.run
 from streamer.cli.main import _called
 from streamer.outputs.schema import read_frames, read_report
+from streamer.pipeline.thyroid import Engine
 from streamer.version import __version__
 from tests.cli.command_line import Cli, clip_in, listing, overlay_frames
 from tests.fakes import FakeEngine
@@ -247,6 +249,31 @@ def test_a_folder_that_nobody_chose_is_numbered_on(cli: Cli, tmp_path: Path) -> 
     for patient, name in (("A", "IM_0001"), ("A", "IM_0001-2"), ("", "IM_0001-3")):
         assert cli("run", "--video", "IM_0001.mp4", "--patient", patient) == 0
         assert read_report(tmp_path / "results" / name / "report.json").patient == patient
+
+
+@pytest.mark.parametrize("command", [("run", "--video"), ("live", "--source")])
+def test_of_two_runs_into_one_folder_the_slower_is_refused(
+    cli: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, str],
+) -> None:
+    """The faster one is done while the slower one loads its networks."""
+    clip_in(tmp_path)
+    report = tmp_path / "out" / "report.json"
+
+    def loaded(*_: object, **__: object) -> Engine:
+        report.parent.mkdir()
+        report.write_text("of the faster run")
+        return FakeEngine(delay_s=0.0).as_engine()
+
+    monkeypatch.setattr(streamer.cli.run, "Engine", loaded)
+    monkeypatch.setattr(streamer.cli.live, "Engine", loaded)
+    assert cli(*command, "clip.mp4", "--output", "out") == 2
+    assert "another run has just written to out; choose another output folder" in capsys.readouterr().err
+    assert report.read_text() == "of the faster run"
+    assert listing(report.parent) == ["report.json"]
 
 
 @pytest.mark.usefixtures("ready")

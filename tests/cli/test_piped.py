@@ -13,7 +13,7 @@ import pytest
 
 import streamer.cli.run
 from streamer.cli.piped import from_pipes
-from streamer.errors import InputError
+from streamer.errors import InputError, OutputError
 from streamer.outputs.schema import read_report
 from tests.cli.command_line import Cli, clip_in
 from tests.fakes import FakeEngine
@@ -58,5 +58,18 @@ def test_what_is_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="once only"), from_pipes(["-", "-"]):
         pass
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(InputError, match="is a terminal"), from_pipes(["-"]):
+    with pytest.raises(InputError, match="standard input is closed"), from_pipes(["-"]):
         pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_temporary_folder_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pipe_in(monkeypatch, b"content")
+    opened = Path.open
+    full = Path("/dev/full")
+    monkeypatch.setattr(Path, "open", lambda self, mode="r": opened(full if mode == "wb" else self, mode))
+    told = rf"^the pipe cannot be kept in {tmp_path}: No space left on device; free some space there, or .* TMPDIR$"
+    with pytest.raises(OutputError, match=told), from_pipes(["-"]):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -196,3 +196,20 @@ def test_what_is_no_path_is_refused_in_one_line(path: object) -> None:
     for opener in (open_source, open_live):
         with pytest.raises(InputError, match=r"^(a path or address is needed, not a \w+|the path is empty)$"):
             opener(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        *(("folder_fps", value, InputError) for value in (0, -1.0, float("nan"), float("inf"), "30", None)),
+        *((name, value, InputError) for name in ("decoder", "deinterlace") for value in ("maybe", None, True)),
+        *(("pixel_spacing_mm", value, ValueError) for value in ((0, 1), (1,), 0.5, ("a", "b"), (float("nan"), 1))),
+    ],
+)
+def test_an_argument_that_means_nothing_is_not_taken_for_another(
+    tmp_path: Path, argument: str, value: object, error: type[Exception]
+) -> None:
+    openers = (open_source,) if argument == "folder_fps" else (open_source, open_live)
+    for opener in openers:
+        with pytest.raises(error, match=rf"^{argument} must be [^\n]+$"):
+            opener(tmp_path / "absent.mp4", **{argument: value})  # type: ignore[arg-type]
