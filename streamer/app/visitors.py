@@ -1,4 +1,4 @@
-"""Who sends a request: the login is Gradio's, and it is asked by a route of its own, as its own page asks it."""
+"""Tells which user sent a request: Gradio keeps the login, and its route `/gradio_api/user` is asked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from fastapi import FastAPI, Request
 
 _WHO = "/gradio_api/user"
 _KEPT_S = 5.0
-"""For so long an answer holds: asking for every frame would cost as much as the frame, and a logout may wait."""
-_MOST = 1000
+"""Seconds for which an answer holds: asking for every frame would cost as much as the frame; a logout may wait."""
+_MAX_KNOWN = 1000
+"""Cookies whose answers are kept, the latest asked for."""
 
 UserOf = Callable[[Request], Awaitable[str]]
 
@@ -46,7 +47,7 @@ class Visitors:
         asked_s, user = self._known.get(cookies, (-_KEPT_S, ""))
         if now_s - asked_s >= _KEPT_S:
             user = await self._asked(cookies)
-            while len(self._known) >= _MOST:
+            while len(self._known) >= _MAX_KNOWN:
                 del self._known[next(iter(self._known))]
             self._known[cookies] = now_s, user
         if not user:

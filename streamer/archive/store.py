@@ -76,7 +76,7 @@ class Store:
             os.close(descriptor)
 
     def open(self) -> DoneIndex:
-        """Mend what a kill left behind, and say what is done.
+        """Remove what a kill left behind, and read which clips are done.
 
         Raises:
             OutputError: the tables cannot be read or mended.
@@ -166,7 +166,7 @@ class Store:
         self._target.write(name, buffer.getvalue())
 
     def _without(self, part: str, uris: Collection[int]) -> bool:
-        """Take clips out of a part; tells whether any had a result."""
+        """Take clips out of a part; True if any of them had been analysed."""
         rows = self.read(CLIPS, part).to_pylist()
         kept = [row for row in rows if hash64(row["uri"]) not in uris]
         if kept:

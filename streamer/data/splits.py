@@ -13,7 +13,7 @@ from streamer.errors import DataError
 _TURNS: tuple[Split, ...] = (
     "train", "train", "val", "train", "train", "test", "train", "val", "train", "train",
 )  # fmt: skip
-"""7:2:1, the paper's shares, spread so that the first patients of a small set already reach all three."""
+"""7:2:1, the paper's shares, spread so that the first groups of a small set already reach all three."""
 
 
 def held_out(key: str, fraction: float) -> bool:
@@ -32,7 +32,7 @@ def check_splits(samples: Iterable[Sample]) -> None:
         known = seen.setdefault(sample.group, sample.split)
         if known != sample.split:
             raise DataError(
-                f"patient {sample.group!r} is in the splits {known!r} and {sample.split!r}: keep each in one"
+                f"patient or group {sample.group!r} is in the splits {known!r} and {sample.split!r}: keep each in one"
             )
 
 

@@ -1,6 +1,6 @@
 """Figures of a segmentation: Dice and the 95th percentile Hausdorff distance of each image.
 
-Their means with intervals come from `figure.mean_figure`.
+Their means with intervals come from `metrics.estimate.mean_figure`.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def test_a_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
         (HEADER + "a,s,p,train,,,,,,nan\n", "line 2: age must be 0 to 130 years"),
         ("image,source,patient,tirads\na,s,p,6\n", "line 2: tirads must be one of 1, 2, 3, 4, 4a, 4b, 4c, 5 or empty"),
         (HEADER + "a,s,p,train,,,,,,,X\n", "line 2: sex must be one of F, M, O or empty, got 'X'"),
-        (HEADER + "a,s,p,train\nb,s,p,val\n", "patient 'p' is in the splits 'train' and 'val'"),
+        (HEADER + "a,s,p,train\nb,s,p,val\n", "patient or group 'p' is in the splits 'train' and 'val'"),
     ],
 )
 def test_a_wrong_table(tmp_path: Path, text: str, message: str) -> None:
