@@ -12,8 +12,8 @@ def html_templates(package: str) -> Environment:
     """The templates of a package for pages: values are escaped.
 
     Example:
-        >>> html_templates("streamer.outputs").get_template("report.html.j2").name
-        'report.html.j2'
+        >>> html_templates("streamer.outputs").get_template("timeline.svg.j2").name
+        'timeline.svg.j2'
     """
     return Environment(loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 
