@@ -62,7 +62,7 @@ class Answers:
             self.welcome, self.claim, self.start, self.demo, self.stop, self.note, self.archive, self.camera,
             self.record, self.recorded,
         )  # fmt: skip
-        return [_answering(function, self._audit, self._user_of) for function in named]
+        return [_answering(function, self._audit, self._user_of, self._jobs) for function in named]
 
     def find(self, session: str, token: str) -> Job:
         """The session's analysis of that name; GoneError where it has none."""
@@ -72,15 +72,17 @@ class Answers:
         """The same; that it is looked at is noted.
 
         Raises:
-            GoneError: the session has none of that name.
+            GoneError: the session has none of that name, or is another user's.
             OutputError: it cannot be noted, and so not be looked at.
         """
+        self._jobs.admit(session, user)
         job = self.find(session, token)
         self._note("look", session, user, [token])
         return job
 
     def start_for_program(self, session: str, user: str, clip: str, patient: str) -> Answer:
         """The same as `start` for one clip, for a program in place of the page."""
+        self._jobs.admit(session, user, new=True)
         self._note("start", session, user, [[clip], patient])
         return self.start(session, [clip], patient)
 
@@ -97,6 +99,7 @@ class Answers:
 
     def leave(self, session: str, user: str) -> None:
         """Free all that the session has: its page is being closed."""
+        self._jobs.admit(session, user)
         self._note("leave", session, user, [])
         self._jobs.end_session(session)
 
@@ -268,11 +271,13 @@ def _prepared(job: StudyJob) -> Iterator[StudyJob]:
 
 
 def _answering(
-    function: Callable[..., Answer], audit: AppAudit | None = None, user_of: UserOf = nobody
+    function: Callable[..., Answer], audit: AppAudit | None = None, user_of: UserOf = nobody, jobs: Jobs | None = None
 ) -> Callable[[Any, gr.Request], Awaitable[Answer]]:
     """`function` as Gradio calls it: with the list that the page sent and the request, which names the session."""
 
     def noted(session: str, user: str, data: Any) -> Answer:
+        if jobs is not None:
+            jobs.admit(session, user, new=True)
         if audit is not None:  # first: what cannot be noted is not done
             audit.note(function.__name__, session, user, data)
         return function(session, *data)

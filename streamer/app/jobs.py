@@ -16,6 +16,7 @@ from streamer.monitoring.metrics import Metrics
 from streamer.pipeline.thyroid import Engine
 
 AT_ONCE = 2
+_GONE = "this analysis is not here any more; start it again"
 
 
 class GoneError(InputError):
@@ -45,6 +46,18 @@ class Jobs:
         self._waiting: list[Job] = []
         self._by_session: dict[str, Job] = {}
         self._uploads: dict[str, set[Path]] = {}
+        self._users: dict[str, str] = {}
+
+    def admit(self, session: str, user: str, *, new: bool = False) -> None:
+        """Let a user into a session; where `new`, one that is nobody's yet becomes theirs.
+
+        Raises:
+            GoneError: it is another user's.
+        """
+        with self._lock:
+            owner = self._users.setdefault(session, user) if new else self._users.get(session, user)
+        if owner != user:
+            raise GoneError(_GONE)
 
     def submit(self, job: Job) -> None:
         """Run `job` as soon as a worker is free."""
@@ -65,7 +78,7 @@ class Jobs:
         with self._lock:
             job = self._by_session.get(session)
         if job is None or job.token != token:
-            raise GoneError("this analysis is not here any more; start it again")
+            raise GoneError(_GONE)
         return job
 
     def place(self, job: Job) -> int:
@@ -90,6 +103,7 @@ class Jobs:
                 return
             job = self._by_session.pop(session, None)
             uploads = self._uploads.pop(session, set())
+            self._users.pop(session, None)
             others = Counter(path for paths in self._uploads.values() for path in paths)
         if job is not None:
             self._drop(job)

@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request
 
 from streamer.app.api import Answers
 from streamer.app.camera import CameraJob
-from streamer.app.jobs import Jobs
+from streamer.app.jobs import GoneError, Jobs
 from streamer.app.study_job import StudyJob
 from streamer.app.visitors import UserOf, nobody
 from streamer.app.web import add_routes, new_web
@@ -129,6 +129,23 @@ def test_only_the_session_that_asked_for_an_analysis_sees_it_and_only_until_it_e
             "error": "this analysis is not here any more; start it again"
         }
     assert ask("nobody/leave", "POST").status_code == 204
+
+
+def test_with_a_login_an_address_is_its_users_alone(jobs: Jobs, clip: Path, tmp_path: Path) -> None:
+    done = analysed(jobs, clip)
+    jobs.admit("s", "anna", new=True)
+    with pytest.raises(GoneError):  # as every question does first
+        jobs.admit("s", "ben", new=True)
+    for user, expected in (("ben", 404), ("anna", 200)):
+
+        async def who(_: Request, user: str = user) -> str:
+            return user
+
+        ask = Client(web_of(jobs, tmp_path, who))
+        for question in ("status", "frames/0", "nodules/1", f"nodules/1/heat/{KEY_FRAME}"):
+            assert ask(f"s/{done.token}/{question}").status_code == expected
+        assert ask("s/leave", "POST").status_code == (204 if user == "anna" else 404)
+    assert not done.folder.exists()
 
 
 @pytest.mark.parametrize(
