@@ -56,7 +56,8 @@ def open_source(
         ...     print(source.info.fps, sum(1 for _ in source.frames()))
     """
     _check_options(decoder, deinterlace)
-    if not isinstance(folder_fps, (int, float, Fraction)) or not 0 < folder_fps < math.inf:
+    rate: object = folder_fps
+    if not isinstance(rate, (int, float, Fraction)) or not 0 < rate < math.inf:
         raise InputError(f"folder_fps must be a number of frames a second above 0, not {folder_fps!r}")
     spacing_mm = None if pixel_spacing_mm is None else checked_spacing(pixel_spacing_mm)
     source = _open(path, None if name is None else given_name(name), folder_fps, decoder, deinterlace)
