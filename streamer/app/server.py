@@ -218,7 +218,7 @@ def checked_root_path(root_path: str) -> str:
         >>> checked_root_path("/ward-3/streamer/")
         '/ward-3/streamer'
     """
-    if not re.fullmatch(r"(/[\w.~-]+)*/?", root_path, re.ASCII):
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[\w.~-]+)*/?", root_path, re.ASCII):
         raise SettingsError(f"--root-path must be a path such as /streamer, not {root_path!r}")
     return root_path.rstrip("/")
 

@@ -1,6 +1,7 @@
 """Jobs: their order, their end, and what they leave behind."""
 
 import json
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
 from streamer.errors import InputError
+from streamer.monitoring.metrics import Metrics
 from tests.app.held_engine import CRASH, KEY_FRAME, HeldEngine
 
 
@@ -36,6 +38,21 @@ def test_third_waits_and_leaves_the_queue_when_stopped(jobs: Jobs, engine: HeldE
     engine.release()
     assert fourth.finished.wait(20)
     assert fourth.state == "done"
+
+
+def test_metrics_tell_who_waits_and_what_failed(engine: HeldEngine, clip: Path, tmp_path: Path) -> None:
+    metrics = Metrics("app")
+    jobs = Jobs(engine.as_engine(), tmp_path / "deep" / "down", metrics)
+    assert jobs.root == tmp_path / "deep" / "down" / "jobs"
+    assert stat.S_IMODE(jobs.root.stat().st_mode) == 0o700
+    engine.hold(0)
+    running = [submit(jobs, str(number), clip) for number in range(3)]
+    wait_for(lambda: running[1].state == "running")
+    assert b'streamer_queue_length{queue="jobs"} 1.0' in metrics.exposition()
+    engine.release()
+    assert running[2].finished.wait(20)
+    assert b'streamer_queue_length{queue="jobs"} 0.0' in metrics.exposition()
+    jobs.close()
 
 
 def test_stopped_when_it_has_begun_but_has_no_frame(jobs: Jobs, engine: HeldEngine, clip: Path) -> None:

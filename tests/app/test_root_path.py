@@ -26,7 +26,9 @@ from tests.app.pages import ENDED, analyse, wait_until
 _DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 
-@pytest.mark.parametrize("given", ["streamer", "http://a/b", "/a b", "//a", "/a/../b?", "/a\n", "/é"])
+@pytest.mark.parametrize(
+    "given", ["/../ward", "/ward/..", "/./ward", "streamer", "http://a/b", "/a b", "//a", "/a/../b?", "/a\n", "/é"]
+)
 def test_no_path(given: str) -> None:
     with pytest.raises(SettingsError, match="--root-path"):
         checked_root_path(given)
