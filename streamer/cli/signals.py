@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 
 _SAME_S = 1.0
@@ -27,7 +27,7 @@ class _Wish:
         Raises:
             KeyboardInterrupt: it is the second.
         """
-        now_s = time.monotonic()
+        now_s = monotonic()
         if self._first_s is None:
             self._first_s = now_s
             return True
