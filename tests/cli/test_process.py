@@ -17,7 +17,8 @@ from tests.cli.command_line import Cli, clip_in, listing, overlay_frames
 
 
 def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from streamer.cli.main import main; main()", *map(str, arguments)]
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"  # these tests may run under nohup
+    command = [sys.executable, "-c", f"{heard}; from streamer.cli.main import main; main()", *map(str, arguments)]
     root = Path(streamer.cli.run.__file__).parents[2]
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
