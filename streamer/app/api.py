@@ -103,6 +103,14 @@ class Answers:
         self._note("leave", session, user, [])
         self._jobs.end_session(session)
 
+    def admit(self, session: str, user: str) -> None:
+        """Let a user's page say that it is there.
+
+        Raises:
+            GoneError: the session is another user's.
+        """
+        self._jobs.admit(session, user)
+
     def lose(self, session: str) -> None:
         """Free all that the session has: its page or program is gone without a word, and did not come back."""
         self._jobs.end_session(session)

@@ -77,7 +77,7 @@ def add_routes(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
     @web.get("/analyses/{session}/presence")
     async def here(request: Request, session: str) -> Response:
         """Events for as long as the page is there: what the session has is kept for it."""
-        await user_of(request)
+        answers.admit(session, await user_of(request))
         unbuffered = _NOT_KEPT | {"X-Accel-Buffering": "no"}
         return StreamingResponse(presence.beats(session), media_type="text/event-stream", headers=unbuffered)
 

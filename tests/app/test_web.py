@@ -144,6 +144,8 @@ def test_with_a_login_an_address_is_its_users_alone(jobs: Jobs, clip: Path, tmp_
         ask = Client(web_of(jobs, tmp_path, who))
         for question in ("status", "frames/0", "nodules/1", f"nodules/1/heat/{KEY_FRAME}"):
             assert ask(f"s/{done.token}/{question}").status_code == expected
+        if user == "ben":  # anna's would go on for ever
+            assert ask("s/presence").status_code == 404
         assert ask("s/leave", "POST").status_code == (204 if user == "anna" else 404)
     assert not done.folder.exists()
 
