@@ -17,40 +17,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from streamer.app.server import running
 from streamer.benchmark.browser import view
 from streamer.benchmark.clip import write_looped, write_phantom
 from streamer.benchmark.figures import Answered, figures
 from streamer.benchmark.machine import describe_machine, describe_versions
+from streamer.benchmark.watched import watched
 from streamer.pipeline.analyser import FrameFindings
 from streamer.pipeline.thyroid import Engine
-from streamer.types import Frame
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 _PACKAGES = ("gradio", "playwright", "openvino", "torch", "av", "opencv-python")
-
-
-class WatchedEngine:
-    """An engine that notes when it has answered for each frame of one clip."""
-
-    def __init__(self, engine: Engine) -> None:
-        """Watch `engine`, which does the work."""
-        self.answered: dict[int, Answered] = {}
-        self._engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
-        """Like the engine's."""
-        found = self._engine.analyse(frames)
-        now_s = time.perf_counter()
-        self.answered.update({frame.index: Answered(now_s, frame.time_s) for frame in frames})
-        return found
 
 
 def measure(engine: Engine, browser: Browser, video: Path | None, *, seconds: float) -> dict[str, Any]:
@@ -60,7 +41,12 @@ def measure(engine: Engine, browser: Browser, video: Path | None, *, seconds: fl
         InputError: the recording cannot be read.
         OutputError: the temporary folder cannot be written.
     """
-    watched = WatchedEngine(engine)
+    answered: dict[int, Answered] = {}
+
+    def note(found: Sequence[FrameFindings]) -> None:
+        now_s = time.perf_counter()
+        answered.update({one.frame.index: Answered(now_s, one.frame.time_s) for one in found})
+
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     with tempfile.TemporaryDirectory(prefix="streamer-benchmark-") as folder:
         if video is None:
@@ -68,10 +54,10 @@ def measure(engine: Engine, browser: Browser, video: Path | None, *, seconds: fl
             write_phantom(video)
         clip = Path(folder) / "clip.mp4"
         frames = write_looped(video, clip, seconds=seconds)
-        with running(cast(Engine, watched), host="127.0.0.1", port=0, demo_first=True) as url:
+        with running(watched(engine, note), host="127.0.0.1", port=0, demo_first=True) as url:
             viewing = view(browser, url, clip, frames=frames)
     return {
-        **asdict(figures(viewing, watched.answered, frames=frames, seconds=seconds)),
+        **asdict(figures(viewing, answered, frames=frames, seconds=seconds)),
         "clip": video.name,
         "seconds": seconds,
         "device": engine.backend.device,

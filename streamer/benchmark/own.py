@@ -19,6 +19,7 @@ from streamer.backends.select import available_cores
 from streamer.benchmark.machine import peak_device_memory_mb, peak_host_memory_mb
 from streamer.benchmark.passes import Environment, Pass, stop_after
 from streamer.benchmark.streams import StreamsObservation, observe_streams
+from streamer.benchmark.watched import watched
 from streamer.geometry import Box
 from streamer.outputs import StudyWriter
 from streamer.pipeline.aggregation import PatientAggregator
@@ -47,7 +48,11 @@ class OwnAnalysis:
     def analyse(self, clip: Path, folder: Path, should_stop: Callable[[], bool]) -> Pass:
         """See `Implementation`."""
         stages = _Stages()
-        noted = _NotedEngine(self._engine)
+        candidates: dict[int, tuple[Box, ...]] = {}  # before tracks confirm any: other tools can have the same
+
+        def note(found: Sequence[FrameFindings]) -> None:
+            candidates.update({one.frame.index: tuple(box.box_xyxy for box in one.findings) for one in found})
+
         frames, last_index = 0, -1
         began_s = time.perf_counter()
         with (
@@ -57,7 +62,9 @@ class OwnAnalysis:
             source = _NotedSource(opened)
             writer.start_clip(opened.info)
             aggregator = PatientAggregator(self._engine.settings)
-            with closing(analyse(cast(Source, source), analyser=cast(Engine, noted), aggregator=aggregator)) as results:
+            with closing(
+                analyse(cast(Source, source), analyser=watched(self._engine, note), aggregator=aggregator)
+            ) as results:
                 for result in results:
                     for stage, value_ms in result.timing_ms.items():
                         stages.add(stage, value_ms)
@@ -76,7 +83,7 @@ class OwnAnalysis:
             elapsed_s=elapsed_s,
             stages_ms=stages.times_ms,
             latency_ms=latency,
-            boxes=[noted.boxes[index] for index in sorted(noted.boxes) if index <= last_index],
+            boxes=[candidates[index] for index in sorted(candidates) if index <= last_index],
             dropped_frames=last_index + 1 - frames,
         )
 
@@ -125,22 +132,6 @@ def _time_an_image(runner: Runner, images: npt.NDArray[np.uint8], workers: int) 
     with ThreadPoolExecutor(workers) as pool:
         calls = sum(pool.map(call, range(workers)))
     return 1000 * (time.perf_counter() - began_s) / (calls * len(images))
-
-
-class _NotedEngine:
-    """An engine that notes the candidates of each frame, before tracks confirm any: other tools can have the same."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.boxes: dict[int, tuple[Box, ...]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
-        found = self._engine.analyse(frames)
-        self.boxes.update({one.frame.index: tuple(box.box_xyxy for box in one.findings) for one in found})
-        return found
 
 
 class _NotedSource:
