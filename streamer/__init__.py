@@ -53,22 +53,8 @@ if TYPE_CHECKING:
     )
     from streamer.sources import Source, open_live, open_source
     from streamer.sources._url import Capture
-    from streamer.types import (
-        ClipInfo,
-        ClipSummary,
-        Finding,
-        Frame,
-        FrameResult,
-        LiveFigures,
-        ModelVersion,
-        Nodule,
-        NoduleHeat,
-        ScanView,
-        SizeMm,
-        StageTiming,
-        StudyReport,
-        Track,
-    )
+    from streamer.summaries import ClipSummary, LiveFigures, ModelVersion, StageTiming, StudyReport, Track
+    from streamer.types import ClipInfo, Finding, Frame, FrameResult, Nodule, NoduleHeat, ScanView, SizeMm
 
 _HOMES = {
     "streamer.errors": (
@@ -112,21 +98,16 @@ _HOMES = {
     ),
     "streamer.sources": ("Source", "open_live", "open_source"),
     "streamer.sources._url": ("Capture",),
+    "streamer.summaries": ("ClipSummary", "LiveFigures", "ModelVersion", "StageTiming", "StudyReport", "Track"),
     "streamer.types": (
         "ClipInfo",
-        "ClipSummary",
         "Finding",
         "Frame",
         "FrameResult",
-        "LiveFigures",
-        "ModelVersion",
         "Nodule",
         "NoduleHeat",
         "ScanView",
         "SizeMm",
-        "StageTiming",
-        "StudyReport",
-        "Track",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

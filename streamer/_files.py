@@ -85,3 +85,16 @@ def lock_folder(folder: Path) -> int | None:
     except OSError:
         pass
     return descriptor
+
+
+def sync_to_disk(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from streamer.types import FrameResult, LiveFigures, StageTiming
+from streamer.summaries import LiveFigures, StageTiming
+from streamer.types import FrameResult
 
 _PER_DECADE = 230
 """Bins a factor of ten: each is 1 % wide, so a percentile is right to 0.5 %."""

@@ -24,7 +24,8 @@ from streamer.pipeline.volume import with_volumes
 from streamer.sources import Source, open_source
 from streamer.sources.base import checked_source, display_name
 from streamer.sources.clips import expand_clips
-from streamer.types import ClipSummary, FrameResult, Plane, StudyReport, checked_spacing
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import FrameResult, Plane, checked_spacing
 
 STOPPED = "stopped before the end of the clip"
 UNRELATED = (

@@ -15,7 +15,8 @@ from streamer.outputs.base import BaseSink
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.settings import Settings
 from streamer.sources.arrays import ArrayFrames
-from streamer.types import ClipInfo, ClipSummary, Finding, Frame, FrameResult, StudyReport
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import ClipInfo, Finding, Frame, FrameResult
 
 
 def fake_clip(

@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from streamer.models.grad_cam import HeatMaps
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.settings import Settings
-from streamer.types import Finding, Frame, ModelVersion
+from streamer.summaries import ModelVersion
+from streamer.types import Finding, Frame
 from tests.dicom_files import PREFIX, add_region, cine_dataset, frame_images, jpeg, write_dicom
 
 SIZE = {"rows": 121, "columns": 163}  # odd, so that segmentation frames share bytes

@@ -21,8 +21,9 @@ from streamer.pipeline.thyroid import Engine
 from streamer.settings import ClassificationSettings, Settings
 from streamer.sources import Source
 from streamer.sources.base import Described
+from streamer.summaries import ModelVersion
 from streamer.testing import fake_finding
-from streamer.types import Finding, Frame, Image, ModelVersion
+from streamer.types import Finding, Frame, Image
 
 finding = fake_finding
 

@@ -22,7 +22,8 @@ from streamer.run import STOPPED, UNRELATED, Progress, name_clips, run_study
 from streamer.settings import Settings
 from streamer.sources import Source
 from streamer.sources.base import result_name
-from streamer.types import ClipSummary, Finding, FrameResult, StudyReport
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import Finding, FrameResult
 from tests.fakes import FakeEngine, finding
 from tests.sources.media import write_clip
 

@@ -16,7 +16,7 @@ from streamer.outputs.schema import json_schemas, read_frames, read_report
 from streamer.run import run_live
 from streamer.sources import open_live
 from streamer.sources import stream as live
-from streamer.types import StudyReport
+from streamer.summaries import StudyReport
 from tests.cli.command_line import overlay_frames
 from tests.fakes import FakeEngine, finding
 from tests.live_fakes import GatedEngine, PushedSource, until

@@ -20,7 +20,8 @@ from streamer.outputs.schema import C_TIRADS, LONGEST_NOTE, CTirads, ReaderEntry
 from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
 from streamer.sources import Source
-from streamer.types import ClipSummary, FrameResult
+from streamer.summaries import ClipSummary
+from streamer.types import FrameResult
 
 ARCHIVE = "study.zip"
 RESULTS = "results"

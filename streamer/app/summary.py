@@ -10,7 +10,8 @@ from streamer.outputs.overlay import clock, percent, track_colour
 from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive
 from streamer.pipeline.thyroid import Engine
-from streamer.types import FrameResult, Track
+from streamer.summaries import Track
+from streamer.types import FrameResult
 
 _EVERY_S = 0.3  # often enough for a number that is read, and rarely enough to cost nothing
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.archive.library import require
 from streamer.outputs.report_json import nodule_line
-from streamer.types import ClipSummary, FrameResult, StudyReport, Track
+from streamer.summaries import ClipSummary, StudyReport, Track
+from streamer.types import FrameResult
 
 if TYPE_CHECKING:
     import pyarrow as pa

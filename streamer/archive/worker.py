@@ -25,7 +25,8 @@ from streamer.pipeline.analyser import FrameAnalyser
 from streamer.run import Progress, run_study
 from streamer.settings import OutputName, Settings
 from streamer.sources import Source
-from streamer.types import FrameResult, StudyReport
+from streamer.summaries import StudyReport
+from streamer.types import FrameResult
 from streamer.version import __version__
 
 _LOG = logging.getLogger(__name__)

@@ -28,7 +28,8 @@ from streamer.settings import Settings
 from streamer.sources import Source, open_live
 from streamer.sources._url import Capture
 from streamer.sources.base import result_name
-from streamer.types import ClipSummary, FrameResult
+from streamer.summaries import ClipSummary
+from streamer.types import FrameResult
 
 _RECENT = 60
 """Frames over which rate and latency are shown: two seconds of a common camera."""

@@ -23,7 +23,8 @@ from streamer.pipeline.thyroid import Engine
 from streamer.run import Progress, run_study
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
-from streamer.types import ClipSummary, FrameResult, Plane, StudyReport, Track
+from streamer.summaries import ClipSummary, StudyReport, Track
+from streamer.types import FrameResult, Plane
 
 INTERRUPTED = 130
 _FAILED = 2

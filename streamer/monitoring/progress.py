@@ -5,7 +5,8 @@ from __future__ import annotations
 from streamer.monitoring.metrics import Metrics
 from streamer.run import Progress
 from streamer.sources import Source
-from streamer.types import ClipSummary, FrameResult
+from streamer.summaries import ClipSummary
+from streamer.types import FrameResult
 
 
 class MeteredProgress(Progress):

@@ -18,7 +18,8 @@ from streamer.node.analysis import analyse_job
 from streamer.node.records import END, Job, StoppedError
 from streamer.pipeline.analyser import FrameAnalyser
 from streamer.run import Progress
-from streamer.types import ClipSummary, FrameResult
+from streamer.summaries import ClipSummary
+from streamer.types import FrameResult
 
 
 def run(connection: Connection, load: Callable[[], FrameAnalyser]) -> None:

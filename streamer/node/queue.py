@@ -24,31 +24,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from streamer._files import lock_folder
+from streamer._files import lock_folder, sync_to_disk
 from streamer.errors import OutputError
+from streamer.node.queue_database import DATABASE, open_database
 from streamer.node.records import Commitment, Delivery, Job, QueueStatus, Received
 
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE instances (
-    sop_uid TEXT PRIMARY KEY, class_uid TEXT NOT NULL, study_uid TEXT NOT NULL, file TEXT NOT NULL,
-    received_s REAL NOT NULL, committed INTEGER NOT NULL DEFAULT 0, job INTEGER REFERENCES jobs (id)
-);
-CREATE INDEX unassigned ON instances (study_uid) WHERE job IS NULL;
-CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due_s REAL NOT NULL,
-    reason TEXT NOT NULL DEFAULT '', ended_s REAL
-);
-CREATE TABLE deliveries (
-    id INTEGER PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs (id), file TEXT NOT NULL, destination TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0, due_s REAL NOT NULL, reason TEXT NOT NULL DEFAULT '', sent_s REAL,
-    UNIQUE (file, destination)
-);
-CREATE TABLE commitments (
-    id INTEGER PRIMARY KEY, transaction_uid TEXT NOT NULL, aet TEXT NOT NULL, objects TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0, due_s REAL NOT NULL, answered_s REAL
-);
-"""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 5.0, 3600.0
 _TOGETHER_S = 2.0
 """Results that failed in one call are due one shortly after the other."""
@@ -93,8 +73,7 @@ class Queue:
                 self._held = lock_folder(self.folder)
                 if self._held is None:
                     raise OutputError(f"another node uses {folder}: end it, or choose another --folder")
-            self._base = sqlite3.connect(self.folder / "queue.sqlite", check_same_thread=False, timeout=30)
-            self._prepare()
+            self._base = open_database(self.folder)
             if exclusive:
                 self._recover()
         except (OSError, sqlite3.Error) as error:
@@ -118,7 +97,7 @@ class Queue:
             OSError, sqlite3.Error: it cannot be kept; it must not be acknowledged.
         """
         name = hashlib.sha256(arrived.sop_uid.encode()).hexdigest()[:32] + ".dcm"
-        _sync(arrived.path)
+        sync_to_disk(arrived.path)
         with self._lock:
             target = self._instances / name
             known = self._one("SELECT 1 FROM instances WHERE sop_uid = ?", arrived.sop_uid)
@@ -127,7 +106,7 @@ class Queue:
                 self._try_anew(arrived.sop_uid)
                 return False
             arrived.path.replace(target)
-            _sync(self._instances)
+            sync_to_disk(self._instances)
             with self._base:
                 self._base.execute(
                     "INSERT INTO instances (sop_uid, class_uid, study_uid, file, received_s) VALUES (?, ?, ?, ?, ?) "
@@ -166,7 +145,7 @@ class Queue:
         """
         now = self._now_s()
         for path in (*results, *{path.parent for path in results}):
-            _sync(path)
+            sync_to_disk(path)
         rows = [
             (job.number, path.relative_to(self._results).as_posix(), destination, now)
             for path in results
@@ -335,18 +314,6 @@ class Queue:
                 if path.stat().st_mtime < time.time() - older_s:
                     path.unlink()
 
-    def _prepare(self) -> None:
-        base = self._base
-        (version,) = base.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _SCHEMA_VERSION):
-            raise OutputError(f"{self.folder} holds the queue of another version of streamer; choose another --folder")
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = FULL")
-        base.execute("PRAGMA foreign_keys = ON")
-        if version == 0:
-            base.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-        (self.folder / "queue.sqlite").chmod(0o600)
-
     def _recover(self) -> None:
         """Take up what a killed process has left: jobs that ran wait again, files that nobody was told of go."""
         with self._base:
@@ -421,19 +388,10 @@ def opened(folder: Path) -> Iterator[Queue]:
     Raises:
         OutputError: there is none.
     """
-    if not (folder / "queue.sqlite").is_file():
+    if not (folder / DATABASE).is_file():
         raise OutputError(f"{folder} holds no queue; name the folder of `streamer dicom serve` with --folder")
     queue = Queue(folder, exclusive=False)
     try:
         yield queue
     finally:
         queue.close()
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from streamer.settings import Settings
-from streamer.types import ClipInfo, ClipSummary, FrameResult, StudyReport
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import ClipInfo, FrameResult
 
 if TYPE_CHECKING:
     from streamer.outputs.folder import OutputFolder

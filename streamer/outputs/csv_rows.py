@@ -8,7 +8,8 @@ from contextlib import suppress
 from streamer.outputs.base import BaseSink, SinkContext
 from streamer.outputs.folder import NODULES_CSV, output_errors
 from streamer.outputs.report_json import frame_line
-from streamer.types import ClipSummary, FrameResult, StudyReport
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import FrameResult
 
 COLUMNS = (
     "video", "frame", "time_s", "track", "x0_px", "y0_px", "x1_px", "y1_px", "confidence", "track_confidence",

@@ -27,7 +27,8 @@ from streamer.outputs.base import BaseSink, SinkContext
 from streamer.outputs.folder import PARTIAL, dicom_name, output_errors
 from streamer.outputs.overlay import OverlayRenderer
 from streamer.outputs.schema import ReaderEntry
-from streamer.types import ClipInfo, ClipSummary, Frame, FrameResult, Image, Nodule, StudyReport, Track
+from streamer.summaries import ClipSummary, StudyReport, Track
+from streamer.types import ClipInfo, Frame, FrameResult, Image, Nodule
 
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 _NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)

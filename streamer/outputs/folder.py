@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 
-from streamer._files import lock_folder
+from streamer._files import lock_folder, sync_to_disk
 from streamer.errors import InputError, OutputError
 from streamer.outputs.schema import read_report
 
@@ -200,7 +200,7 @@ class OutputFolder:
         """
         with output_errors(self.directory):
             for name in names:
-                _sync(self.partial(name))
+                sync_to_disk(self.partial(name))
             self._refuse_foreign(name for name in names if os.path.lexists(self.directory / name))
             if REPORT_JSON in self._replaceable:
                 (self.directory / REPORT_JSON).replace(self.partial(_BEFORE))
@@ -260,9 +260,3 @@ def _locked(directory: Path) -> int:
     if descriptor is None:
         raise OutputError(f"another run is writing to {directory}; choose another output folder")
     return descriptor
-
-
-def _sync(path: Path) -> None:
-    """Bring a file to the disk before its name says that it is finished."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -8,7 +8,8 @@ from typing import BinaryIO
 from streamer.outputs.base import BaseSink, SinkContext
 from streamer.outputs.folder import FRAMES, output_errors
 from streamer.outputs.report_json import frame_line
-from streamer.types import FrameResult, StudyReport
+from streamer.summaries import StudyReport
+from streamer.types import FrameResult
 
 
 class FramesSink(BaseSink):

@@ -10,7 +10,8 @@ from streamer._pixels import png_bytes
 from streamer.outputs.base import BaseSink, SinkContext
 from streamer.outputs.folder import output_errors, picture_name
 from streamer.outputs.nodule_figure import nodule_image
-from streamer.types import ClipInfo, ClipSummary, Frame, FrameResult, Nodule, StudyReport
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import ClipInfo, Frame, FrameResult, Nodule
 
 # A picture of 1508x716 px, made beside the running analysis: 23 ms and 624 kB; at level 1, all filters tried, 37 ms and
 # 684 kB; at level 3 56 ms and 617 kB.

@@ -22,7 +22,8 @@ from streamer.outputs.schema import (
     UsedModel,
     VideoEntry,
 )
-from streamer.types import ClipSummary, FrameResult, Nodule, StudyReport, Track
+from streamer.summaries import ClipSummary, StudyReport, Track
+from streamer.types import FrameResult, Nodule
 from streamer.version import __version__
 
 

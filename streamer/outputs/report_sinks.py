@@ -10,7 +10,7 @@ from streamer.outputs.report_html import render_html
 from streamer.outputs.report_json import report as report_content
 from streamer.outputs.schema import Report, read_frames
 from streamer.outputs.timeline import read_curves, timeline_svg
-from streamer.types import StudyReport
+from streamer.summaries import StudyReport
 
 
 class ReportSink(BaseSink):

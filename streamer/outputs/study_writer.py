@@ -17,7 +17,8 @@ from streamer.outputs.heatmap import NoduleHeatmaps
 from streamer.outputs.registry import make_sinks
 from streamer.outputs.worker import OrderedWorker
 from streamer.settings import Settings
-from streamer.types import ClipInfo, ClipSummary, FrameResult, StudyReport
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import ClipInfo, FrameResult
 
 _QUEUED_FRAMES = 3
 _QUEUED_BYTES = 256 * 2**20  # two frames of 8K, so that large frames do not fill the memory

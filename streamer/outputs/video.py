@@ -21,7 +21,8 @@ from streamer.outputs.base import BaseSink, SinkContext
 from streamer.outputs.folder import output_errors, overlay_name
 from streamer.outputs.overlay import OverlayRenderer
 from streamer.settings import OverlaySettings
-from streamer.types import ClipInfo, ClipSummary, FrameResult, Image
+from streamer.summaries import ClipSummary
+from streamer.types import ClipInfo, FrameResult, Image
 
 _TICKS_PER_S = 90_000  # the clock of MPEG systems: finer than any frame rate
 _HD_HEIGHT_PX = 720  # from here on players assume BT.709, below it BT.601 (ITU-R BT.709-6, BT.601-7)

@@ -16,7 +16,8 @@ from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.confirmation import ConfirmationRule, Item, TrackConfirmation
 from streamer.pipeline.tracking import NoduleTracker
 from streamer.settings import Settings, checked_settings
-from streamer.types import Decision, Frame, Nodule, SizeMm, Track, TrackedFinding
+from streamer.summaries import Track
+from streamer.types import Decision, Frame, Nodule, SizeMm, TrackedFinding
 
 _DECIMALS = 4
 """Binned to 4 decimals, as published, so that the median needs at most 10,001 counters however long the clip."""

@@ -14,7 +14,8 @@ from streamer.errors import InputError
 from streamer.models.grad_cam import HeatMaps
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.settings import Settings, checked_settings
-from streamer.types import Finding, Frame, Image, ModelVersion
+from streamer.summaries import ModelVersion
+from streamer.types import Finding, Frame, Image
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from streamer.pipeline.analyser import FrameAnalyser, checked_analyser
 from streamer.pipeline.scheduler import Scheduler, StreamQueue
 from streamer.sources import Source
 from streamer.sources.base import checked_source
-from streamer.types import FrameResult, LiveFigures
+from streamer.summaries import LiveFigures
+from streamer.types import FrameResult
 
 LATENCY_BUDGET_MS = 10.0
 """A third of a frame's time at 30 a second: all that waiting for company may add."""

@@ -23,7 +23,8 @@ from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.models.weights_manifest import Manifest, read_manifest
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.settings import DetectionSettings, Settings, checked_settings
-from streamer.types import Finding, Frame, Grey, ModelVersion
+from streamer.summaries import ModelVersion
+from streamer.types import Finding, Frame, Grey
 
 
 class Engine:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from streamer.types import Plane, SizeMm, Track
+from streamer.summaries import Track
+from streamer.types import Plane, SizeMm
 
 _MM3_PER_ML = 1000.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterable, Sized
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from streamer.errors import InputError
 from streamer.sources._recording import Recording
-from streamer.sources.base import MAX_FRAME_PIXELS, given_name
+from streamer.sources.base import MAX_FRAME_PIXELS, given_name, is_rate
 from streamer.types import Frame, Image
 
 ARRAY_FPS = 30.0
@@ -46,7 +45,7 @@ class ArrayFrames(Recording):
     ) -> None:
         name = given_name(name)
         super().__init__(name)
-        if not _is_rate(fps):
+        if not is_rate(fps):
             raise InputError(f"{name}: fps must be a finite number above 0, not {fps}")
         self.fps, self.pixel_spacing_mm = fps, pixel_spacing_mm
         self.expected_frames = len(images) if isinstance(images, Sized) else None
@@ -71,7 +70,3 @@ def _rgb(image: Any, what: str) -> Image:
     if image.shape[0] * image.shape[1] > MAX_FRAME_PIXELS:
         raise InputError(f"{what}: {image.shape[1]}x{image.shape[0]} is larger than {MAX_FRAME_PIXELS} pixels")
     return np.array(image, order="C") if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-
-
-def _is_rate(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and bool(0 < value < math.inf)

@@ -99,9 +99,14 @@ def checked_source(source: Source) -> Source:
         raise InputError(f"{kind} is no Source: it has no {' and no '.join(missing)}")
     if not isinstance(source.info, ClipInfo):
         raise InputError(f"{kind}.info must be a ClipInfo, not a {type(source.info).__name__}")
-    if not (math.isfinite(source.info.fps) and source.info.fps > 0):
+    if not is_rate(source.info.fps):
         raise InputError(f"{kind}.info.fps must be a finite number above 0, not {source.info.fps}")
     return source
+
+
+def is_rate(value: object) -> bool:
+    """Whether it is a number of frames per second: finite and above 0."""
+    return isinstance(value, (int, float, Fraction, np.number)) and bool(0 < value < math.inf)
 
 
 def checked_frames(source: Source) -> Iterator[Frame]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -17,7 +15,7 @@ from streamer.sources._hwaccel import Decoder
 from streamer.sources._recording import Recording
 from streamer.sources._still_magic import HEAD_BYTES, is_still
 from streamer.sources._url import URL, Capture, device_address, url_address
-from streamer.sources.base import Source, display_name, given_name
+from streamer.sources.base import Source, display_name, given_name, is_rate
 from streamer.sources.clips import expand_clips
 from streamer.sources.file import VideoFile
 from streamer.sources.images import FOLDER_FPS, Stills
@@ -56,8 +54,7 @@ def open_source(
         ...     print(source.info.fps, sum(1 for _ in source.frames()))
     """
     _check_options(decoder, deinterlace)
-    rate: object = folder_fps
-    if not isinstance(rate, (int, float, Fraction)) or not 0 < rate < math.inf:
+    if not is_rate(folder_fps):
         raise InputError(f"folder_fps must be a number of frames a second above 0, not {folder_fps!r}")
     spacing_mm = None if pixel_spacing_mm is None else checked_spacing(pixel_spacing_mm)
     source = _open(path, None if name is None else given_name(name), folder_fps, decoder, deinterlace)

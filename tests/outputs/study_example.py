@@ -8,19 +8,8 @@ from typing import Any
 import numpy as np
 
 from streamer.settings import Settings
-from streamer.types import (
-    ClipInfo,
-    ClipSummary,
-    Decision,
-    Finding,
-    Frame,
-    FrameResult,
-    ModelVersion,
-    Nodule,
-    StageTiming,
-    StudyReport,
-    Track,
-)
+from streamer.summaries import ClipSummary, ModelVersion, StageTiming, StudyReport, Track
+from streamer.types import ClipInfo, Decision, Finding, Frame, FrameResult, Nodule
 
 
 def example_clip(**changes: Any) -> ClipInfo:

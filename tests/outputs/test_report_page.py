@@ -17,7 +17,7 @@ from streamer.outputs.report_html import render_html
 from streamer.outputs.report_json import frame_line, report
 from streamer.outputs.schema import Report
 from streamer.outputs.timeline import Curve, read_curves, ticks_s, timeline_svg
-from streamer.types import StudyReport
+from streamer.summaries import StudyReport
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 SVG = "{http://www.w3.org/2000/svg}"

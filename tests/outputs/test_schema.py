@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from streamer.errors import InputError
 from streamer.outputs import report_json as entries
 from streamer.outputs import schema
-from streamer.types import StudyReport
+from streamer.summaries import StudyReport
 from tests.outputs.study_example import frame_result, nodule, study_report, track
 
 SCHEMAS = Path(schema.__file__).parent / "schemas"

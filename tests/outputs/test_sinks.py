@@ -11,7 +11,8 @@ from streamer.outputs.registry import SINKS
 from streamer.outputs.schema import read_frames, read_report
 from streamer.outputs.study_writer import StudyWriter
 from streamer.settings import STANDARD_OUTPUTS, OutputName, Settings
-from streamer.types import ClipInfo, ClipSummary, FrameResult, StudyReport
+from streamer.summaries import ClipSummary, StudyReport
+from streamer.types import ClipInfo, FrameResult
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 FILES: dict[OutputName, str] = {

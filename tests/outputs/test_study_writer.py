@@ -24,7 +24,8 @@ from streamer.outputs.base import BaseSink
 from streamer.outputs.folder import new_folder
 from streamer.outputs.schema import read_frames, read_report
 from streamer.settings import Settings
-from streamer.types import ClipInfo, StudyReport
+from streamer.summaries import StudyReport
+from streamer.types import ClipInfo
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 
