@@ -13,6 +13,7 @@ import pytest
 from streamer.app import presence
 from streamer.app.presence import Presence
 from tests.app.conftest import App
+from tests.app.own_loop import run_in_own_loop
 from tests.app.pages import ENDED, analyse, wait_for_position, wait_until
 
 _GRACE_S = 0.05
@@ -40,7 +41,7 @@ def test_a_page_that_comes_back_in_time_keeps_its_session_and_one_that_does_not_
         while not ended:
             await asyncio.sleep(_GRACE_S)
 
-    asyncio.run(asyncio.wait_for(live(), 10))
+    run_in_own_loop(asyncio.wait_for(live(), 10))
     assert ended == ["s"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from streamer.app.visitors import UserOf, nobody
 from streamer.app.web import add_routes, new_web
 from streamer.monitoring.audit import AuditLog
 from tests.app.held_engine import KEY_FRAME, HeldEngine, numbered
+from tests.app.own_loop import run_in_own_loop
 from tests.app.pages import wait_until
 
 pytest.importorskip("gradio")
@@ -45,17 +45,12 @@ class Client:
         self._web = web
 
     def __call__(self, path: str, method: str = "GET", content: bytes = b"") -> httpx.Response:
-        found: list[httpx.Response] = []
-
-        async def ask() -> None:
+        async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self._web)
             async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
-                found.append(await client.request(method, f"/analyses/{path}", content=content))
+                return await client.request(method, f"/analyses/{path}", content=content)
 
-        thread = threading.Thread(target=lambda: asyncio.run(ask()))  # a browser that other tests drive has one here
-        thread.start()
-        thread.join()
-        return found[0]
+        return run_in_own_loop(ask())
 
 
 @pytest.fixture
