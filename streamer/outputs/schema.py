@@ -67,7 +67,7 @@ class NoduleLine(_Model):
         bool,
         Field(
             validation_alias=AliasChoices("qualifies", "counts"),
-            description="seen long enough by now to count for the patient",
+            description="known by now to last long enough to count for the patient",
         ),
     ]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from statistics import median
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from streamer.errors import InputError
@@ -83,6 +84,7 @@ class PatientAggregator:
         found: Sequence[TrackedFinding],
         spacing_mm: tuple[float, float] | None = None,
         *,
+        ahead: Mapping[int, int] = MappingProxyType({}),
         rejected: str = "",
     ) -> tuple[Nodule, ...]:
         """Take one frame's tracked findings, in frame order within each clip.
@@ -91,10 +93,11 @@ class PatientAggregator:
             frame: the frame; it is not kept.
             found: what was found in it, by track number.
             spacing_mm: size of a pixel, x and y; None where the scale is unknown.
+            ahead: in how many of the following frames each track is known to be found, too, by number.
             rejected: why nothing was looked for in the frame; empty where something was.
 
         Returns:
-            The nodules, with what is known of them by this frame.
+            The nodules, with what is known of them by this frame: one that will last long enough qualifies at once.
 
         Raises:
             KeyError: the clip has not been announced.
@@ -104,9 +107,9 @@ class PatientAggregator:
             self._patient = self.patient_malignancy()
         if rejected:
             self._rejections[frame.video][rejected] += 1
-        return tuple(self._add(frame, one, spacing_mm) for one in found)
+        return tuple(self._add(frame, one, spacing_mm, ahead.get(one.track_id, 0)) for one in found)
 
-    def _add(self, frame: Frame, one: TrackedFinding, spacing_mm: tuple[float, float] | None) -> Nodule:
+    def _add(self, frame: Frame, one: TrackedFinding, spacing_mm: tuple[float, float] | None, ahead: int) -> Nodule:
         finding = one.finding
         spacing_mm = spacing_mm or frame.spacing_at(finding.box_xyxy)  # views may differ in scale
         nodule = Nodule(
@@ -117,7 +120,7 @@ class PatientAggregator:
             size_mm=None if spacing_mm is None else size_mm(finding.contour_xy, finding.area_px, spacing_mm),
         )
         seen = self._nodules.setdefault(one.track_id, _Nodule(frame, nodule))
-        seen.add(frame, nodule)
+        seen.add(frame, nodule, ahead)
         if not self._qualifies(seen):
             return nodule
         self._patient = max(self._patient or 0.0, seen.key_nodule.malignancy)
@@ -201,7 +204,7 @@ class PatientAggregator:
         return self._qualifies(seen) and (whole or frames * seen.confidence >= study.min_support)
 
     def _qualifies(self, seen: _Nodule) -> bool:
-        return seen.video not in self._rejected and seen.malignancies.total() >= self._required[seen.video]
+        return seen.video not in self._rejected and seen.known_frames >= self._required[seen.video]
 
 
 class Judged(Protocol):
@@ -274,6 +277,7 @@ class _Nodule:
         "key_frame",
         "key_nodule",
         "key_time_s",
+        "known_frames",
         "largest_mm",
         "last_frame",
         "malignancies",
@@ -286,10 +290,12 @@ class _Nodule:
         self.malignancies: Counter[float] = Counter()
         self.largest_mm: SizeMm | None = None
         self.confidence = nodule.track_confidence
+        self.known_frames = 0
 
-    def add(self, frame: Frame, nodule: Nodule) -> None:
+    def add(self, frame: Frame, nodule: Nodule, ahead: int) -> None:
         self.last_frame, self.confidence = frame.index, nodule.track_confidence
         self.malignancies[round(nodule.malignancy, _DECIMALS)] += 1
+        self.known_frames = max(self.known_frames, self.malignancies.total() + ahead)
         size = nodule.size_mm
         if size is not None and (self.largest_mm is None or size.area_mm2 > self.largest_mm.area_mm2):
             self.largest_mm = size

@@ -239,7 +239,7 @@ def _result(
     started = time.perf_counter()
     found = settled.item.found
     frame = found.frame
-    nodules = aggregator.add(frame, settled.shown, spacing_mm, rejected=found.rejected)
+    nodules = aggregator.add(frame, settled.shown, spacing_mm, ahead=settled.ahead, rejected=found.rejected)
     ended = time.perf_counter()
     track_ms = settled.item.track_ms + (ended - started) * 1000
     return FrameResult(

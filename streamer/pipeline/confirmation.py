@@ -7,7 +7,7 @@ vessel rises above it now and then. Over five frames the two part. Measured on t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 
@@ -35,10 +35,18 @@ class ConfirmationRule:
 
 
 class Settled(NamedTuple, Generic[Item]):
-    """A frame of which it is known what is shown in it: its item, its tracks, and the numbers of those that ended."""
+    """A frame of which it is known what is shown in it.
+
+    Attributes:
+        item: what belongs to the frame.
+        shown: its confirmed tracks, by number.
+        ahead: in how many of the frames that still wait each of them is shown, too, by number.
+        ended: numbers of the tracks that ended with it.
+    """
 
     item: Item
     shown: tuple[TrackedFinding, ...]
+    ahead: Mapping[int, int]
     ended: tuple[int, ...]
 
 
@@ -47,6 +55,7 @@ class _Track:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=CONFIRMING_FRAMES))
     number: int | None = None
     confirmed: bool = False
+    waiting_frames: int = 0
 
 
 class TrackConfirmation(Generic[Item]):
@@ -57,8 +66,8 @@ class TrackConfirmation(Generic[Item]):
     Example:
         >>> confirmation = TrackConfirmation(rule, count(1))  # doctest: +SKIP
         >>> for frame in frames:  # doctest: +SKIP
-        ...     for item, shown, ended in confirmation.add(frame, candidates, ended=(), new_scene=False): ...
-        >>> for item, shown, ended in confirmation.end(): ...  # doctest: +SKIP
+        ...     for settled in confirmation.add(frame, candidates, ended=(), new_scene=False): ...
+        >>> for settled in confirmation.end(): ...  # doctest: +SKIP
     """
 
     def __init__(self, rule: ConfirmationRule, numbers: Iterator[int]) -> None:
@@ -92,6 +101,7 @@ class TrackConfirmation(Generic[Item]):
         for candidate in candidates:
             track = self._tracks.setdefault(candidate.track_id, _Track())
             track.recent.append(candidate.finding.confidence)
+            track.waiting_frames += 1
             if len(track.recent) == CONFIRMING_FRAMES and _mean(track.recent) >= self._rule.track_confidence:
                 track.confirmed = True
         self._waiting.append((item, tuple(candidates), tuple(ended)))
@@ -110,16 +120,18 @@ class TrackConfirmation(Generic[Item]):
 
     def _settle(self) -> Settled[Item]:
         item, candidates, ended = self._waiting.popleft()
-        shown = []
+        shown, ahead = [], {}
         for candidate in candidates:
             track = self._tracks[candidate.track_id]
+            track.waiting_frames -= 1
             if track.confirmed:
                 if track.number is None:
                     track.number = next(self._numbers)
                 shown.append(replace(candidate, track_id=track.number))
+                ahead[track.number] = track.waiting_frames
         over = [self._tracks.pop(number, None) for number in ended]
         numbers = tuple(sorted(track.number for track in over if track is not None and track.number is not None))
-        return Settled(item, tuple(sorted(shown, key=lambda one: one.track_id)), numbers)
+        return Settled(item, tuple(sorted(shown, key=lambda one: one.track_id)), ahead, numbers)
 
 
 def _mean(values: deque[float]) -> float:

@@ -339,6 +339,17 @@ def test_of_a_clip_of_unknown_length_no_share_has_been_seen() -> None:
     assert [(track.qualifies, track.decides) for track in seen.tracks()] == [(True, False)]
 
 
+def test_a_nodule_that_is_known_to_last_counts_at_once_and_stays_counted_when_the_run_is_broken_off() -> None:
+    seen = study()
+    seen.start_clip("a.mp4", 100)
+    (nodule,) = seen.add(frame(0, video="a.mp4"), [tracked(1, 0.9)], ahead={1: 3, 2: 9})
+    assert (nodule.qualifies, seen.running_maximum) == (False, None)
+    (nodule,) = seen.add(frame(1, video="a.mp4"), [tracked(1, 0.4)], ahead={1: 3})
+    assert (nodule.qualifies, seen.running_maximum) == (True, 0.9)
+    (track,) = seen.tracks()
+    assert (track.qualifies, track.supporting_frames, seen.patient_malignancy()) == (True, 2, 0.9)
+
+
 def test_a_source_is_too_slow_only_where_its_clip_ended_as_such() -> None:
     seen = study()
     for name in ("slow", "quick"):

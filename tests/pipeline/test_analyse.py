@@ -13,7 +13,8 @@ import pytest
 
 from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
-from streamer.pipeline.analyse import analyse
+from streamer.pipeline.analyse import analyse, follow
+from streamer.pipeline.analyser import FrameFindings
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings, TrackingSettings
 from streamer.sources import open_source
@@ -73,12 +74,15 @@ def test_a_path_that_is_no_clip(tmp_path: Path) -> None:
 
 
 def test_settings_are_the_engines_or_the_studys() -> None:
-    engine = FakeEngine(settings=Settings.model_validate({"study": {"min_track_frames": 3}}))
-    own = [result.patient_malignancy for result in analyse(FakeSource(5).as_source(), analyser=engine.as_engine())]
-    assert own == [None, None, 0.5, 0.5, 0.5]
-    settings = Settings.model_validate({"study": {"min_track_frames": 1}})
-    given = analyse(FakeSource(2).as_source(), analyser=engine.as_engine(), aggregator=PatientAggregator(settings))
-    assert [result.patient_malignancy for result in given] == [0.5, 0.5]
+    def found(index: int) -> tuple[Finding, ...]:
+        return (finding(),) if index < 6 else ()
+
+    settings = Settings.model_validate({"study": {"min_track_frames": 7}})
+    engine = FakeEngine(found, settings=settings)
+    own = [result.patient_malignancy for result in analyse(FakeSource(20).as_source(), analyser=engine.as_engine())]
+    assert own == [None] * 20
+    given = analyse(FakeSource(20).as_source(), analyser=engine.as_engine(), aggregator=PatientAggregator(Settings()))
+    assert [result.patient_malignancy for result in given] == [0.5] * 20
     with pytest.raises(ValueError, match="not both"):
         next(analyse(FakeSource(2).as_source(), settings, analyser=engine.as_engine()))
 
@@ -93,14 +97,31 @@ def test_clips_of_a_study_share_its_numbers() -> None:
     assert [(track.video, track.supporting_frames) for track in aggregator.tracks()] == [("a.mp4", 6), ("b.mp4", 6)]
 
 
-def test_a_nodule_counts_from_its_fifth_frame_on() -> None:
+@pytest.mark.parametrize(("live", "before"), [(False, 1), (True, 9)])
+def test_a_nodule_counts_from_its_first_frame_on_in_a_recording_and_live_from_the_fifth_that_is_shown(
+    live: bool, before: int
+) -> None:
     def found(index: int) -> tuple[Finding, ...]:
         return (finding(),) if index else ()
 
-    results = list(analyse(FakeSource(8).as_source(), analyser=FakeEngine(found).as_engine()))
-    counts = [nodule.qualifies for result in results for nodule in result.nodules]
-    assert counts == [False] * 4 + [True] * 3
-    assert [result.patient_malignancy is None for result in results] == [True] * 5 + [False] * 3
+    source = FakeSource(12)
+    source.live = live
+    findings = (FrameFindings(one, found(one.index), {}) for one in source.frames())
+    results = list(follow(findings, source.as_source(), PatientAggregator(FakeEngine().settings)))
+    assert [any(nodule.qualifies for nodule in result.nodules) for result in results] == [False] * before + [True] * (
+        12 - before
+    )
+    assert [result.patient_malignancy is None for result in results] == [True] * before + [False] * (12 - before)
+
+
+def test_a_nodule_of_four_frames_counts_in_none_of_them() -> None:
+    def found(index: int) -> tuple[Finding, ...]:
+        return (finding(),) if 2 <= index < 6 else ()
+
+    settings = Settings.model_validate({"tracking": {"confidence": 0.0}, "study": {"min_track_frames": 5}})
+    results = list(analyse(FakeSource(20).as_source(), analyser=FakeEngine(found, settings=settings).as_engine()))
+    assert not any(nodule.qualifies for result in results for nodule in result.nodules)
+    assert {result.patient_malignancy for result in results} == {None}
 
 
 @pytest.mark.parametrize("taken", [1, 5])

@@ -80,7 +80,20 @@ def test_a_scene_as_long_as_a_confirmation_goes_by_the_confidence_of_tracks() ->
 
 def test_the_end_of_a_track_that_was_never_seen_is_no_error() -> None:
     rule = ConfirmationRule(track_confidence=0.46, image_confidence=0.36, look_ahead_frames=0)
-    assert TrackConfirmation[int](rule, count(1)).add(0, [], ended=(9,), new_scene=False) == [Settled(0, (), ())]
+    assert TrackConfirmation[int](rule, count(1)).add(0, [], ended=(9,), new_scene=False) == [Settled(0, (), {}, ())]
+
+
+def test_what_waits_is_counted_ahead() -> None:
+    rule = ConfirmationRule(track_confidence=0.46, image_confidence=0.36, look_ahead_frames=5)
+    confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
+    settled: list[Settled[int]] = []
+    for index in range(10):
+        candidates = [candidate(8, STRONG)] if index >= 6 else []  # too brief to be shown
+        candidates += [candidate(7, STRONG)] if index not in (0, 2) else []
+        settled += confirmation.add(index, candidates, ended=(), new_scene=False)
+    settled += confirmation.end()
+    counted = [dict(one.ahead) for one in settled]
+    assert counted == [{}, {1: 4}, {}, *({1: frames} for frames in (5, 5, 4, 3, 2, 1, 0))]
 
 
 def test_in_a_folder_of_stills_each_picture_stands_alone() -> None:
