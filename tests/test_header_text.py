@@ -32,6 +32,7 @@ def test_a_run_writes_header_text_into_dicom_only(
     planted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "streamer")
     report = run_study([planted], tmp_path / "out", analyser=_Everything())
     written = {path.name: holds_name(path.read_bytes()) for path in (tmp_path / "out").iterdir()}
     assert {name for name, holds in written.items() if holds and not name.endswith(".dcm")} == set()
@@ -53,6 +54,7 @@ def test_no_error_about_a_damaged_file_quotes_it(
     planted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, cut: float, fault: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "streamer")
     whole = planted.read_bytes()
     at = int(cut * len(whole))
     rest = {"cut": b"", "zeros": bytes(2000) + whole[at + 2000 :], "noise": b"\xff\x13\x00" * 600 + whole[at + 1800 :]}

@@ -53,6 +53,7 @@ def test_a_name_in_every_place_is_nowhere_afterwards(
     dates: bool,
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "streamer")
     assert len(pydicom.dcmread(planted)) > 1500
     with open_source(planted) as opened:
         assert sum(1 for _ in opened.frames()) == 3  # which would be an empty test, were it not read

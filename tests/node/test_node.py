@@ -102,6 +102,7 @@ def test_what_arrives_is_analysed_and_what_is_taken_is_confirmed_by_itself(
 ) -> None:
     """The receiver takes neither segmentations nor video: these wait, the others arrive, in its transfer syntax."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "streamer")
     source = disc_cine(tmp_path / "cine.dcm")
     node = start_node(f"CATCHER@127.0.0.1:{caught[0]}")
     send_to_node(
@@ -167,6 +168,7 @@ def test_a_commitment_is_answered_in_the_same_call_where_the_port_is_not_known(
     start_node: StartNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "streamer")
     node = start_node(quiet_s=10_000)
     source = disc_cine(tmp_path / "cine.dcm")
     reports: list[Dataset] = []

@@ -84,6 +84,7 @@ def test_a_process_comes_with_the_first_job_and_goes_when_nothing_waits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "streamer")
     metrics = Metrics("node")
     process = AnalysisProcess(DiscAnalyser, idle_s=0)
     try:

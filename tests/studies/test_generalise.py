@@ -315,7 +315,7 @@ def test_a_study_goes_on_after_a_stop_and_writes_its_page(
         run()
     assert len(rehearsal.trained) == 3
     rehearsal.fails_at = -1
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "streamer"):
         outcome = run()
     assert len(rehearsal.trained) == 7  # the four that were left
     assert "network 5 of 7, without North" in caplog.text
