@@ -75,10 +75,11 @@ class Answers:
             GoneError: the session has none of that name, or is another user's.
             OutputError: it cannot be noted, and so not be looked at.
         """
-        self._jobs.admit(session, user)
-        job = self.find(session, token)
-        self._note("look", session, user, [token])
-        return job
+        return self._admitted("look", session, token, user)
+
+    def export(self, session: str, token: str, user: str) -> Job:
+        """The same; that a file of it is taken away is noted."""
+        return self._admitted("export", session, token, user)
 
     def start_for_program(self, session: str, user: str, clip: str, patient: str) -> Answer:
         """The same as `start` for one clip, for a program in place of the page."""
@@ -200,8 +201,12 @@ class Answers:
         return {}
 
     def archive(self, session: str, token: str) -> Answer:
-        """All files as one ZIP."""
-        return {"path": str(self._study(session, token).archive())}
+        """Put all files into one ZIP; answers with its name."""
+        return {"name": self._study(session, token).archive().name}
+
+    def file(self, job: Job, name: str) -> Path:
+        """A result file of an analysis; GoneError where it has none of that name."""
+        return _a_study(job).file(name)
 
     def camera(self, session: str) -> Answer:
         """Begin to analyse frames that the page will send."""
@@ -244,6 +249,12 @@ class Answers:
         if folder.parent != self._uploads or not _UPLOAD_FOLDER.fullmatch(folder.name) or not path.is_file():
             raise InputError("the uploaded file is gone; choose it again")
         return path
+
+    def _admitted(self, question: str, session: str, token: str, user: str) -> Job:
+        self._jobs.admit(session, user)
+        job = self.find(session, token)
+        self._note(question, session, user, [token])
+        return job
 
     def _study(self, session: str, token: str) -> StudyJob:
         return _a_study(self._jobs.find(token, session))

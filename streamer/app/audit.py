@@ -18,6 +18,7 @@ _ACTIONS: Mapping[str, Action] = {
     "look": "view",
     "note": "annotate",
     "archive": "export",
+    "export": "export",
     "leave": "delete",
 }
 _MAX_SEEN = 10_000

@@ -11,6 +11,7 @@ from typing import Any
 from streamer._files import atomic_path
 from streamer.app.frame_store import Feed
 from streamer.app.job import Job
+from streamer.app.jobs import GoneError
 from streamer.app.summary import Summary
 from streamer.errors import ClipGoneError, InputError
 from streamer.monitoring.progress import MeteredProgress
@@ -86,6 +87,17 @@ class StudyJob(Job):
         """As of any job, with the clips so far, whether only the report is missing, and the files when it is not."""
         files = self._listed if self.state in ("done", "stopped") else []
         return super().status() | {"clips": list(self._clips), "files": files, "reporting": self._reporting}
+
+    def file(self, name: str) -> Path:
+        """One of the files that `status` lists, or the archive that was asked for last.
+
+        Raises:
+            GoneError: there is none of that name.
+        """
+        for path in (*(self._result_files() if self._published else ()), self.folder / ARCHIVE):
+            if path.name == name and path.is_file():
+                return path
+        raise GoneError("there is no such file; analyse the clip again")
 
     def archive(self) -> Path:
         """All files of the finished study in one ZIP, the reader's notes as they are now.
@@ -166,7 +178,7 @@ class StudyJob(Job):
 
     def _list_files(self) -> None:
         files = self._result_files()
-        self._listed = [{"name": file.name, "path": str(file), "bytes": file.stat().st_size} for file in files]
+        self._listed = [{"name": file.name, "bytes": file.stat().st_size} for file in files]
 
 
 class _Watch(Progress):

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from streamer.app.api import UNINTELLIGIBLE, Answers
 from streamer.app.frame_store import Feed, View
@@ -53,6 +53,7 @@ def add_routes(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
         user_of: tells who sent a request, or raises NotLoggedInError.
     """
     _add_pictures(web, answers, user_of)
+    _add_files(web, answers, user_of)
     presence = Presence(answers.lose)
     web.add_middleware(ProgramsPresent, presence=presence)
 
@@ -123,6 +124,24 @@ def _add_pictures(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
         """A frame with the heat map of one nodule in it, as JPEG."""
         user = await user_of(request)
         return _jpeg(await run_in_threadpool(lambda: answers.heat(answers.look(session, token, user), position, track)))
+
+
+def _add_files(web: FastAPI, answers: Answers, user_of: UserOf) -> None:
+    @web.get(f"{_ANALYSIS}/files/{{name}}")
+    async def result(request: Request, session: str, token: str, name: str, watched: bool = False) -> Response:
+        """A result file to be kept; or a video to be watched in the page, whose player asks for it in parts."""
+        user, watched = await user_of(request), watched and name.endswith(".mp4")
+        job = await run_in_threadpool(answers.look if watched else answers.export, session, token, user)
+        path = await run_in_threadpool(answers.file, job, name)
+        disposition = "inline" if watched else "attachment"
+        return FileResponse(path, filename=name, headers=_NOT_KEPT, content_disposition_type=disposition)
+
+    @web.api_route("/gradio_api/file={path:path}", methods=["GET", "HEAD"])
+    @web.api_route("/gradio_api/file/{path:path}", methods=["GET", "HEAD"])
+    async def closed(path: str) -> Response:
+        """Gradio would hand every file of the app to whoever knows where it lies, also to another user."""
+        del path
+        return _complaint(404, "there is no such file")
 
 
 def _jpeg(content: bytes) -> Response:

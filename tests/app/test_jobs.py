@@ -1,6 +1,7 @@
 """Jobs: their order, their end, and what they leave behind."""
 
 import json
+import re
 import stat
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streamer.app.jobs import Jobs
+from streamer.app.jobs import GoneError, Jobs
 from streamer.app.study_job import StudyJob
 from streamer.errors import InputError
 from streamer.monitoring.metrics import Metrics
@@ -129,6 +130,58 @@ def test_new_job_takes_the_place_of_the_last(jobs: Jobs, clip: Path) -> None:
     assert not first.folder.exists()
     assert second.finished.wait(20)
     assert [folder.name for folder in jobs.root.iterdir()] == [second.token]
+
+
+def test_a_session_is_the_users_who_began_it_until_it_ends(jobs: Jobs) -> None:
+    jobs.admit("s", "ben")  # nobody's yet, and not ben's for having looked
+    jobs.admit("s", "anna", new=True)
+    jobs.admit("s", "anna")
+    for new in (True, False):
+        with pytest.raises(GoneError, match=r"^this analysis is not here any more; start it again$"):
+            jobs.admit("s", "ben", new=new)
+    jobs.admit("t", "ben", new=True)  # another session
+    jobs.end_session("s")
+    jobs.admit("s", "ben", new=True)
+    with pytest.raises(GoneError):
+        jobs.admit("s", "anna")
+
+
+def test_an_uploads_folder_goes_with_it_unless_something_else_is_in_it(jobs: Jobs, tmp_path: Path) -> None:
+    alone, first, second, gone = (tmp_path / name for name in ("1/a.mp4", "2/a.mp4", "2/b.mp4", "3/a.mp4"))
+    for upload in (alone, first, second):
+        upload.parent.mkdir(exist_ok=True)
+        upload.touch()
+    jobs.claim("s", [alone])
+    jobs.claim("s", [first, gone])  # one more, and one that is not there any more
+    jobs.claim("t", [second])
+    jobs.end_session("s")
+    assert sorted(path.name for path in tmp_path.glob("[0-9]*")) == ["2"]
+    assert (first.exists(), second.exists()) == (False, True)
+    jobs.close()  # also what was uploaded and never analysed
+    assert not second.parent.exists()
+
+
+def test_closing_ends_every_session(engine: HeldEngine, clip: Path, tmp_path: Path) -> None:
+    jobs = Jobs(engine.as_engine(), tmp_path)
+    engine.hold(3)
+    running = [submit(jobs, str(number), clip) for number in range(3)]
+    wait_for(lambda: running[1].state == "running")
+    engine.release()
+    jobs.close()
+    assert [job.finished.is_set() for job in running] == [True] * 3
+    assert list(jobs.root.iterdir()) == []
+
+
+def test_a_failure_is_counted_and_a_success_is_not(engine: HeldEngine, clip: Path, tmp_path: Path) -> None:
+    metrics = Metrics("app")
+    jobs = Jobs(engine.as_engine(), tmp_path, metrics)
+    assert submit(jobs, "a", clip).finished.wait(20)
+    engine.fails_at = 5
+    assert submit(jobs, "b", clip).finished.wait(20)
+    jobs.close()  # waits until it is counted
+    assert b'streamer_failures_total{kind="job"} 1.0' in metrics.exposition()
+    (frames,) = re.findall(rb"^streamer_frames_total (\S+)$", metrics.exposition(), re.MULTILINE)
+    assert 60 <= float(frames) <= 65  # those before the failure, too
 
 
 def test_a_session_that_has_begun_another_job_does_not_end_with_its_last(jobs: Jobs, clip: Path) -> None:

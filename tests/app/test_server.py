@@ -91,8 +91,9 @@ def test_login_guards_page_questions_and_files() -> None:
     engine = HeldEngine().as_engine()
     with running(engine, host="127.0.0.1", port=0, login=lambda *given: given == ("li", "secret")) as url:
         assert httpx.post(f"{url}gradio_api/component_server", json={}).status_code == 401
-        assert httpx.get(f"{url}gradio_api/file=/etc/hostname").status_code == 401
-        for question in ("status", "frames/0", "nodules/1", "nodules/1/heat/0"):
+        for question in ("file=/etc/hostname", "file=README.md", "file//etc/hostname"):
+            assert httpx.get(f"{url}gradio_api/{question}").status_code == 404
+        for question in ("status", "frames/0", "nodules/1", "nodules/1/heat/0", "files/report.json"):
             answer = httpx.get(f"{url}analyses/s/t/{question}")
             assert (answer.status_code, answer.json()) == (401, {"error": "log in first"})
         for question in ("s/t/film?time_s=1", "s/leave"):

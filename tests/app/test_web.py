@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,11 +44,13 @@ class Client:
     def __init__(self, web: FastAPI) -> None:
         self._web = web
 
-    def __call__(self, path: str, method: str = "GET", content: bytes = b"") -> httpx.Response:
+    def __call__(
+        self, path: str, method: str = "GET", content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(app=self._web)
             async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
-                return await client.request(method, f"/analyses/{path}", content=content)
+                return await client.request(method, f"/analyses/{path}", content=content, headers=headers)
 
         return run_in_own_loop(ask())
 
@@ -105,11 +107,27 @@ def test_what_is_not_there_is_not_kept(done: Done) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
+def test_result_files_are_handed_out_by_name_and_in_parts(done: Done) -> None:
+    files = done.ask(f"s/{done.token}/status").json()["files"]
+    assert {"report.json", "report.html", "overlay.mp4", "frames.jsonl"} <= {file["name"] for file in files}
+    assert all(set(file) == {"name", "bytes"} for file in files)
+    for file in files:
+        answer = done.ask(f"s/{done.token}/files/{file['name']}?watched=1")
+        assert (answer.status_code, len(answer.content)) == (200, file["bytes"])
+        assert answer.headers["cache-control"] == "no-store"
+        shown = "inline" if file["name"] == "overlay.mp4" else "attachment"  # a page of ours is no page of the app's
+        assert answer.headers["content-disposition"].startswith(shown)
+    part = done.ask(f"s/{done.token}/files/overlay.mp4", headers={"Range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, b"ftyp")
+    for name in ("study.zip", "nothing", "..", "%2e%2e%2f%2e%2e%2fstreamer", ".streamer.json"):
+        assert done.ask(f"s/{done.token}/files/{name}").status_code in (404, 405)
+
+
 def test_only_the_session_that_asked_for_an_analysis_sees_it_and_only_until_it_ends(
     ask: Client, jobs: Jobs, clip: Path
 ) -> None:
     done = analysed(jobs, clip)
-    questions = ("status", "frames/0", "nodules/1", f"nodules/1/heat/{KEY_FRAME}")
+    questions = ("status", "frames/0", "nodules/1", f"nodules/1/heat/{KEY_FRAME}", "files/report.json")
     for question in questions:
         assert ask(f"s/{done.token}/{question}").status_code == 200
         for place in (f"other/{done.token}", "s/other"):
@@ -137,7 +155,7 @@ def test_with_a_login_an_address_is_its_users_alone(jobs: Jobs, clip: Path, tmp_
             return user
 
         ask = Client(web_of(jobs, tmp_path, who))
-        for question in ("status", "frames/0", "nodules/1", f"nodules/1/heat/{KEY_FRAME}"):
+        for question in ("status", "frames/0", "nodules/1", f"nodules/1/heat/{KEY_FRAME}", "files/report.json"):
             assert ask(f"s/{done.token}/{question}").status_code == expected
         if user == "ben":  # anna's would go on for ever
             assert ask("s/presence").status_code == 404
@@ -224,6 +242,10 @@ def test_looking_is_noted_with_its_user_or_not_done(jobs: Jobs, clip: Path, tmp_
     lines = [line for file in (tmp_path / "audit").glob("audit-*") for line in file.read_text().splitlines()]
     (entry,) = map(json.loads, lines)
     assert (entry["action"], entry["user"]) == ("view", log.pseudonym("anna"))
+    assert ask(f"s/{done.token}/files/overlay.mp4?watched=1").status_code == 200
+    assert ask(f"s/{done.token}/files/report.json").status_code == 200
+    lines = [line for file in (tmp_path / "audit").glob("audit-*") for line in file.read_text().splitlines()]
+    assert [json.loads(line)["action"] for line in lines] == ["view", "export"]
     (tmp_path / "audit" / "head.json").write_text("nonsense")
     other = Client(web_of(jobs, tmp_path, anna, log))
     for question in ("frames/0", "status", "frames/0"):

@@ -5,10 +5,11 @@ const TOLD_MS = 6000;
 const counted = (count, thing) => `${count} ${thing}${count === 1 ? "" : "s"}`;
 
 class Panels {
-  constructor(find, ask, load, onSeek, onHeat) {
+  constructor(find, ask, load, analysis, onSeek, onHeat) {
     this.find = find;
     this.ask = ask;
     this.load = load;
+    this.analysis = analysis;
     this.onSeek = onSeek;
     this.onHeat = onHeat;
     this.categories = [];
@@ -159,11 +160,12 @@ class Panels {
 
   // Links to all files, the archive, and the overlay videos to be played here.
   showResults(files, line) {
-    const address = (path) => `gradio_api/file=${path.split("/").map(encodeURIComponent).join("/")}`;
-    const links = files.map(({ name, path, bytes }) => {
+    const token = this.token;
+    const address = (name) => `${this.analysis(token)}/files/${encodeURIComponent(name)}`;
+    const links = files.map(({ name, bytes }) => {
       const link = document.createElement("a");
       link.className = "button";
-      link.href = address(path);
+      link.href = address(name);
       link.download = name;
       link.textContent = name;
       if (name.startsWith("report.")) link.addEventListener("click", () => { this.notesAtRisk = false; });
@@ -173,26 +175,25 @@ class Panels {
     const all = document.createElement("button");
     all.type = "button";
     all.textContent = "All as ZIP";
-    const token = this.token;
     all.addEventListener("click", async () => {
       all.disabled = true;
       await this.saving?.catch(() => {}); // a note that was being written when the button was pressed
       const answer = await this.ask("archive", token).catch((error) => ({ error }));
       all.disabled = false;
       if (answer.error) this.find("results-line").textContent = answer.error.message;
-      if (!answer.path) return;
+      if (!answer.name) return;
       const link = document.createElement("a");
-      link.href = address(answer.path);
-      link.download = "study.zip";
+      link.href = address(answer.name);
+      link.download = answer.name;
       link.click();
       this.notesAtRisk = false;
     });
     this.find("files").replaceChildren(...links, all);
-    this.find("videos").replaceChildren(...files.filter(({ name }) => name.endsWith(".mp4")).map(({ name, path }) => {
+    this.find("videos").replaceChildren(...files.filter(({ name }) => name.endsWith(".mp4")).map(({ name }) => {
       const video = document.createElement("video");
       video.controls = true;
       video.preload = "metadata";
-      video.src = address(path);
+      video.src = `${address(name)}?watched=1`;
       video.setAttribute("aria-label", `Overlay video ${name}`);
       return video;
     }));

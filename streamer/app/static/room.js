@@ -39,7 +39,7 @@ const showHeat = async (button, track) => {
   seekTo(at);
   await heat.toggle(button, track, at);
 };
-const panels = new Panels(find, ask, load, seekTo, showHeat);
+const panels = new Panels(find, ask, load, (token) => addressOf(session, token), seekTo, showHeat);
 let session = ""; // this page's name
 let job = null; // the analysis followed: token, live, and what was last heard of it
 let early = new Map(); // rows that came before those ahead of them, by position
