@@ -12,13 +12,13 @@ from av.video.reformatter import VideoReformatter
 
 from streamer.types import Image
 
-_NEARLY_BLACK = 16
-"""12 bits in 16 reach 4095 of 65535, which is 16 of 255."""
+DARK = 64
+"""14 bits in 16 reach 16383 of 65535, which is 64 of 255; a scanner's own marks are brighter than that."""
 
 
 def few_bits(bits: int) -> str:
     """What is wrong with pictures whose values need fewer bits than they have, as a line to put behind a name."""
-    return f"uses few of its {bits} bits, and is nearly black; export it with 8 bits"
+    return f"uses few of its {bits} bits, and is dark; export it with 8 bits"
 
 
 class Converter:
@@ -33,7 +33,7 @@ class Converter:
     @property
     def warning(self) -> str | None:
         """What a reader should know of the pictures so far: that they use the low end of their range only."""
-        return few_bits(self._deep_bits) if self._deep_bits and self._brightest <= _NEARLY_BLACK else None
+        return few_bits(self._deep_bits) if self._deep_bits and self._brightest <= DARK else None
 
     def upright_aspect(self, stored: Fraction) -> Fraction:
         """Width of a pixel over its height in upright pictures like the last one."""

@@ -24,7 +24,7 @@ from pillow_heif import HeifImageFile
 
 from streamer.errors import InputError
 from streamer.sources._container import check_frame_size
-from streamer.sources._convert import over_black
+from streamer.sources._convert import DARK, over_black
 from streamer.sources._still_magic import HEAD_BYTES, StillKind, still_kind
 from streamer.sources.base import display_name
 from streamer.types import Image
@@ -55,7 +55,7 @@ class Picture:
     Attributes:
         image: upright RGB, shape (height, width, 3).
         count: how many its file shows.
-        dark: whether its values have 16 bits and do not reach a sixteenth of their range.
+        dark: whether its values have 16 bits and do not reach a quarter of their range.
         start_s: when it is shown, in seconds from the first picture of its file; None where the file does not say.
         duration_s: how long it is shown, in seconds; None where the file does not say.
     """
@@ -162,7 +162,7 @@ def _read(opened: ImageFile, shown: str, pictures: int) -> Picture:
     return Picture(
         image=image,
         count=pictures,
-        dark=dark if dark is not None else has_16_bits and bool(image.max() < 16),
+        dark=dark if dark is not None else has_16_bits and bool(image.max() <= DARK),
         start_s=None if start_ms is None else Fraction(start_ms) / 1000,
         duration_s=Fraction(duration_ms) / 1000 if duration_ms and duration_ms > 0 else None,
     )
@@ -182,7 +182,7 @@ def _rgb(opened: ImageFile, shown: str) -> tuple[Image, bool | None]:
         if isinstance(opened, TiffImageFile) and opened.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
             values = 0xFFFF - values  # which Pillow does for 8 bits only
         grey = (values >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2), bool(values.max() < 0x1000)
+        return np.repeat(grey[..., None], 3, axis=2), bool(grey.max() <= DARK)
     if upright.has_transparency_data:
         return over_black(np.asarray(upright.convert("RGBA"))), None
     return np.asarray(upright.convert("RGB")), None

@@ -174,15 +174,16 @@ def test_folder_of_damaged_stills_is_refused(tmp_path: Path) -> None:
         open_source(folder)
 
 
+@pytest.mark.parametrize("bits", [12, 14])
 @pytest.mark.parametrize("kind", ["png", "tiff"])
-def test_twelve_bits_in_sixteen_are_pointed_out_once(tmp_path: Path, kind: str) -> None:
-    values = np.linspace(0, 4095, 256 * 4).reshape(4, 256).astype(np.uint16)
+def test_few_of_sixteen_bits_are_pointed_out_once(tmp_path: Path, kind: str, bits: int) -> None:
+    values = np.linspace(0, 2**bits - 1, 256 * 4).reshape(4, 256).astype(np.uint16)
     for number in range(3):
         _save(tmp_path / f"{number}.{kind}", PillowImage.fromarray(values))
     with open_source(tmp_path) as source:
         assert len(list(source.frames())) == 3
         (warning, _) = source.warnings
-    assert warning == f"0.{kind} uses few of its 16 bits, and is nearly black; export it with 8 bits"
+    assert warning == f"0.{kind} uses few of its 16 bits, and is dark; export it with 8 bits"
 
 
 def test_sixteen_bits_that_count_from_white(tmp_path: Path) -> None:
