@@ -21,12 +21,10 @@ from statsmodels.stats.inter_rater import cohens_kappa
 
 from streamer.errors import DataError
 from streamer.metrics.classification import auc, auc_by_group
-from streamer.metrics.estimate import Figure, Multiplicity, Resampling, bootstrap, mean_figure, proportion
+from streamer.metrics.estimate import Figure, Multiplicity, bootstrap, mean_figure, proportion
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-_RESAMPLING = Resampling(resamples=1000, unit="patient")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +136,7 @@ def class_figures(given: Answers, number: int) -> ClassFigures:
     def share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> Figure:
         if independent:
             return proportion(int((part & whole).sum()), int(whole.sum()))
-        return mean_figure(part[whole].astype(np.float64), given.patients[whole], _RESAMPLING)
+        return mean_figure(part[whole].astype(np.float64), given.patients[whole])
 
     against_rest = Answers(
         truth=truth.astype(np.int64), said=said.astype(np.int64), patients=given.patients, probabilities=None, classes=2
@@ -163,7 +161,7 @@ def overall_figures(given: Answers) -> OverallFigures:
     accuracy = (
         proportion(int(right.sum()), len(right))
         if independent
-        else mean_figure(right.astype(np.float64), given.patients, _RESAMPLING)
+        else mean_figure(right.astype(np.float64), given.patients)
     )
     return OverallFigures(
         accuracy=accuracy,
@@ -206,13 +204,13 @@ def _class_auc(given: Answers, number: int, independent: bool) -> Figure:
     if min(truth.sum(), len(truth) - truth.sum()) < 2:
         return Figure(value=nan, low=nan, high=nan, count=len(truth), clusters=0, method="too few cases of a class")
     scores = given.scores(number)
-    return auc(truth, scores) if independent else auc_by_group(truth, scores, given.patients, _RESAMPLING)
+    return auc(truth, scores) if independent else auc_by_group(truth, scores, given.patients)
 
 
 def _macro_auc(given: Answers) -> Figure:
     """Mean over classes of the AUC of one against the rest."""
     parts = [_ranked(given, number) for number in range(given.classes)]
-    return bootstrap(lambda drawn: _mean([part(drawn) for part in parts]), given.patients, _RESAMPLING)
+    return bootstrap(lambda drawn: _mean([part(drawn) for part in parts]), given.patients)
 
 
 def _ranked(given: Answers, number: int) -> Callable[[Multiplicity], float]:
@@ -237,7 +235,7 @@ def _bootstrapped(given: Answers, statistic: Callable[[Floats], float]) -> Figur
         matrix = np.bincount(cell, weights=drawn, minlength=size).astype(np.float64)
         return statistic(matrix.reshape(given.classes, given.classes))
 
-    return bootstrap(of, given.patients, _RESAMPLING)
+    return bootstrap(of, given.patients)
 
 
 def _shares(matrix: Floats) -> tuple[Floats, Floats, Floats, Floats]:
