@@ -114,7 +114,7 @@ class TrackConfirmation(Generic[Item]):
         if self._scene_frames < CONFIRMING_FRAMES:
             for track in self._tracks.values():
                 seen_throughout = len(track.recent) == self._scene_frames
-                track.confirmed |= seen_throughout and _mean(track.recent) >= self._rule.image_confidence
+                track.confirmed = seen_throughout and _mean(track.recent) >= self._rule.image_confidence
         self._scene_frames = 0
         return [self._settle() for _ in range(len(self._waiting))]
 
