@@ -79,12 +79,12 @@ class TrackingSettings(_Section):
     one sweep and the next it is 14 at the median.
 
     In a clip, boxes from `candidate_confidence` on are tracked, and a track is shown once the detector's confidence in
-    it was `confidence` on average over five of its frames. A recording looks `look_ahead_frames` frames ahead for that,
-    so that a nodule is shown from its first frame on; a live source does not. None stands for 0.46, or for
-    `detection.confidence` where that is set; for 0 with a detector of your own, which has a threshold of its own. With
-    0.46 and 10 frames ahead, `cine` val has a sensitivity of 0.64 instead of 0.58 at the same precision (0.86), and 9
-    of 11 nodules instead of 7 keep one number; with 0.08 to 0.12 for candidates and 10 to 30 frames the figures hardly
-    differ (docs/experiments.md).
+    it was `confidence` on average over `confirming_frames` of its frames. A recording looks `look_ahead_frames` frames
+    ahead for that, so that a nodule is shown from its first frame on; a live source does not. None stands for 0.46, or
+    for `detection.confidence` where that is set; for 0 with a detector of your own, which has a threshold of its own.
+    With 0.46 over five frames and 10 ahead, `cine` val has a sensitivity of 0.64 instead of 0.58 at the same precision
+    (0.86), and 9 of 11 nodules instead of 7 keep one number; with 0.08 to 0.12 for candidates and 10 to 30 frames the
+    figures hardly differ (docs/experiments.md).
     """
 
     min_iou: Probability = 0.2
@@ -92,6 +92,7 @@ class TrackingSettings(_Section):
     scene_cut: Annotated[float, Field(gt=0, le=255)] = 8.0
     candidate_confidence: Probability = 0.1
     confidence: Probability | None = None
+    confirming_frames: Annotated[int, Field(ge=1, le=100)] = 5
     look_ahead_frames: Annotated[int, Field(ge=0, le=100)] = 10
 
 
@@ -101,7 +102,7 @@ class StudySettings(_Section):
     Only tracks seen in at least `min_track_frames` frames count for the patient, so that no box that flares up decides;
     in a still, and in a clip shorter than that, every frame must support the nodule. `threshold` replaces the operating
     point stored with the classifier's weights; over more than one frame it rises as the weights say, see
-    `streamer.models.sweep_point`.
+    `streamer.models.sweep_point`, unless `threshold_rises` is false.
 
     A nodule may be called malignant or benign if the detector's confidences in it sum to `min_support`, or if it was
     seen in `min_clip_share` of its clip's frames. Of 55 confirmed tracks in the `cine` sweeps that leaves out the one
@@ -112,6 +113,7 @@ class StudySettings(_Section):
     min_support: Annotated[float, Field(ge=0, le=1000)] = 4.0
     min_clip_share: Probability = 0.25
     threshold: Probability | None = None
+    threshold_rises: bool = True
 
 
 class RuntimeSettings(_Section):

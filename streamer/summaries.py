@@ -70,7 +70,7 @@ class Track:
         track_id: number, unique in the study.
         video: clip it was seen in.
         first_frame, last_frame: indices of the first and last supporting frame.
-        supporting_frames: frames in which it was detected.
+        supporting_frames: frames in which it is shown; those before its track was confirmed are not among them.
         malignancy_max, malignancy_median: over the supporting frames, 0 to 1.
         key_frame: index of the frame that set the maximum (the first one if several did).
         key_time_s: its time in seconds.
@@ -120,7 +120,7 @@ class StudyReport:
     Attributes:
         patient: identifier given by the user.
         videos: the clips in order.
-        tracks: every nodule seen, qualifying or not, by track number.
+        tracks: every nodule shown, qualifying or not, by track number.
         patient_malignancy: maximum over qualifying tracks (Radiology 2023;307(5):e221157); None if there is none.
         threshold: operating point of the classifier on a still, 0 to 1; each track has that of its number of frames.
         decision: "malignant" if a track that decides reaches its threshold, "benign" if none does, "no nodule" if no

@@ -57,6 +57,7 @@ class PatientAggregator:
         """What decides for one clip which candidates are shown, numbering on from the clips before."""
         tracking = self._settings.tracking
         rule = ConfirmationRule(
+            frames=tracking.confirming_frames,
             track_confidence=tracking.confidence or 0.0,
             image_confidence=self._settings.detection.confidence or 0.0,
             look_ahead_frames=0 if live else tracking.look_ahead_frames,

@@ -101,7 +101,8 @@ class DetectorAnalyser:
             pixels, half-open, and two numbers from 0 to 1. Boxes are clipped to the image. In a clip of several views
             it gets each view by itself.
         settings: how tracks are joined and summed up, and what is written. Its findings have passed a threshold of the
-            detector's own: they are shown whatever their confidence, unless `tracking.confidence` is set.
+            detector's own: whatever their confidence, they are shown once their track has `tracking.confirming_frames`
+            frames, unless `tracking.confidence` is set.
         threshold: malignancy from which a nodule is called malignant, 0 to 1.
         name: what the report calls it.
         workers: threads that may call `detect` at once; 1 unless it is thread-safe.

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
 from streamer.types import TrackedFinding
 
 Item = TypeVar("Item")
-
-CONFIRMING_FRAMES = 5
-"""Supporting frames over which a track's confidence is averaged: as many as it must last to count for the patient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +21,13 @@ class ConfirmationRule:
     """From when on a track is shown.
 
     Attributes:
-        track_confidence: least mean confidence over `CONFIRMING_FRAMES` successive supporting frames, 0 to 1.
+        frames: supporting frames over which a track's confidence is averaged, at least 1.
+        track_confidence: least mean confidence over that many successive supporting frames, 0 to 1.
         image_confidence: least mean confidence in a scene of fewer frames than that, such as a still, 0 to 1.
         look_ahead_frames: frames that a result waits for what comes after it.
     """
 
+    frames: int
     track_confidence: float
     image_confidence: float
     look_ahead_frames: int
@@ -52,7 +51,7 @@ class Settled(NamedTuple, Generic[Item]):
 
 @dataclass(slots=True)
 class _Track:
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=CONFIRMING_FRAMES))
+    recent: deque[float]
     number: int | None = None
     confirmed: bool = False
     waiting_frames: int = 0
@@ -99,10 +98,10 @@ class TrackConfirmation(Generic[Item]):
             self._tracks = {number: track for number, track in self._tracks.items() if number in ended}
         self._scene_frames += 1
         for candidate in candidates:
-            track = self._tracks.setdefault(candidate.track_id, _Track())
+            track = self._tracks.setdefault(candidate.track_id, _Track(deque(maxlen=self._rule.frames)))
             track.recent.append(candidate.finding.confidence)
             track.waiting_frames += 1
-            if len(track.recent) == CONFIRMING_FRAMES and _mean(track.recent) >= self._rule.track_confidence:
+            if len(track.recent) == self._rule.frames and _mean(track.recent) >= self._rule.track_confidence:
                 track.confirmed = True
         self._waiting.append((item, tuple(candidates), tuple(ended)))
         while len(self._waiting) > self._rule.look_ahead_frames:
@@ -111,7 +110,7 @@ class TrackConfirmation(Generic[Item]):
 
     def end(self) -> list[Settled[Item]]:
         """Give what still waits: the scene is over, and so are its tracks."""
-        if self._scene_frames < CONFIRMING_FRAMES:
+        if self._scene_frames < self._rule.frames:
             for track in self._tracks.values():
                 seen_throughout = len(track.recent) == self._scene_frames
                 track.confirmed = seen_throughout and _mean(track.recent) >= self._rule.image_confidence

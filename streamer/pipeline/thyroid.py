@@ -79,7 +79,7 @@ class Engine:
     def operating_point(self) -> SweepOperatingPoint:
         """The same for a nodule in a sweep, by the number of its frames."""
         entry = self.manifest.models["classifier"]
-        if entry.sweep is None:
+        if entry.sweep is None or not self.settings.study.threshold_rises:
             return SweepOperatingPoint(self.threshold)
         return entry.sweep.operating_point(self.threshold, prevalence_shift(entry, self.settings.classification))
 

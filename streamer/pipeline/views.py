@@ -72,8 +72,11 @@ def _joined(frame: Frame, parts: Sequence[FrameFindings]) -> FrameFindings:
 def _moved(finding: Finding, view: ScanView) -> Finding:
     left, top = view.box_xyxy[:2]
     x0, y0, x1, y1 = finding.box_xyxy
-    contour = finding.contour_xy + np.array((left, top), np.int32)
-    return replace(finding, box_xyxy=(x0 + left, y0 + top, x1 + left, y1 + top), contour_xy=contour)
+    contour, heat = finding.contour_xy + np.array((left, top), np.int32), finding.heat
+    if heat is not None:
+        from_x, from_y, to_x, to_y = heat.window_xyxy
+        heat = replace(heat, window_xyxy=(from_x + left, from_y + top, to_x + left, to_y + top))
+    return replace(finding, box_xyxy=(x0 + left, y0 + top, x1 + left, y1 + top), contour_xy=contour, heat=heat)
 
 
 def _hidden_share(finding: Finding, view: ScanView) -> float:

@@ -30,6 +30,7 @@ def test_the_papers_rules_are_those_of_its_code() -> None:
     assert (settings.detection.confidence, settings.detection.nms_iou, settings.study.threshold) == (0.3, 0.5, 0.65)
     assert (settings.study.min_track_frames, settings.runtime.precision) == (1, "fp32")
     assert settings.runtime.device == "cpu"
+    assert not settings.study.threshold_rises
 
 
 def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from streamer.errors import InputError
+from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse, follow
 from streamer.pipeline.analyser import FrameFindings
 from streamer.pipeline.thyroid import Engine
-from streamer.settings import Settings, TrackingSettings
+from streamer.settings import Settings, TrackingSettings, load_settings
 from streamer.sources import open_source
 from streamer.types import Finding, FrameResult
 from tests.fakes import FakeEngine, FakeSource, finding
@@ -112,6 +113,20 @@ def test_a_nodule_counts_from_its_first_frame_on_in_a_recording_and_live_from_th
         12 - before
     )
     assert [result.patient_malignancy is None for result in results] == [True] * before + [False] * (12 - before)
+
+
+def test_by_the_papers_rules_one_box_in_one_frame_decides() -> None:
+    def found(index: int) -> tuple[Finding, ...]:
+        return (finding(malignancy=0.66, confidence=0.3),) if index == 30 else ()
+
+    analyser, patient = FakeEngine(found).as_engine(), PatientAggregator(load_settings("paper"))
+    results = list(analyse(FakeSource(60).as_source(), analyser=analyser, aggregator=patient))
+    assert [result.patient_malignancy for result in results] == [None] * 30 + [0.66] * 30
+    assert patient.decision(SweepOperatingPoint(0.65)) == "malignant"
+    usual = PatientAggregator(Settings())
+    assert {
+        result.patient_malignancy for result in analyse(FakeSource(60).as_source(), analyser=analyser, aggregator=usual)
+    } == {None}
 
 
 def test_a_nodule_of_four_frames_counts_in_none_of_them() -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.pipeline.confirmation import CONFIRMING_FRAMES, ConfirmationRule, Settled, TrackConfirmation
+from streamer.pipeline.confirmation import ConfirmationRule, Settled, TrackConfirmation
 from streamer.types import TrackedFinding
 from tests.fakes import finding
 
-WEAK, STRONG = 0.2, 0.8
+WEAK, STRONG, FRAMES = 0.2, 0.8, 5
 
 
 def candidate(track_id: int, confidence: float) -> TrackedFinding:
@@ -23,7 +23,9 @@ def run(
     frames: list[dict[int, float]], *, look_ahead: int = 10, cuts: tuple[int, ...] = (), threshold: float = 0.46
 ) -> tuple[list[list[int]], list[int]]:
     """Numbers shown in each frame, and how many results had come after each frame was added."""
-    rule = ConfirmationRule(track_confidence=threshold, image_confidence=0.36, look_ahead_frames=look_ahead)
+    rule = ConfirmationRule(
+        frames=FRAMES, track_confidence=threshold, image_confidence=0.36, look_ahead_frames=look_ahead
+    )
     confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
     shown: list[Settled[int]] = []
     arrived = []
@@ -52,7 +54,7 @@ def test_what_lies_further_back_than_the_look_ahead_is_gone() -> None:
 
 def test_without_looking_ahead_a_track_is_shown_from_its_confirmation_on() -> None:
     shown, arrived = run([{7: STRONG}] * 6 + [{7: WEAK}] * 2, look_ahead=0)
-    assert shown == [[]] * (CONFIRMING_FRAMES - 1) + [[1]] * 4
+    assert shown == [[]] * (FRAMES - 1) + [[1]] * 4
     assert arrived == list(range(1, 9))  # nothing waits
 
 
@@ -70,21 +72,21 @@ def test_a_still_goes_by_the_confidence_of_images(score: float, expected: list[l
 
 
 def test_a_mean_at_the_threshold_confirms() -> None:
-    assert run([{1: 0.5}] * CONFIRMING_FRAMES, threshold=0.5)[0] == [[1]] * CONFIRMING_FRAMES
+    assert run([{1: 0.5}] * FRAMES, threshold=0.5)[0] == [[1]] * FRAMES
 
 
 def test_a_scene_as_long_as_a_confirmation_goes_by_the_confidence_of_tracks() -> None:
-    assert run([{1: 0.4}] * CONFIRMING_FRAMES)[0] == [[]] * CONFIRMING_FRAMES
-    assert run([{1: 0.4}] * (CONFIRMING_FRAMES - 1))[0] == [[1]] * (CONFIRMING_FRAMES - 1)
+    assert run([{1: 0.4}] * FRAMES)[0] == [[]] * FRAMES
+    assert run([{1: 0.4}] * (FRAMES - 1))[0] == [[1]] * (FRAMES - 1)
 
 
 def test_the_end_of_a_track_that_was_never_seen_is_no_error() -> None:
-    rule = ConfirmationRule(track_confidence=0.46, image_confidence=0.36, look_ahead_frames=0)
+    rule = ConfirmationRule(frames=FRAMES, track_confidence=0.46, image_confidence=0.36, look_ahead_frames=0)
     assert TrackConfirmation[int](rule, count(1)).add(0, [], ended=(9,), new_scene=False) == [Settled(0, (), {}, ())]
 
 
 def test_what_waits_is_counted_ahead() -> None:
-    rule = ConfirmationRule(track_confidence=0.46, image_confidence=0.36, look_ahead_frames=5)
+    rule = ConfirmationRule(frames=FRAMES, track_confidence=0.46, image_confidence=0.36, look_ahead_frames=5)
     confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
     settled: list[Settled[int]] = []
     for index in range(10):
@@ -123,7 +125,7 @@ def test_results_come_in_order_and_wait_for_no_more_than_the_look_ahead(
 
 
 def test_a_track_that_ends_is_told_under_the_number_it_was_shown_by_and_forgotten() -> None:
-    rule = ConfirmationRule(track_confidence=0.4, image_confidence=0.3, look_ahead_frames=10)
+    rule = ConfirmationRule(frames=FRAMES, track_confidence=0.4, image_confidence=0.3, look_ahead_frames=10)
     confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
     ended: list[tuple[int, tuple[int, ...]]] = []
     for index in range(500):
@@ -138,7 +140,7 @@ def test_a_track_that_ends_is_told_under_the_number_it_was_shown_by_and_forgotte
 
 
 def test_a_cut_ends_tracks_with_the_first_frame_behind_it() -> None:
-    rule = ConfirmationRule(track_confidence=0.4, image_confidence=0.3, look_ahead_frames=10)
+    rule = ConfirmationRule(frames=FRAMES, track_confidence=0.4, image_confidence=0.3, look_ahead_frames=10)
     confirmation: TrackConfirmation[int] = TrackConfirmation(rule, count(1))
     for index in range(6):
         confirmation.add(index, [candidate(7, STRONG)], ended=(), new_scene=False)

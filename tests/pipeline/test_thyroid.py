@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.models.registry import TASKS
+from streamer.models.weights_manifest import SweepSpread
 from streamer.pipeline.analyser import FrameFindings
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings, StudySettings
@@ -89,6 +90,20 @@ def test_threshold_is_the_weights_unless_set(engine: Engine, random_engine_setti
     study = StudySettings(threshold=0.0)
     changed.__dict__.update(engine.__dict__, settings=random_engine_settings.model_copy(update={"study": study}))
     assert changed.threshold == 0.0
+
+
+def test_the_point_of_a_sweep_rises_with_its_frames_unless_the_settings_hold_it(
+    engine: Engine, random_engine_settings: Settings
+) -> None:
+    entry = engine.manifest.models["classifier"]
+    spread = SweepSpread(deviation=0.6, correlation_frames=3.0, mean=-0.6, reading_deviation=0.9, source="simulated")
+    models = {**engine.manifest.models, "classifier": entry.model_copy(update={"sweep": spread})}
+    held = Engine.__new__(Engine)
+    held.__dict__.update(engine.__dict__, manifest=engine.manifest.model_copy(update={"models": models}))
+    assert held.operating_point.over(40) > held.operating_point.over(1) + 0.05
+    settings = random_engine_settings.model_copy(update={"study": StudySettings(threshold_rises=False, threshold=0.65)})
+    held.__dict__.update(settings=settings)
+    assert [held.operating_point.over(frames) for frames in (1, 5, 500)] == [0.65] * 3
 
 
 def test_versions_name_what_runs(engine: Engine) -> None:

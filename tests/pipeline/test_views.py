@@ -9,7 +9,7 @@ from streamer.models.grad_cam import HeatMaps
 from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
 from streamer.pipeline.views import analyse_views
 from streamer.settings import Settings
-from streamer.types import Finding, Frame, Image, ScanView
+from streamer.types import Finding, Frame, Image, NoduleHeat, ScanView
 
 
 class _Bright:
@@ -40,6 +40,7 @@ class _Bright:
                 long_axis_px=4,
                 short_axis_px=3,
                 area_px=12,
+                heat=NoduleHeat(cells=np.zeros((2, 2), np.float32), window_xyxy=(5, -3, 35, 27)),
             ),
         )
 
@@ -62,6 +63,8 @@ def test_text_outside_the_region_is_never_seen_and_findings_are_in_the_frame_s_p
     assert list(finding.box_xyxy) == [60, 40, 68, 46]
     assert finding.contour_xy.tolist() == [[60, 40], [67, 40], [67, 45]]
     assert (finding.long_axis_px, finding.area_px) == (4, 12)
+    assert finding.heat is not None
+    assert finding.heat.window_xyxy == (55, 27, 85, 57)
 
 
 def test_two_views_are_analysed_each_by_itself() -> None:
