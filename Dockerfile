@@ -24,7 +24,8 @@ FROM ${PYTHON_IMAGE}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --create-home --home-dir /var/lib/streamer streamer
+    && groupadd --gid 10001 streamer \
+    && useradd --uid 10001 --gid 10001 --create-home --home-dir /var/lib/streamer --shell /usr/sbin/nologin streamer
 COPY --from=build /opt/streamer /opt/streamer
 ENV PATH=/opt/streamer/bin:$PATH \
     PYTHONUNBUFFERED=1 \
