@@ -6,7 +6,6 @@ Nonsense gets one line as an answer.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from streamer.app.frame_store import View, sent_jpeg
 from streamer.app.job import Job
 from streamer.app.jobs import Jobs
 from streamer.app.study_job import StudyJob
+from streamer.app.uploads import uploaded_file
 from streamer.app.visitors import UserOf, nobody
 from streamer.errors import InputError, StreamerError
 from streamer.monitoring.audit import AuditLog
@@ -32,7 +32,6 @@ from streamer.version import __version__
 Answer = dict[str, Any]
 
 UNINTELLIGIBLE = "the page asked for something that the server does not understand; reload it"
-_UPLOAD_FOLDER = re.compile(r"[0-9a-f]{64}")  # Gradio names it after the content's sha256
 _MAX_CLIPS = 50
 _LONGEST_PATIENT = 200
 _MAX_ROWS_BYTES = 2000  # with a picture: nginx refuses headers of more than 4,096
@@ -244,11 +243,7 @@ class Answers:
 
     def uploaded(self, upload: str) -> Path:
         """The file behind an upload that the page names; InputError where there is none."""
-        path = Path(upload)
-        folder = path.parent
-        if folder.parent != self._uploads or not _UPLOAD_FOLDER.fullmatch(folder.name) or not path.is_file():
-            raise InputError("the uploaded file is gone; choose it again")
-        return path
+        return uploaded_file(self._uploads, upload)
 
     def _admitted(self, question: str, session: str, token: str, user: str) -> Job:
         self._jobs.admit(session, user)

@@ -88,6 +88,7 @@ def running(
         from streamer.app.page import build_page, look
         from streamer.app.scintigraphy import ScintigraphyAnswers
         from streamer.app.serving import served
+        from streamer.app.uploads import UploadsOnly
         from streamer.app.visitors import Visitors, nobody
         from streamer.app.web import add_routes, new_web
 
@@ -103,6 +104,8 @@ def running(
         predictor = None if scintigraphy is None else _predictor(scintigraphy)
         page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers.uploaded, predictor))
         page.state_session_capacity = _SESSIONS_KEPT
+        page.has_launched = True  # only then does Gradio check paths
+        web.add_middleware(UploadsOnly, uploads=root.resolve())
         add_routes(web, answers, user_of)
         gr.mount_gradio_app(
             web,

@@ -1,5 +1,6 @@
 """Who may use the app, and the app without a browser."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -84,6 +85,42 @@ def test_api_without_a_patient(app: App, clip: Path) -> None:
 @pytest.mark.parametrize("patient", [None, 7, ["P"], {"a": 1}])
 def test_a_patient_that_is_no_text(app: App, patient: object) -> None:
     assert ask(app, "start", [["a"], patient]).json() == {"error": "the patient's identifier must be a text"}
+
+
+def named(path: str, **more: object) -> dict[str, object]:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
+
+
+def test_a_program_may_name_what_was_uploaded_and_no_other_file(app: App, clip: Path) -> None:
+    """Gradio would copy any file of the machine into its cache, and fetch what a URL names."""
+    own = app.root / "jobs" / "x.mp4"
+    own.write_bytes(clip.read_bytes())
+    link = app.root / ("0" * 64) / "clip.mp4"
+    link.parent.mkdir()
+    link.symlink_to(clip)
+    foreign = [str(clip), "/etc/passwd", "/nonexistent", "http://127.0.0.1:9/x.mp4", "", "\0", str(own), str(link)]
+    foreign += [f"{link.parent}/../../../etc/passwd", str(app.root / "phantom.mp4")]
+    upload = httpx.post(f"{app.url}gradio_api/upload", files={"files": ("a.mp4", clip.read_bytes())}).json()[0]
+    routes = ("queue/join", "run/analyse", "api/analyse", "call/analyse", "call/v2/analyse", "component_server")
+    for path in foreign:
+        for data in (
+            [named(path), "x"],
+            ["x", named(path)],
+            [[{"deep": [named(path, is_stream=True)]}], named(upload)],
+        ):
+            for route in routes:
+                answer = httpx.post(f"{app.url}gradio_api/{route}", json={"data": data, "fn_index": 0})
+                assert (answer.status_code, answer.json()) == (
+                    400, {"error": "the uploaded file is gone; choose it again"}
+                )  # fmt: skip
+    for body in (b"{", b"[" * 100_000):
+        assert httpx.post(f"{app.url}gradio_api/queue/join", content=body).status_code == 400
+    assert httpx.post(f"{app.url}gradio_api/queue/join", content=bytes(21 * 2**20)).status_code == 413
+    body = {"data": [named(upload), "x"], "fn_index": 0, "session_hash": "p"}
+    assert httpx.post(f"{app.url}gradio_api/queue/join", json=body).status_code == 200
+    with httpx.stream("GET", f"{app.url}gradio_api/queue/data?session_hash=p", timeout=60) as events:
+        (done,) = (line for line in events.iter_lines() if "process_completed" in line)
+    assert json.loads(done.removeprefix("data:"))["output"]["data"][0]["patient"] == "x"
 
 
 def test_login_guards_page_questions_and_files() -> None:
