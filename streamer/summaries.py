@@ -123,8 +123,8 @@ class StudyReport:
         tracks: every nodule shown, qualifying or not, by track number.
         patient_malignancy: maximum over qualifying tracks (Radiology 2023;307(5):e221157); None if there is none.
         threshold: operating point of the classifier on a still, 0 to 1; each track has that of its number of frames.
-        decision: "malignant" if a track that decides reaches its threshold, "benign" if none does, "no nodule" if no
-            track qualifies.
+        decision: "malignant" if a track that decides reaches its threshold, "undecided" if only tracks that do not
+            decide reach theirs, "benign" if none does, "no nodule" if no track qualifies.
         models: weights that ran.
         settings: the settings used, as plain data.
         device: device as the user would name it, for example "cpu (OpenVINO)".

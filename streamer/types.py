@@ -31,7 +31,7 @@ Heat = npt.NDArray[np.float32]
 Plane = Literal["transverse", "longitudinal"]
 """How a sweep cuts the gland."""
 
-Decision = Literal["benign", "malignant", "no nodule"]
+Decision = Literal["benign", "malignant", "undecided", "no nodule"]
 
 PLAUSIBLE_SPACING_MM = (0.001, 5.0)
 """A pixel of 5 mm shows half a metre in 100 of them, one of a micrometre is far below the wavelength."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -50,7 +51,11 @@ def served(web: FastAPI, host: str, port: int) -> Iterator[str]:
             yield f"http://{shown}:{listener.getsockname()[1]}/"
         finally:
             server.should_exit = True
+            log = logging.getLogger("uvicorn.error")
+            level = log.level
+            log.setLevel(logging.CRITICAL)  # an answer that is cut short by the end is no error
             thread.join()
+            log.setLevel(level)
 
 
 def _listener(host: str, port: int) -> socket.socket:

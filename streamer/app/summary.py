@@ -73,7 +73,6 @@ class Summary:
                 "frames": top.supporting_frames if top else 0,
                 "top": top.track_id if top else None,
                 "top_text": percent(top.malignancy_max, decimals) if top else "",
-                "decides": top is not None and top.decides,
                 "rejected": self._rejections(),
             },
             "nodules": [self._nodule(track) for track in counted],

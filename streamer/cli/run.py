@@ -209,14 +209,17 @@ def _probability(report: StudyReport) -> str:
     nodule = decisive(report.tracks)
     if nodule is None or report.patient_malignancy is None:
         return ""
-    if not nodule.decides:
-        return f" (maximum {report.patient_malignancy:.2f}: nodule {nodule.track_id} was seen too briefly to decide)"
     threshold = nodule.threshold or report.threshold
     decimals = decimals_apart(nodule.malignancy_max, threshold, least=2)
     held = f"{nodule.malignancy_max:.{decimals}f}, threshold {threshold:.{decimals}f}"
-    if nodule.malignancy_max == report.patient_malignancy:
-        return f" (maximum {held})"
-    return f" (maximum {report.patient_malignancy:.2f}; nodule {nodule.track_id} decides: {held})"
+    role = "was seen too briefly to decide" if report.decision == "undecided" else "decides"
+    if nodule.malignancy_max != report.patient_malignancy:
+        return f" (maximum {report.patient_malignancy:.2f}; nodule {nodule.track_id} {role}: {held})"
+    return (
+        f" (maximum {held}; nodule {nodule.track_id} {role})"
+        if report.decision == "undecided"
+        else f" (maximum {held})"
+    )
 
 
 def print_summary(console: Console, report: StudyReport, output: Path) -> None:
@@ -235,7 +238,7 @@ def print_summary(console: Console, report: StudyReport, output: Path) -> None:
                 Text(track.video),
                 str(track.supporting_frames),
                 f"{track.malignancy_max:.2f}",
-                "" if track.threshold is None or not track.decides else f"{track.threshold:.2f}",
+                "" if track.threshold is None else f"{track.threshold:.2f}",
                 f"{track.malignancy_median:.2f}",
                 str(track.key_frame),
                 axes_text(key, times="x"),

@@ -53,6 +53,7 @@ def render_html(
             point=report.threshold if deciding is None or deciding.threshold is None else deciding.threshold,
             decimals=_decimals(report, deciding),
             brief=len(report.nodules) - len(counted),
+            unmeasured=sum(entry.key_nodule.long_axis_mm is None for entry in counted),
             pictures=[
                 (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
                 for entry, picture in zip(shown, heats, strict=True)
@@ -75,6 +76,7 @@ def with_reader_notes(page: str, report: Report) -> str:
 def _environment() -> Environment:
     environment = html_templates("streamer.outputs")
     environment.filters |= {
+        "called": _called,
         "percent": _percent,
         "clock": clock,
         "colour": _css_colour,
@@ -87,6 +89,13 @@ def _environment() -> Environment:
 
 def _percent(probability: float, decimals: int = 1) -> Markup:
     return Markup("{}&nbsp;%").format(percent(probability, decimals).removesuffix(" %"))
+
+
+def _called(nodule: NoduleEntry) -> str:
+    """What is said of a nodule that counts."""
+    if not nodule.decides:
+        return "seen too briefly"
+    return "malignant" if nodule.malignant else "benign"
 
 
 def _decimals(report: Report, deciding: NoduleEntry | None) -> int:

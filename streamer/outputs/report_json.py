@@ -22,6 +22,7 @@ from streamer.outputs.schema import (
     UsedModel,
     VideoEntry,
 )
+from streamer.pipeline.aggregation import decisive
 from streamer.summaries import ClipSummary, StudyReport, Track
 from streamer.types import FrameResult, Nodule
 from streamer.version import __version__
@@ -83,6 +84,7 @@ def report(
         patient=_text(study.patient),
         complete=study.complete,
         decision=study.decision,
+        decisive_nodule=None if (nodule := decisive(study.tracks)) is None else nodule.track_id,
         patient_malignancy=_maximum(study.patient_malignancy),
         threshold=_probability(study.threshold),
         videos=[_video_entry(video, overlays.get(video.name), warnings.get(video.name, ())) for video in study.videos],

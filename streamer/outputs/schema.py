@@ -19,7 +19,8 @@ from streamer.types import Decision
 
 # 2.0 renamed a nodule's `counts` to `qualifies` and `score` to `track_confidence`, and added the frame's `confidence`
 # and sizes in millimetres. Files of version 1.4 are still read.
-SCHEMA_VERSION = "2.0"
+# 2.1 added the decision `undecided` and `decisive_nodule`.
+SCHEMA_VERSION = "2.1"
 RESEARCH_USE_ONLY = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -184,9 +185,21 @@ class Report(_Model):
     research_use_only: Annotated[str, Field(description="what the results may not be used for")]
     patient: Annotated[str, Field(description="identifier given by the user, empty if none was")]
     complete: Annotated[bool, Field(description="false if any clip broke off or the run was stopped")]
-    decision: Annotated[Decision, Field(description="malignant if a nodule that decides reaches its own threshold")]
+    decision: Annotated[
+        Decision,
+        Field(
+            description="malignant if a nodule that decides reaches its own threshold; undecided if only nodules "
+            "reach theirs that were seen too briefly to decide"
+        ),
+    ]
+    decisive_nodule: Annotated[
+        Count | None, Field(description="track of the nodule that speaks for the decision, with a threshold of its own")
+    ] = None
     patient_malignancy: Annotated[Probability | None, Field(description="maximum over qualifying nodules")]
-    threshold: Annotated[Probability, Field(description="operating point of the classifier on a still")]
+    threshold: Annotated[
+        Probability,
+        Field(description="operating point of the classifier on a still; each nodule of a clip has its own"),
+    ]
     videos: Annotated[list[VideoEntry], Field(description="the clips in order")]
     nodules: Annotated[list[NoduleEntry], Field(description="every nodule shown, qualifying or not")]
     models: Annotated[list[UsedModel], Field(description="networks that ran")]

@@ -21,7 +21,7 @@ from streamer.summaries import Track
 from streamer.types import Decision, Frame, Nodule, SizeMm, TrackedFinding
 
 _DECIMALS = 4
-"""Binned to 4 decimals, as published, so that the median needs at most 10,001 counters however long the clip."""
+"""Probabilities are kept as published: the median needs at most 10,001 counters, however long the clip."""
 
 
 class PatientAggregator:
@@ -111,7 +111,8 @@ class PatientAggregator:
         return tuple(self._add(frame, one, spacing_mm, ahead.get(one.track_id, 0)) for one in found)
 
     def _add(self, frame: Frame, one: TrackedFinding, spacing_mm: tuple[float, float] | None, ahead: int) -> Nodule:
-        finding = one.finding
+        # As it is published, so that every output rounds the same number.
+        finding = replace(one.finding, malignancy=round(one.finding.malignancy, _DECIMALS))
         spacing_mm = spacing_mm or frame.spacing_at(finding.box_xyxy)  # views may differ in scale
         nodule = Nodule(
             track_id=one.track_id,
@@ -238,6 +239,9 @@ AnyJudged = TypeVar("AnyJudged", bound=Judged)
 def decide(nodules: Iterable[Judged]) -> Decision:
     """The patient's class by all nodules of all clips.
 
+    A nodule that reaches its operating point but was seen too briefly to decide leaves the patient undecided: it is no
+    ground to call him malignant, nor benign.
+
     Example:
         >>> decide([])
         'no nodule'
@@ -245,11 +249,15 @@ def decide(nodules: Iterable[Judged]) -> Decision:
     counted = [nodule for nodule in nodules if nodule.qualifies]
     if not counted:
         return "no nodule"
-    return "malignant" if any(nodule.decides and nodule.malignant for nodule in counted) else "benign"
+    reaching = [nodule for nodule in counted if nodule.malignant]
+    if not reaching:
+        return "benign"
+    return "malignant" if any(nodule.decides for nodule in reaching) else "undecided"
 
 
 def decisive(nodules: Iterable[AnyJudged]) -> AnyJudged | None:
-    """The nodule that speaks for the decision: the greatest maximum of those called malignant, else of all that count.
+    """The nodule that speaks for the decision: the greatest maximum of those called malignant, else of those that
+    reach their operating point, else of all that count.
 
     Its maximum and its threshold belong together. The patient's maximum may be another nodule's, whose threshold is
     higher because it was seen in more frames, or which was seen too briefly to decide.
@@ -258,8 +266,9 @@ def decisive(nodules: Iterable[AnyJudged]) -> AnyJudged | None:
         None where no nodule qualifies.
     """
     counted = [nodule for nodule in nodules if nodule.qualifies]
-    called = [nodule for nodule in counted if nodule.decides and nodule.malignant]
-    return max(called or counted, key=lambda nodule: nodule.malignancy_max, default=None)
+    reaching = [nodule for nodule in counted if nodule.malignant]
+    called = [nodule for nodule in reaching if nodule.decides]
+    return max(called or reaching or counted, key=lambda nodule: nodule.malignancy_max, default=None)
 
 
 def decimals_apart(malignancy: float, threshold: float, *, least: int) -> int:
@@ -295,7 +304,7 @@ class _Nodule:
 
     def add(self, frame: Frame, nodule: Nodule, ahead: int) -> None:
         self.last_frame, self.confidence = frame.index, nodule.track_confidence
-        self.malignancies[round(nodule.malignancy, _DECIMALS)] += 1
+        self.malignancies[nodule.malignancy] += 1
         self.known_frames = max(self.known_frames, self.malignancies.total() + ahead)
         size = nodule.size_mm
         if size is not None and (self.largest_mm is None or size.area_mm2 > self.largest_mm.area_mm2):

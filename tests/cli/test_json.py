@@ -81,7 +81,7 @@ def test_lines_are_not_wrapped_where_there_is_no_terminal(
     ("decides", "said"),
     [
         (True, "malignant (maximum 0.56; nodule 2 decides: 0.50, threshold 0.44)"),
-        (False, "benign (maximum 0.56, threshold 0.61)"),
+        (False, "undecided (maximum 0.56; nodule 2 was seen too briefly to decide: 0.50, threshold 0.44)"),
     ],
 )
 def test_a_threshold_stands_beside_the_maximum_that_was_held_against_it(
@@ -90,22 +90,18 @@ def test_a_threshold_stands_beside_the_maximum_that_was_held_against_it(
     """The greatest maximum lies below the threshold of its many frames; another, of few frames, reaches its own."""
     long = replace(track(1, malignancy=0.56), threshold=0.609, decides=True)
     brief = replace(track(2, malignancy=0.5), threshold=0.436, decides=decides)
-    report = replace(study_report(long, brief), decision="malignant" if decides else "benign")
+    report = replace(study_report(long, brief), decision="malignant" if decides else "undecided")
     streamer.cli.run.print_result(Console(), Console(stderr=True), report, tmp_path, as_json=True)
     captured = capsys.readouterr()
     deciding = json.loads(captured.out)["decisive_nodule"]
-    assert deciding == (
-        {"track": 2, "malignancy_max": 0.5, "threshold": 0.436, "decides": True}
-        if decides
-        else {"track": 1, "malignancy_max": 0.56, "threshold": 0.609, "decides": True}
-    )
+    assert deciding == {"track": 2, "malignancy_max": 0.5, "threshold": 0.436, "decides": decides}
     assert f"patient: {said}" in captured.err
 
 
 def test_a_nodule_seen_too_briefly_to_decide_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     brief = replace(track(1, malignancy=0.9), threshold=0.42, decides=False)
-    report = replace(study_report(brief), decision="benign")
+    report = replace(study_report(brief), decision="undecided")
     streamer.cli.run.print_result(Console(), Console(stderr=True), report, tmp_path)
     said = capsys.readouterr().out
-    assert "benign (maximum 0.90: nodule 1 was seen too briefly to decide)" in said
+    assert "undecided (maximum 0.90, threshold 0.42; nodule 1 was seen too briefly to decide)" in said
     assert f"results: {tmp_path}\n" in said  # there is no page

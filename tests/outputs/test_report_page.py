@@ -18,6 +18,7 @@ from streamer.outputs.report_json import frame_line, report
 from streamer.outputs.schema import Report
 from streamer.outputs.timeline import Curve, read_curves, ticks_s, timeline_svg
 from streamer.summaries import StudyReport
+from streamer.types import SizeMm
 from tests.outputs.study_example import example_clip, frame_result, nodule, study_report, track
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -66,6 +67,51 @@ def test_where_most_frames_are_rejected_the_page_says_why(rejected: int, heading
     assert made.videos[0].rejections == {"probe in the air": rejected}
     assert heading in page
     assert (f"{rejected} frames (probe in the air)" in page) == (rejected > 6)
+
+
+def words(page: str) -> str:
+    """What is read on the page, in one line."""
+    body = page[page.index("<main>") :].replace("&nbsp;", " ")
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+@pytest.mark.parametrize(
+    ("decides", "heading", "why"),
+    [
+        (True, "Malignant", "Nodule 1 decides: its maximum of 48.0 % is at or above 42.4 %, the threshold for"),
+        (
+            False,
+            "Undecided",
+            "seen too briefly to be called malignant or benign. Its maximum of 48.0 % is at or above 42.4 %",
+        ),
+    ],
+)
+def test_a_maximum_stands_beside_the_threshold_it_was_held_against(decides: bool, heading: str, why: str) -> None:
+    deciding = replace(track(1, malignancy=0.48), threshold=0.424, decides=decides)
+    higher = replace(track(2, malignancy=0.483), threshold=0.52, decides=True, supporting_frames=30)
+    study = replace(study_report(deciding, higher), decision="malignant" if decides else "undecided")
+    page = render_html(content(study), {}, None)
+    said = words(page)
+    assert f"Decision of the model {heading} " in said
+    assert why in said
+    assert "The patient's maximum is nodule 2's, which is below the threshold for its 30 frames." in said
+    assert "Maximum malignancy over the patient's nodules 48.3 % Nodule 1: 48.0 % threshold 42.4 % 0 %" in said
+    assert f'class="fill {heading.lower()}" style="width: 48.00%"' in page
+    assert "sweep.mp4 48.3 % 52.0 % benign 24.1 %" in said
+    assert f"sweep.mp4 48.0 % 42.4 % {'malignant' if decides else 'seen too briefly'} 24.0 %" in said
+
+
+def test_the_unit_of_sizes_is_named_where_it_is_pixels() -> None:
+    plain = track(1)
+    size = SizeMm(long_axis_mm=2.4, short_axis_mm=1.6, area_mm2=2.0)
+    measured = replace(plain, key_nodule=replace(plain.key_nodule, size_mm=size))
+    second = replace(measured, track_id=2)
+    for tracks, note in (
+        ((plain,), "those of the key frame, in source pixels."),
+        ((measured,), "those of the key frame."),
+        ((plain, second), "those of the key frame, in source pixels where the scale is unknown."),
+    ):
+        assert note in words(render_html(content(study_report(*tracks)), {}, None))
 
 
 def test_user_text_is_escaped(picture: Path) -> None:

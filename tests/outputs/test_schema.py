@@ -70,7 +70,7 @@ def test_report_validates_against_its_schema() -> None:
     study = study_report(track(1), track(2, qualifies=False, malignancy=0.9))
     data = json.loads(report_of(study).model_dump_json())
     jsonschema.validate(data, schema.json_schemas()["report-2.json"])
-    assert data["schema_version"] == "2.0"
+    assert data["schema_version"] == "2.1"
     assert data["patient_malignancy"] == 0.75
     assert [entry["qualifies"] for entry in data["nodules"]] == [True, False]
     assert data["timing"]["stages_ms"]["detect"]["p50"] == 8.123

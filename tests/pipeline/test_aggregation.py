@@ -297,7 +297,8 @@ def test_what_was_seen_briefly_counts_and_does_not_decide(frames: int, clip: int
     watch(seen, (1, [0.9] * frames + [None] * (clip - frames)), (2, [0.1] * clip), confidence=0.5)
     track = seen.tracks(SweepOperatingPoint(0.5))[0]
     assert (track.qualifies, track.decides) == (True, decides)
-    assert seen.decision(SweepOperatingPoint(0.5)) == ("malignant" if decides else "benign")
+    assert seen.decision(SweepOperatingPoint(0.5)) == ("malignant" if decides else "undecided")
+    assert seen.decision(SweepOperatingPoint(0.95)) == "benign"  # nobody reaches that
     assert seen.patient_malignancy() == 0.9  # the paper's maximum stays
 
 

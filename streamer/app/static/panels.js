@@ -36,7 +36,7 @@ class Panels {
     this.find("patient-decision").dataset.decision = patient.decision;
     this.write("patient-support", patient.nodules
       ? `Nodule ${patient.top} reaches ${patient.top_text} in ${counted(patient.frames, "frame")}` +
-        (patient.decides ? `: called malignant from ${patient.threshold_text} on. ` : ", too few to be called malignant. ") +
+        (patient.decision === "undecided" ? `, too few to be called malignant (from ${patient.threshold_text} on) or benign. ` : `: called malignant from ${patient.threshold_text} on. `) +
         `${patient.suspicious} of ${counted(patient.nodules, "nodule")} called malignant.`
       : patient.rejected
         ? `Nothing was looked for in ${patient.rejected}.`

@@ -176,7 +176,8 @@ const take = (answer, seen) => {
     job.version = answer.panels.version;
     timeline.nodules = answer.panels.nodules;
     timeline.threshold = answer.panels.patient.threshold;
-    timeline.thresholdText = answer.panels.patient.threshold_text;
+    const { nodules, top, threshold_text } = answer.panels.patient;
+    timeline.thresholdText = nodules > 1 ? `${threshold_text} (nodule ${top})` : threshold_text;
     timeline.dirty = true;
     job.panels = answer.panels;
   }
