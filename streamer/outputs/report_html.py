@@ -41,7 +41,9 @@ def render_html(
     """
     counted = sorted((entry for entry in report.nodules if entry.qualifies), key=lambda entry: -entry.malignancy_max)
     deciding = None if report.patient_malignancy is None else decisive(report.nodules)
-    shown = [entry for entry in counted if entry.track in pictures][:_MAX_PICTURES]
+    # What decides comes first: the reader should see what the verdict rests on.
+    shown = sorted((entry for entry in counted if entry.track in pictures), key=lambda entry: entry is not deciding)
+    shown = shown[:_MAX_PICTURES]
     heats = [None if heat is None else heat.picture(entry.track) for entry in shown]
     return (
         _environment()

@@ -86,12 +86,15 @@ def words(page: str) -> str:
         ),
     ],
 )
-def test_a_maximum_stands_beside_the_threshold_it_was_held_against(decides: bool, heading: str, why: str) -> None:
+def test_a_maximum_stands_beside_the_threshold_it_was_held_against(
+    decides: bool, heading: str, why: str, picture: Path
+) -> None:
     deciding = replace(track(1, malignancy=0.48), threshold=0.424, decides=decides)
     higher = replace(track(2, malignancy=0.483), threshold=0.52, decides=True, supporting_frames=30)
     study = replace(study_report(deciding, higher), decision="malignant" if decides else "undecided")
-    page = render_html(content(study), {}, None)
+    page = render_html(content(study), {1: picture, 2: picture}, None)
     said = words(page)
+    assert re.findall(r"Nodule (\d), 4", said) == ["1", "2"]  # the picture of what decides comes first
     assert f"Decision of the model {heading} " in said
     assert why in said
     assert "The patient's maximum is nodule 2's, which is below the threshold for its 30 frames." in said
