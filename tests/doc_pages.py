@@ -146,7 +146,8 @@ def format_page() -> str:
     parts = [
         "# Output format\n\nMade from the schema by `python -m tests.doc_pages`; JSON Schemas: "
         "[streamer/outputs/schemas](../streamer/outputs/schemas).\n\n"
-        f"Version {schema.SCHEMA_VERSION}. A minor version only adds fields and decisions: readers ignore fields that they do not know. "
+        f"Version {schema.SCHEMA_VERSION}. A minor version only adds fields and decisions: "
+        "readers ignore fields that they do not know. "
         "Lengths are source pixels unless a name says otherwise, times seconds from the "
         "clip's first frame. Files of version 1.4 are still read.\n\n"
         "| file | output | what |\n|---|---|---|\n"
