@@ -94,7 +94,8 @@ class StudyJob(Job):
         Raises:
             GoneError: there is none of that name.
         """
-        for path in (*(self._result_files() if self._published else ()), self.folder / ARCHIVE):
+        results = self._result_files() if self._published else []
+        for path in [*results, self.folder / ARCHIVE]:
             if path.name == name and path.is_file():
                 return path
         raise GoneError("there is no such file; analyse the clip again")

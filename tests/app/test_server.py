@@ -116,8 +116,8 @@ def test_a_program_may_name_what_was_uploaded_and_no_other_file(app: App, clip: 
     for body in (b"{", b"[" * 100_000):
         assert httpx.post(f"{app.url}gradio_api/queue/join", content=body).status_code == 400
     assert httpx.post(f"{app.url}gradio_api/queue/join", content=bytes(21 * 2**20)).status_code == 413
-    body = {"data": [named(upload), "x"], "fn_index": 0, "session_hash": "p"}
-    assert httpx.post(f"{app.url}gradio_api/queue/join", json=body).status_code == 200
+    question = {"data": [named(upload), "x"], "fn_index": 0, "session_hash": "p"}
+    assert httpx.post(f"{app.url}gradio_api/queue/join", json=question).status_code == 200
     with httpx.stream("GET", f"{app.url}gradio_api/queue/data?session_hash=p", timeout=60) as events:
         (done,) = (line for line in events.iter_lines() if "process_completed" in line)
     assert json.loads(done.removeprefix("data:"))["output"]["data"][0]["patient"] == "x"
