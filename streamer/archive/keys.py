@@ -9,34 +9,57 @@ from pathlib import Path
 from typing import Any
 
 from streamer._resources import weights_dir
-from streamer.models.weights_manifest import Manifest, read_manifest
+from streamer.models.weights_manifest import read_manifest
 from streamer.settings import Settings
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the same weights and settings come to give other results or rows."""
 _ANALYSIS_DIGITS = 12
 _KEY_DIGITS = 32  # 128 bits
 _CHUNK_BYTES = 2**20
-_DECIDING = ("architecture", "sha256", "preprocessing", "operating_point", "calibration", "sweep")
-"""What of a manifest's entry decides results; figures and history do not."""
+
+# What is known not to change a result, as pydantic's `exclude` takes it. All else counts, so that a new field does.
+_NOT_OF_SETTINGS: dict[str, Any] = {
+    "outputs": True,
+    "overlay": True,
+    "runtime": {"threads", "batch_frames"},
+    "weights": True,  # where they lie; the manifest says which they are
+}
+_NOT_OF_FILES = {"file", "versions"}
+"""Of a network as OpenVINO reads it: the checksums stand for it."""
+_NOT_OF_NETWORK: dict[str, Any] = {
+    "file": True,
+    "operating_point_source": True,
+    "training": True,
+    "figures": True,  # whether a heat map is shown hangs on one, and no row does
+    "licence": True,
+    "sweep": {"source"},
+    "int8": _NOT_OF_FILES | {"calibration", "fp32_layers", "correlation", "cost"},
+    "fp32": _NOT_OF_FILES | {"difference"},
+}
+_NOT_OF_GATE = {"file", "source", "figures"}
 
 
 def analysis_id(settings: Settings, *, pixel_spacing_mm: tuple[float, float] | None = None) -> str:
-    """Names an analysis: a digest of weights and of the settings that can change a result.
+    """Names an analysis: a digest of the weights' manifest and of the settings, all but what cannot change a result.
 
-    Threads, batches, outputs and the overlay's looks do not count. Precision and backend count as they are set: "auto"
-    may choose differently on another machine, which the rows then say.
+    Threads, batches, outputs and the overlay's looks do not count, nor do figures, history and names of files in the
+    manifest. Device, precision and backend count as they are set: "auto" may choose differently on another machine,
+    which the rows then say.
 
     Raises:
         WeightsError: the weights folder has no manifest, or a damaged one.
     """
     manifest = read_manifest(settings.weights or weights_dir())
-    runtime = settings.runtime
     content = {
         "format": _FORMAT,
-        "weights": _weights(manifest),
-        "settings": settings.model_dump(mode="json", include={"detection", "classification", "tracking", "study"}),
-        "runtime": {"backend": runtime.backend, "precision": runtime.precision, "decoder": runtime.decoder},
+        "weights": {
+            **manifest.model_dump(mode="json", exclude={"version": True, "models": True, "gate": _NOT_OF_GATE}),
+            "models": {
+                role: entry.model_dump(mode="json", exclude=_NOT_OF_NETWORK) for role, entry in manifest.models.items()
+            },
+        },
+        "settings": settings.model_dump(mode="json", exclude=_NOT_OF_SETTINGS),
         "pixel_spacing_mm": pixel_spacing_mm,
     }
     return _digest(content)[:_ANALYSIS_DIGITS]
@@ -68,16 +91,6 @@ def _file_digest(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _weights(manifest: Manifest) -> dict[str, Any]:
-    entries = {}
-    for role, entry in manifest.models.items():
-        known = entry.model_dump(mode="json")
-        int8 = known.get("int8") or {}
-        entries[role] = {name: known.get(name) for name in _DECIDING}
-        entries[role]["int8"] = [int8.get("xml_sha256"), int8.get("bin_sha256")]
-    return entries
 
 
 def _digest(content: object) -> str:
