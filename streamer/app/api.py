@@ -61,7 +61,11 @@ class Answers:
             self.welcome, self.claim, self.start, self.demo, self.stop, self.note, self.archive, self.camera,
             self.record, self.recorded,
         )  # fmt: skip
-        return [_answering(function, self._audit, self._user_of, self._jobs) for function in named]
+        return [self.answering(function) for function in named]
+
+    def answering(self, function: Callable[..., Answer]) -> Callable[..., Any]:
+        """A function as the page may call it: its user is let in, and what is to be noted is noted first."""
+        return _answering(function, self._audit, self._user_of, self._jobs)
 
     def find(self, session: str, token: str) -> Job:
         """The session's analysis of that name; GoneError where it has none."""
@@ -83,6 +87,7 @@ class Answers:
     def start_for_program(self, session: str, user: str, clip: str, patient: str) -> Answer:
         """The same as `start` for one clip, for a program in place of the page."""
         self._jobs.admit(session, user, new=True)
+        self._note("claim", session, user, [clip])
         self._note("start", session, user, [[clip], patient])
         return self.start(session, [clip], patient)
 
@@ -100,7 +105,6 @@ class Answers:
     def leave(self, session: str, user: str) -> None:
         """Free all that the session has: its page is being closed."""
         self._jobs.admit(session, user)
-        self._note("leave", session, user, [])
         self._jobs.end_session(session)
 
     def admit(self, session: str, user: str) -> None:

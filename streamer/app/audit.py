@@ -9,23 +9,27 @@ from typing import Any
 
 from streamer.monitoring.audit import Action, AuditLog
 
-_ACTIONS: Mapping[str, Action] = {
-    "claim": "upload",
-    "start": "analyse",
-    "demo": "analyse",
-    "camera": "analyse",
-    "recorded": "analyse",
-    "look": "view",
-    "note": "annotate",
-    "archive": "export",
-    "export": "export",
-    "leave": "delete",
+_ACTIONS: Mapping[str, tuple[Action, ...]] = {
+    "claim": ("upload",),
+    "start": ("analyse",),
+    "demo": ("analyse",),
+    "camera": ("analyse",),
+    "recorded": ("analyse",),
+    "read": ("upload", "analyse"),  # of the tab "Scintigraphy"
+    "look": ("view",),
+    "note": ("annotate",),
+    "archive": ("export",),
+    "export": ("export",),
 }
+_OF_A_FILE = ("claim", "read")
+"""Questions whose subject is a file, named by its path on the server."""
 _MAX_SEEN = 10_000
 
 
 class AppAudit:
-    """Notes each question that looks at, uploads, exports or deletes something; looking at one analysis once.
+    """Notes each question that looks at, uploads, analyses or exports something; looking at one analysis once.
+
+    Deletions are noted where they are done, see `streamer.app.jobs`.
 
     Args:
         log: where to.
@@ -48,15 +52,13 @@ class AppAudit:
         Raises:
             OutputError: the log cannot be written.
         """
-        action = _ACTIONS.get(question)
-        if action is None:
-            return
         subject = str(data[-1] if question == "start" else data[0]) if data else ""
-        if action == "view":
-            self._note_view(session, user, subject)
-            return
-        subject = PurePath(subject).name if action == "upload" else subject
-        self._log.add(action, user=user, session=session, subject=subject)
+        subject = PurePath(subject).name if question in _OF_A_FILE else subject
+        for action in _ACTIONS.get(question, ()):
+            if action == "view":
+                self._note_view(session, user, subject)
+            else:
+                self._log.add(action, user=user, session=session, subject=subject)
 
     def _note_view(self, session: str, user: str, job: str) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -32,13 +32,20 @@ class Jobs:
         engine: loaded networks.
         root: folder below which each job has its own.
         metrics: counts frames and failures; nobody counts if None.
+        about_to_delete: told of a session and its user before what they had goes: a job, uploads.
     """
 
-    def __init__(self, engine: Engine, root: Path, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        root: Path,
+        metrics: Metrics | None = None,
+        about_to_delete: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
         self.root = root / "jobs"
         self.root.mkdir(mode=0o700, parents=True)
         self.engine = engine
-        self._metrics = metrics
+        self._metrics, self._about_to_delete = metrics, about_to_delete
         if metrics is not None:
             metrics.watch_queue("jobs", lambda: len(self._waiting))
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="job")
@@ -65,7 +72,9 @@ class Jobs:
             last = self._by_session.get(job.session)
             self._by_session[job.session] = job
             self._waiting.append(job)
+            user = self._users.get(job.session, "")
         if last is not None:
+            self._about_to_delete(job.session, user)
             self._drop(last)
         self._pool.submit(self._run, job)
 
@@ -103,8 +112,10 @@ class Jobs:
                 return
             job = self._by_session.pop(session, None)
             uploads = self._uploads.pop(session, set())
-            self._users.pop(session, None)
+            user = self._users.pop(session, "")
             others = Counter(path for paths in self._uploads.values() for path in paths)
+        if job is not None or uploads:
+            self._about_to_delete(session, user)
         if job is not None:
             self._drop(job)
         for path in uploads:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-from anyio.to_thread import run_sync
-
+from streamer.app.api import Answer, Answers
 from streamer.app.jobs import Jobs
-from streamer.errors import DataError, StreamerError, WeightsError
+from streamer.errors import DataError, WeightsError
 from streamer.scintigraphy.architectures import TITLES as NETWORKS
 from streamer.scintigraphy.classes import CLASSES, TITLES
 from streamer.scintigraphy.honesty import FLAG, MARK
@@ -28,8 +25,6 @@ from streamer.scintigraphy.predict import (
 if TYPE_CHECKING:
     from streamer.scintigraphy.predictor import Predictor
 
-Answer = dict[str, Any]
-
 _MAX_NAME = 200
 
 
@@ -38,16 +33,16 @@ class ScintigraphyAnswers:
 
     Args:
         jobs: owns the uploads of a session.
-        uploaded: gives the file behind an upload that the page names, or raises InputError.
+        answers: of the other tab, which know the uploads, the users and the audit log.
         predictor: the network; None where none was named, and then there are counts by region alone.
     """
 
-    def __init__(self, jobs: Jobs, uploaded: Callable[[str], Path], predictor: Predictor | None) -> None:
-        self._jobs, self._uploaded, self._predictor = jobs, uploaded, predictor
+    def __init__(self, jobs: Jobs, answers: Answers, predictor: Predictor | None) -> None:
+        self._jobs, self._answers, self._predictor = jobs, answers, predictor
 
     def functions(self) -> list[Callable[..., Any]]:
         """The functions that the tab may call."""
-        return [_answering(function) for function in (self.network, self.read)]
+        return [self._answers.answering(function) for function in (self.network, self.read)]
 
     def network(self, session: str) -> Answer:
         """What the tab shows before an image is read."""
@@ -63,7 +58,7 @@ class ScintigraphyAnswers:
 
     def read(self, session: str, upload: str, name: str, allowed: bool) -> Answer:
         """Read one image; `allowed` asks for marked answers of simulated-taught weights."""
-        path = self._uploaded(str(upload))
+        path = self._answers.uploaded(str(upload))
         self._jobs.claim(session, [path])
         shown, refused = str(name)[:_MAX_NAME] or "image", ""
         try:
@@ -90,19 +85,3 @@ class ScintigraphyAnswers:
             "json": as_json([report], None if refused else self._predictor),
             "html": as_html([report], None if refused else self._predictor),
         }
-
-
-def _answering(function: Callable[..., Answer]) -> Callable[[Any, gr.Request], Awaitable[Answer]]:
-    """`function` as Gradio calls it: with the list that the page sent and the request, which names the session."""
-
-    async def answer(data: Any, request: gr.Request) -> Answer:
-        try:
-            body = await request.json()
-            return await run_sync(lambda: function(str(body["session_hash"]), *data))
-        except StreamerError as error:
-            return {"error": " ".join(str(error).split())}
-        except (TypeError, ValueError, KeyError, AttributeError):
-            return {"error": "the page asked for something that the server does not understand; reload it"}
-
-    answer.__name__ = function.__name__  # what the page calls it by
-    return answer

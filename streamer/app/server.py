@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from streamer.app.early_page import early_page
 from streamer.app.priority import run_at_low_priority
 from streamer.app.private_folder import private_folder
-from streamer.errors import SettingsError
+from streamer.errors import OutputError, SettingsError
 from streamer.settings import Settings
 
 if TYPE_CHECKING:  # imported when they are used: until then the page is answered already
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # imported when they are used: until then the page is answere
     from streamer.monitoring.metrics import Metrics
     from streamer.pipeline.thyroid import Engine
     from streamer.scintigraphy.predictor import Predictor
+
+_LOG = logging.getLogger(__name__)
 
 Login = Callable[[str, str], bool]
 
@@ -92,7 +95,7 @@ def running(
         from streamer.app.visitors import Visitors, nobody
         from streamer.app.web import add_routes, new_web
 
-        jobs = Jobs(engine, root, metrics)
+        jobs = Jobs(engine, root, metrics, _noting_deletions(audit))
         stack.callback(jobs.close)
         demo = DemoClip(root / "phantom.mp4")
         stack.callback(demo.close)
@@ -102,7 +105,7 @@ def running(
         user_of = nobody if login is None else Visitors(web).user_of
         answers = Answers(jobs, root, demo, audit, user_of)
         predictor = None if scintigraphy is None else _predictor(scintigraphy)
-        page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers.uploaded, predictor))
+        page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers, predictor))
         page.state_session_capacity = _SESSIONS_KEPT
         page.has_launched = True  # only then does Gradio check paths
         web.add_middleware(UploadsOnly, uploads=root.resolve())
@@ -112,7 +115,7 @@ def running(
             page,
             path="/",
             server_name=host,
-            auth=login,
+            auth=login if login is None or audit is None else noted(login, audit),
             root_path=root_path,
             show_error=False,
             ssr_mode=False,
@@ -196,6 +199,30 @@ def serve(
                 announce(url)
                 ended.wait()
                 ready.clear()
+
+
+def _noting_deletions(audit: AuditLog | None) -> Callable[[str, str], None]:
+    def note(session: str, user: str) -> None:
+        if audit is not None:
+            audit.add_deletion(session=session, user=user)
+
+    return note
+
+
+def noted(login: Login, audit: AuditLog) -> Login:
+    """A login that notes who comes in, and lets nobody in of whom that cannot be noted."""
+
+    def is_right(name: str, password: str) -> bool:
+        if not login(name, password):
+            return False
+        try:
+            audit.add("login", user=name)
+        except OutputError as error:
+            _LOG.error("a login was refused: %s", error)
+            return False
+        return True
+
+    return is_right
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import sys
@@ -27,6 +28,8 @@ from streamer.errors import InputError, OutputError
 
 if sys.platform != "win32":
     import fcntl
+
+_LOG = logging.getLogger(__name__)
 
 Action = Literal["login", "view", "upload", "analyse", "annotate", "export", "delete", "receive", "send"]
 
@@ -96,6 +99,16 @@ class AuditLog:
                 os.close(descriptor)
             now = _Head(number=head.number + 1, digest=hashlib.sha256(line).hexdigest(), file=path.name)
             _write_head(self._folder, now)
+
+    def add_deletion(self, *, user: str = "", session: str = "", subject: str = "") -> None:
+        """Append that something is about to be deleted; a log that cannot be written is no reason to keep it.
+
+        Args: as of `add`.
+        """
+        try:
+            self.add("delete", user=user, session=session, subject=subject)
+        except OutputError as error:
+            _LOG.error("a deletion is not in the audit log: %s", error)
 
     def _file(self, head: _Head) -> Path:
         current = self._folder / head.file if head.file else None

@@ -127,11 +127,14 @@ class Queue:
                 return None
             number = int(row[0])
             self._base.execute("UPDATE jobs SET state = 'running', attempts = attempts + 1 WHERE id = ?", (number,))
-            files = self._base.execute("SELECT file FROM instances WHERE job = ? ORDER BY file", (number,)).fetchall()
+            rows = self._base.execute(
+                "SELECT file, study_uid FROM instances WHERE job = ? ORDER BY file", (number,)
+            ).fetchall()
             return Job(
                 number=number,
-                files=tuple(self._instances / file for (file,) in files),
+                files=tuple(self._instances / file for file, _ in rows),
                 output=self._results / f"{number:06d}",
+                study_uid=next((study for _, study in rows), ""),
             )
 
     def finish(self, job: Job, results: Sequence[Path], destinations: Sequence[str], *, reason: str = "") -> None:
@@ -277,19 +280,25 @@ class Queue:
             ]
         return QueueStatus(arriving=arriving, jobs=dict(jobs), unsent=unsent, sent=sent, failures=(*failed, *refused))
 
-    def prune(self, keep_s: float) -> int:
+    def prune(self, keep_s: float, about_to: Callable[[str], None] = lambda _: None) -> int:
         """Delete objects and results of jobs that ended longer ago than that and have nothing left to send.
+
+        Args:
+            keep_s: how long they are kept.
+            about_to: told the study of each job, before it goes.
 
         Returns:
             The number of such jobs.
         """
         with self._lock:
             jobs = self._base.execute(
-                "SELECT id FROM jobs WHERE state IN ('done', 'failed') AND ended_s < ? AND NOT EXISTS "
+                "SELECT id, (SELECT study_uid FROM instances WHERE job = jobs.id LIMIT 1) FROM jobs "
+                "WHERE state IN ('done', 'failed') AND ended_s < ? AND NOT EXISTS "
                 "(SELECT 1 FROM deliveries WHERE deliveries.job = jobs.id AND sent_s IS NULL)",
                 (self._now_s() - keep_s,),
             ).fetchall()
-            for (job,) in jobs:
+            for job, study in jobs:
+                about_to(study or "")
                 self._forget(int(job))
         return len(jobs)
 

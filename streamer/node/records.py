@@ -30,6 +30,7 @@ class Job:
     number: int
     files: tuple[Path, ...]
     output: Path
+    study_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,13 @@ _LOOK_AGAIN_S = 0.1
 Outcome = Callable[[Path, str | None], None]
 """Told of each file: None once the receiver has confirmed it, else why it was not taken."""
 
+Permission = Callable[[Path], str | None]
+"""Asked before a file goes out: None lets it go, a reason keeps it here."""
+
+
+def _always(_: Path) -> None:
+    return None
+
 
 def is_url(destination: str) -> bool:
     """Whether results go there by STOW-RS, and not by C-STORE."""
@@ -49,7 +56,13 @@ def is_url(destination: str) -> bool:
 
 
 def send_to_node(
-    files: Sequence[Path], peer: Peer, *, aet: str, outcome: Outcome, tls: ssl.SSLContext | None = None
+    files: Sequence[Path],
+    peer: Peer,
+    *,
+    aet: str,
+    outcome: Outcome,
+    may_go: Permission = _always,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Send files to another node, in one association.
 
@@ -58,6 +71,7 @@ def send_to_node(
         peer: where they go; its port is known.
         aet: own AE title.
         outcome: told of each file as soon as it is decided, so that nothing confirmed is sent again.
+        may_go: asked of each file that the receiver would take; a reason is its outcome.
         tls: for a peer that is called by TLS.
     """
     _config.STORE_SEND_CHUNKED_DATASET = True
@@ -81,7 +95,7 @@ def send_to_node(
     try:
         for path, kind in kinds.items():
             assert kind is not None
-            outcome(path, _sent(association, path, kind))
+            outcome(path, _sent(association, path, kind, may_go))
     finally:
         if association.is_established:
             association.release()
@@ -125,7 +139,7 @@ def _offered(class_uid: str, syntax: str) -> list[tuple[str, str]]:
     return [(class_uid, one) for one in dict.fromkeys([syntax, *others])]
 
 
-def _sent(association: Association, path: Path, kind: tuple[str, str]) -> str | None:
+def _sent(association: Association, path: Path, kind: tuple[str, str], may_go: Permission) -> str | None:
     """Send a file; None if it was taken, else the reason."""
     if not association.is_established:
         return "the association broke off"
@@ -133,6 +147,8 @@ def _sent(association: Association, path: Path, kind: tuple[str, str]) -> str | 
     possible = [pair for pair in _offered(*kind) if pair in accepted]
     if not possible:
         return "the receiver takes no objects of this class and transfer syntax"
+    if (reason := may_go(path)) is not None:
+        return reason
     try:
         with warnings.catch_warnings(action="ignore"):
             status = _stored(association, path, kind[1], possible[0][1])
@@ -173,17 +189,19 @@ def _plain_copy(path: Path) -> Iterator[Path]:
         yield Path(copy.name)
 
 
-def send_to_web(files: Sequence[Path], url: str, *, outcome: Outcome) -> None:
+def send_to_web(files: Sequence[Path], url: str, *, outcome: Outcome, may_go: Permission = _always) -> None:
     """Send files to a DICOMweb server, one in each request.
 
     Args:
         files: DICOM files.
         url: base address of the service, such as `https://pacs/dicom-web`.
         outcome: told of each file as soon as it is decided.
+        may_go: asked of each file first; a reason is its outcome.
     """
     with closing(client(url)) as web:
         for path in files:
-            outcome(path, _posted(web, path))
+            reason = may_go(path)
+            outcome(path, _posted(web, path) if reason is None else reason)
 
 
 def _posted(web: httpx.Client, path: Path) -> str | None:

@@ -80,7 +80,7 @@ class Node:
         settings: how it works.
         analyser: of the jobs; `dicom` is among its outputs.
         metrics: counts frames, failures and what waits.
-        audit: notes what is received and sent; nothing does if None.
+        audit: notes what is received, analysed, sent and deleted; nothing does if None.
 
     Raises:
         SettingsError: the address cannot be listened on, or the TLS files cannot be used.
@@ -155,6 +155,8 @@ class Node:
         while not self._stop.is_set() and (job := self.queue.claim()) is not None:
             _LOG.info("job %d: %d objects are analysed", job.number, len(job.files))
             try:
+                if self._audit is not None:
+                    self._audit.add("analyse", subject=job.study_uid)
                 results, reason = self._analyser.analyse(job, self._stop.is_set, self._metrics)
                 self.queue.finish(job, results, self._settings.destinations, reason=reason)
             except StoppedError:
@@ -191,19 +193,30 @@ class Node:
                 self._metrics.failures.labels(kind="send").inc()
                 refused[reason, self.queue.not_delivered(due[path], reason)] += 1
 
+        def may_go(path: Path) -> str | None:
+            return self._noted_send(due[path])
+
         try:
             if is_url(destination):
-                send_to_web(list(due), destination, outcome=outcome)
+                send_to_web(list(due), destination, outcome=outcome, may_go=may_go)
             else:
                 peer = Peer.parse(destination, listens=True)
-                send_to_node(list(due), peer, aet=self._settings.receiver.aet, outcome=outcome, tls=self._calls)
+                aet = self._settings.receiver.aet
+                send_to_node(list(due), peer, aet=aet, outcome=outcome, may_go=may_go, tls=self._calls)
         finally:
             for (reason, wait_s), count in refused.items():
                 _LOG.warning("%d results not sent to %s: %s; again in %.0f s", count, destination, reason, wait_s)
 
-    def _delivered(self, delivery: Delivery) -> None:
+    def _noted_send(self, delivery: Delivery) -> str | None:
+        """Note that a result goes out; a reason to keep it here where that cannot be noted."""
         if self._audit is not None:
-            self._audit.add("send", user=delivery.destination, subject=delivery.file.name)
+            try:
+                self._audit.add("send", user=delivery.destination, subject=delivery.file.name)
+            except OutputError as error:
+                return f"it cannot be noted: {error}"
+        return None
+
+    def _delivered(self, delivery: Delivery) -> None:
         self.queue.delivered(delivery)
         _LOG.info("job %d: sent to %s: %s", delivery.job, delivery.destination, delivery.file.name)
 
@@ -213,7 +226,11 @@ class Node:
         self._tidied_s = time.monotonic()
         self.queue.sweep_incoming()
         if self._settings.keep_days is not None:
-            self.queue.prune(self._settings.keep_days * _S_PER_DAY)
+            self.queue.prune(self._settings.keep_days * _S_PER_DAY, self._note_deletion)
+
+    def _note_deletion(self, study_uid: str) -> None:
+        if self._audit is not None:
+            self._audit.add_deletion(subject=study_uid)
 
 
 @contextmanager
@@ -247,7 +264,7 @@ def serve(
         stop: ends it.
         announce: told that it listens.
         metrics_address: where metrics and health are told, see `streamer.monitoring.server`; nowhere if None.
-        audit_folder: of the log of what is received and sent; none is kept if None.
+        audit_folder: of the log of what is received, analysed, sent and deleted; none is kept if None.
 
     Raises:
         InputError: a library of the extra `dicom` is missing.

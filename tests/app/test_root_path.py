@@ -138,7 +138,7 @@ def test_frames_behind_nginx_with_tls_and_a_login(tmp_path: Path, clip: Path) ->
         assert client.get(address).status_code == 404
     lines = [line for file in (tmp_path / "audit").glob("audit-*") for line in file.read_text().splitlines()]
     entries = [json.loads(line) for line in lines]
-    assert [entry["action"] for entry in entries] == ["analyse", "view", "delete"]
+    assert [entry["action"] for entry in entries] == ["login", "analyse", "view", "delete"]
     assert {entry["user"] for entry in entries} == {log.pseudonym("li")}
 
 

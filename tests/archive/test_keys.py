@@ -16,7 +16,7 @@ from streamer.archive.keys import analysis_id
 from streamer.models.weights_manifest import MANIFEST, GateEntry, Manifest, ModelEntry, read_manifest
 from streamer.settings import RuntimeSettings, Settings
 
-Path_ = tuple[str | int, ...]
+_Steps = tuple[str | int, ...]
 
 _UNDECISIVE_WEIGHTS = re.compile(
     r"version|(models\.\w+|gate)\.(file|figures\b.*)|gate\.source|models\.\w+\."
@@ -31,7 +31,7 @@ _OTHER: dict[object, Any] = {
 """Values of another kind than their neighbours allow."""
 
 
-def _leaves(value: Any, path: Path_ = ()) -> Iterator[Path_]:
+def _leaves(value: Any, path: _Steps = ()) -> Iterator[_Steps]:
     """The paths to what is no mapping or list; of a list to the first alone."""
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else [(0, one) for one in value[:1]]
@@ -41,7 +41,7 @@ def _leaves(value: Any, path: Path_ = ()) -> Iterator[Path_]:
         yield path
 
 
-def _changed(content: Any, path: Path_) -> Any:
+def _changed(content: Any, path: _Steps) -> Any:
     content = copy.deepcopy(content)
     place = content
     for step in path[:-1]:

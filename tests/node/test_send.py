@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 
 from streamer.dicom.identity import save
@@ -75,6 +75,28 @@ def test_a_file_is_read_no_faster_than_it_goes_out(
     assert _sent(tmp_path / "cine.dcm", start_peer((evt.EVT_C_STORE, take))) is None
     assert taken == [pixels]
     assert 1 <= longest[0] <= 5
+
+
+def test_a_file_that_may_not_go_stays_here_and_the_next_goes(start_peer: StartPeer, tmp_path: Path) -> None:
+    said: dict[str, str | None] = {}
+    taken: list[str] = []
+
+    def take(event: evt.Event) -> int:
+        taken.append(event.dataset.SOPInstanceUID)
+        return 0
+
+    files = [tmp_path / "kept.dcm", tmp_path / "sent.dcm"]
+    for path in files:
+        data = cine_dataset(2, samples=1)
+        data.SOPInstanceUID = generate_uid()
+        write_dicom(path, data, bytes(2 * data.Rows * data.Columns))
+    send_to_node(
+        files, start_peer((evt.EVT_C_STORE, take)), aet="STREAMER",
+        outcome=lambda path, reason: said.update({path.name: reason}),
+        may_go=lambda path: "not noted" if path.name == "kept.dcm" else None,
+    )  # fmt: skip
+    assert said == {"kept.dcm": "not noted", "sent.dcm": None}
+    assert taken == [pydicom.dcmread(files[1]).SOPInstanceUID]
 
 
 def test_a_receiver_that_hangs_up_on_the_way_is_noticed(start_peer: StartPeer, tmp_path: Path) -> None:
