@@ -154,6 +154,14 @@ def test_what_no_report_of_ours_lists_is_neither_removed_nor_replaced(tmp_path: 
     assert (tmp_path / name).read_text() == "mine"
 
 
+def test_files_of_other_names_stay_beside_the_results(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for _ in range(2):
+        run(tmp_path)
+        assert (tmp_path / "notes.txt").read_text() == "mine"
+        assert "report.json" in names(tmp_path)
+
+
 def test_a_picture_put_beside_the_results_stays(tmp_path: Path) -> None:
     run(tmp_path)
     before = names(tmp_path)
