@@ -22,7 +22,7 @@ from streamer.dicom.attributes import sequence, text
 from streamer.dicom.classes import RESULTS, SECONDARY_CAPTURE, ULTRASOUND, made_by_streamer, refusal
 from streamer.dicom.header import read_header
 from streamer.dicom.syntaxes import SYNTAXES
-from streamer.errors import InputError, SettingsError
+from streamer.errors import InputError, OutputError, SettingsError
 from streamer.node.calls import listen
 from streamer.node.incoming import IncomingFolder
 from streamer.node.peers import Peer, is_loopback_address
@@ -174,9 +174,9 @@ class Receiver:
         except RefusedError as error:
             _LOG.warning("an object from %s is refused: it %s", event.assoc.requestor.address, error)
             return _status(error.status, str(error))
-        except (OSError, sqlite3.Error) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            _LOG.error("an object could not be kept: %s", reason)
+        except (OSError, OutputError, sqlite3.Error) as error:
+            reason = str(error) if isinstance(error, OutputError) else getattr(error, "strerror", None)
+            _LOG.error("an object could not be kept: %s", reason or type(error).__name__)
             return _status(OUT_OF_RESOURCES, "it cannot be stored here now")
         return _status(SUCCESS)
 

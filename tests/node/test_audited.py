@@ -11,10 +11,13 @@ import pytest
 
 from streamer.monitoring.audit import AuditLog
 from streamer.node import send
+from streamer.node.peers import Peer
 from streamer.node.queue import Queue
 from streamer.node.receive import ReceiverSettings
 from streamer.node.records import Received
+from streamer.node.send import send_to_node
 from streamer.node.serve import Node, NodeSettings
+from tests.dicom_files import cine_dataset, write_dicom
 from tests.node.in_process import DiscJobs
 
 _WEB = "http://127.0.0.1:9/dicom-web"
@@ -134,3 +137,17 @@ def test_a_deletion_is_noted_and_done_in_any_case(
     entries = _entries(tmp_path / "audit")[1:]
     assert [(one["action"], one["subject"]) for one in entries] == [("delete", log.pseudonym(_STUDY))] * (not broken)
     assert ("a deletion is not in the audit log" in caplog.text) == broken
+
+
+def test_an_object_that_cannot_be_noted_is_refused_for_now_and_not_kept(node: Node, tmp_path: Path) -> None:
+    write_dicom(tmp_path / "us.dcm", cine_dataset(2, samples=1), bytes(2 * 48 * 64))
+    peer = Peer(aet="STREAMER", host="127.0.0.1", port=node.port)
+    said: list[str | None] = []
+    head = tmp_path / "audit" / "head.json"
+    for content in ("nonsense", None):
+        head.unlink(missing_ok=True)
+        if content:
+            head.write_text(content)
+        send_to_node([tmp_path / "us.dcm"], peer, aet="SCANNER", outcome=lambda _, reason: said.append(reason))
+        assert node.queue.status().arriving == (content is None)
+    assert said == ["the receiver answers with status A700", None]
