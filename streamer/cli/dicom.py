@@ -129,6 +129,8 @@ def pull(
 ) -> None:
     """Fetch the ultrasound of studies from a PACS. What is there already is not fetched again.
 
+    That holds for each file with --web, and for each series with --pacs: one of which a file is missing is sent anew.
+
     Analyse it with: streamer run --video OUTPUT --each study --dicom --output RESULTS
     """
     from streamer.dicom.library import require_node

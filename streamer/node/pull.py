@@ -67,7 +67,9 @@ class Archive(Protocol):
 
 
 def pull(archive: Archive, studies: Sequence[str], output: Path) -> Iterator[Pulled]:
-    """Fetch studies, each into a folder of its own below `output`. What is there already is not fetched again.
+    """Fetch studies, each into a folder of its own below `output`.
+
+    What is there already is not fetched again: no file of a `WebArchive`, no series of a `DimseArchive` that is whole.
 
     `output/studies.csv` says which folder holds which study, those of earlier calls included. No name of a folder or a
     file tells of the patient.
@@ -162,7 +164,7 @@ class WebArchive:
         new, before = 0, 0
         with closing(dicomweb.client(self._url)) as web:
             for series_uid, sop_uid in self._instances(web, study_uid):
-                target = folder / f"{_hidden(sop_uid)}.dcm"
+                target = folder / _file_name(sop_uid)
                 if target.is_file():
                     before += 1
                     continue
@@ -179,13 +181,15 @@ class WebArchive:
             if dicomweb.value_of(series, _MODALITY) not in _MODALITIES or series_uid in own:
                 continue
             for item in dicomweb.find(web, f"/studies/{study_uid}/series/{series_uid}/instances", {}):
-                class_uid = dicomweb.value_of(item, _CLASS_UID)
-                if not class_uid or class_uid in ULTRASOUND | SECONDARY_CAPTURE:
+                if _may_be_ultrasound(dicomweb.value_of(item, _CLASS_UID)):
                     yield series_uid, dicomweb.value_of(item, _SOP_UID)
 
 
 class DimseArchive:
     """A PACS that is asked by C-FIND, and told by C-MOVE to send to this node, whose title and port it must know.
+
+    It sends whole series: one of which all is there already is not asked for, of any other what is there comes again.
+    So does each series where the PACS does not answer C-FIND at the level of images.
 
     Args:
         peer: the PACS; its port is known.
@@ -204,10 +208,10 @@ class DimseArchive:
 
     def fetch(self, study_uid: str, folder: Path) -> tuple[int, int]:
         """Bring the ultrasound of a study into a folder."""
-        arrived = {"new": 0, "before": 0}
+        arrived, sent, there = {"new": 0, "before": 0}, 0, 0
 
         def store(received: Received) -> bool:
-            target = folder / f"{_hidden(received.sop_uid)}.dcm"
+            target = folder / _file_name(received.sop_uid)
             if received.study_uid != study_uid:  # not asked for; acknowledged, since it is not lost: the PACS has it
                 return False
             arrived["before" if target.is_file() else "new"] += 1
@@ -219,7 +223,12 @@ class DimseArchive:
         receiver = Receiver(self._receiver, incoming, store)
         try:
             with self._called() as association:
-                sent = sum(self._move(association, study_uid, one) for one in self._series(association, study_uid))
+                for series_uid in self._series(association, study_uid):
+                    files = self._files(association, study_uid, series_uid)
+                    if files is not None and all((folder / name).is_file() for name in files):
+                        there += len(files)
+                    else:
+                        sent += self._move(association, study_uid, series_uid)
         finally:
             receiver.close()
             for left in incoming.iterdir():
@@ -231,7 +240,7 @@ class DimseArchive:
                 f"{self._peer} says that it sent {sent} objects, but none arrived: enter {self._receiver.aet} there "
                 f"with the address {here}"
             )
-        return arrived["new"], arrived["before"]
+        return arrived["new"], arrived["before"] + there
 
     @contextmanager
     def _called(self) -> Iterator[Association]:
@@ -259,6 +268,20 @@ class DimseArchive:
             for item in self._found(association, wanted)
             if text(item, "Modality") in _MODALITIES and text(item, "SeriesInstanceUID") not in own
         ]
+
+    def _files(self, association: Association, study_uid: str, series_uid: str) -> list[str] | None:
+        """Names of the files that a series of the PACS has here, once it was fetched; None where it does not tell."""
+        wanted = _identifier(
+            "IMAGE", StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid, SOPInstanceUID="", SOPClassUID=""
+        )
+        try:
+            found = self._found(association, wanted)
+        except InputError:
+            if not association.is_established:
+                raise
+            return None
+        uids = [text(item, "SOPInstanceUID") for item in found if _may_be_ultrasound(text(item, "SOPClassUID"))]
+        return [_file_name(uid) for uid in uids] if found and all(uids) else None
 
     def _found(self, association: Association, wanted: Dataset) -> list[Dataset]:
         found: list[Dataset] = []
@@ -300,6 +323,15 @@ def _identifier(level: str, **attributes: str) -> Dataset:
         for keyword, value in attributes.items():
             setattr(made, keyword, value)
     return made
+
+
+def _may_be_ultrasound(class_uid: str) -> bool:
+    """Whether an object of this class is fetched; "" where the PACS does not say its class."""
+    return not class_uid or class_uid in ULTRASOUND | SECONDARY_CAPTURE
+
+
+def _file_name(sop_uid: str) -> str:
+    return f"{_hidden(sop_uid)}.dcm"
 
 
 def _hidden(uid: str) -> str:

@@ -103,8 +103,10 @@ def test_a_study_is_fetched_once(orthanc: Orthanc, tmp_path: Path, way: str) -> 
     assert got.SOPInstanceUID == source.SOPInstanceUID
     assert got.PixelData == pydicom.dcmread(tmp_path / "cine.dcm").PixelData
     assert not [path for path in (tmp_path / "in").rglob("*") if "SECRET" in path.name]
+    written = file.stat().st_mtime_ns
     (second,) = pull(archive, [source.StudyInstanceUID], tmp_path / "in")
     assert (second.new, second.before) == (0, 1)
+    assert file.stat().st_mtime_ns == written
     with pytest.raises(InputError, match="no ultrasound of study"):
         list(pull(archive, ["1.2.3.404"], tmp_path / "in"))
 
