@@ -15,12 +15,10 @@ from streamer.archive.grouping import PathPattern
 from streamer.archive.target import filesystem
 from streamer.errors import InputError
 from streamer.sources._still_folder import natural_order
+from streamer.sources._suffixes import DICOM, STILLS, VIDEOS
 
-VIDEOS = frozenset({
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".wmv", ".flv", ".ogv",
-    ".gif", ".tif", ".tiff", ".dcm", ".dicom", ".dic", ".ima",
-})  # fmt: skip
-STILLS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".heic", ".jp2"})
+_CLIPS = VIDEOS | DICOM | {".ogv", ".jp2"}
+"""The last two are not read: a row says so."""
 _GLOB = frozenset("*?[")
 _OWN = re.compile(r"(?:.*/)?(?:pictures/analysis=[0-9a-f]{12}|folders/[0-9a-f]{32})", re.DOTALL)
 """Pictures and videos that an archive has written, where its output lies below the input."""
@@ -32,7 +30,7 @@ def list_clips(given: str, *, pattern: PathPattern | None = None) -> Iterator[Cl
 
     A file with a known suffix, or none (DICOM often has none), is a clip; other files, hidden ones and hidden folders
     are passed over, and so is what an archive has written. Two or more stills in one folder are one clip, as of
-    `streamer run`; a single one is a clip, too.
+    `streamer run`; a single one is a clip, too, and so is each that a glob matches.
 
     Args:
         given: a folder, file, glob, URL of these, or a CSV with the column `path` and perhaps `patient` and `study`;
@@ -106,7 +104,7 @@ def _in_folder(
     stills = []
     for one in files:
         suffix = PurePosixPath(_name(one)).suffix.lower()
-        if suffix in VIDEOS or not suffix or suffix[1:].isdigit():  # 1.2.840.113: UIDs as names
+        if suffix in _CLIPS or not suffix or suffix[1:].isdigit():  # 1.2.840.113: UIDs as names
             yield _clip(fs, [one])
         elif suffix in STILLS:
             stills.append(one)

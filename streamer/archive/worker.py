@@ -175,15 +175,22 @@ class ClipWorker:
 
     def _at_hand(self, task: ClipTask) -> list[Path]:
         places = [filesystem(uri) for uri in task.files]
-        if all("file" in _protocols(fs) for fs, _ in places):
-            self._path = Path(task.uri)
-            return [Path(path) for _, path in places]
+        here = all("file" in _protocols(fs) for fs, _ in places)
+        if here and len(places) == 1:
+            self._path = Path(places[0][1])
+            return [self._path]
         self._fetched = tempfile.TemporaryDirectory(prefix="streamer-archive-")
-        folder = Path(self._fetched.name)
+        folder = Path(self._fetched.name) / (Path(task.uri).name or "clip")
+        folder.mkdir()
         files = []
         for fs, path in places:
             local = folder / (Path(path).name or "clip")
-            fs.get_file(path, str(local))
+            if here:
+                local.symlink_to(
+                    Path(path).absolute()
+                )  # the stills alone: what lies beside them is no part of the clip
+            else:
+                fs.get_file(path, str(local))
             files.append(local)
         self._path = files[0] if len(files) == 1 else folder
         return files

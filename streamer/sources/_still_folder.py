@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamer.sources._container import is_video
 from streamer.sources._still_magic import HEAD_BYTES, is_still
+from streamer.sources._suffixes import STILLS
 from streamer.sources.base import display_name
 
 # What annotation tools and data sets write beside a picture: "frame1_mask.png", "case (3)_mask_1.png", "mask-012.png".
@@ -17,7 +18,6 @@ _KINDS = (
 )
 _AFTER = re.compile(rf"(?P<rest>.+?)[-_. ]+(?:{_KINDS})(?:[-_. ]*\d+)?", re.IGNORECASE)
 _BEFORE = re.compile(rf"(?:{_KINDS})[-_. ]*(?P<rest>\d+)", re.IGNORECASE)
-_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".heic", ".heif", ".avif"))
 _NAMED = 3
 
 
@@ -36,7 +36,7 @@ def stills_in(folder: Path) -> tuple[list[Path], list[str]]:
     """
     files = [path for path in folder.iterdir() if path.is_file() or (path.is_symlink() and not path.exists())]
     stills = [path for path in files if _is_still_file(path)]
-    suffixes = _SUFFIXES.intersection(path.suffix.casefold() for path in stills if not path.name.startswith("."))
+    suffixes = STILLS.intersection(path.suffix.casefold() for path in stills if not path.name.startswith("."))
     lost = (path for path in files if path.suffix.casefold() in suffixes and not path.name.startswith("."))
     stills = sorted({*stills, *lost}, key=natural_order)
     seen = [path for path in stills if not path.name.startswith(".")]

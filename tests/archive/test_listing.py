@@ -11,6 +11,8 @@ from streamer.archive.grouping import PathPattern, pseudonym
 from streamer.archive.index import Wanted
 from streamer.archive.listing import list_clips
 from streamer.errors import InputError, SettingsError
+from streamer.sources._container import READABLE
+from streamer.sources._suffixes import STILLS, VIDEOS
 from tests.archive.conftest import Archive
 
 
@@ -42,6 +44,22 @@ def test_stills_of_one_folder_are_one_clip(tmp_path: Path) -> None:
     found = [one for one in list_clips(str(tmp_path)) if isinstance(one, ClipTask)]
     assert [[Path(file).name for file in one.files] for one in found] == [["only.jpg"], ["2.png", "10.png"]]
     assert Path(found[1].uri).name == "sweep"
+
+
+@pytest.mark.parametrize("suffix", sorted(STILLS))
+def test_stills_of_every_kind_are_one_clip_but_each_is_one_for_a_glob(tmp_path: Path, suffix: str) -> None:
+    _touch(tmp_path, *(f"sweep/{number}{suffix}" for number in (1, 2, 3)))
+    (found,) = list_clips(str(tmp_path))
+    assert isinstance(found, ClipTask)
+    assert len(found.files) == 3
+    assert len(_names(tmp_path, f"{tmp_path}/**/*{suffix}")) == 3
+
+
+def test_all_that_is_said_to_be_readable_is_listed(tmp_path: Path) -> None:
+    known = READABLE.removesuffix(", or a folder of stills").split(", ")
+    assert {".mxf", ".heic", ".avif"} < {f".{name}" for name in known} <= VIDEOS | STILLS
+    _touch(tmp_path, *(f"{name}/a.{name.upper()}" for name in known))
+    assert len(_names(tmp_path)) == len(known)
 
 
 def test_links_to_files_are_followed_those_to_folders_are_not(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 from pydicom.uid import CTImageStorage
 
 from streamer.archive.clips import ClipResult, ClipTask, Failure
 from streamer.archive.command import analyse_archive
 from streamer.archive.grouping import PathPattern, pseudonym
 from streamer.archive.index import Wanted
-from streamer.archive.keys import analysis_id
+from streamer.archive.keys import analysis_id, content_digest
+from streamer.archive.listing import list_clips
 from streamer.archive.report import write_report
 from streamer.archive.worker import ClipWorker, WorkerSettings
 from streamer.dicom.classes import PRODUCT
@@ -171,3 +173,21 @@ def test_dicom_says_whose_it_is_and_what_is_no_clip(given: WorkerSettings, tmp_p
             assert found.study == pseudonym(data.StudyInstanceUID, b"secret")
             assert "SECRET" not in str(found)
     assert kinds == ["result", "skipped", "skipped"]
+
+
+def test_stills_are_analysed_without_what_lies_beside_them(given: WorkerSettings, tmp_path: Path) -> None:
+    """As they are listed: a DICOM file beside or below them is a clip by itself."""
+    folder = tmp_path / "P 1"
+    (folder / "below").mkdir(parents=True)
+    for name in ("a.dcm", "below/b.dcm"):
+        write_dicom(folder / name, cine_dataset(4), b"".join(image.tobytes() for image in frame_images(4)))
+    for number in range(3):
+        PillowImage.fromarray(grey_image()).save(folder / f"{number}.png")
+    (task,) = (one for one in list_clips(str(folder)) if isinstance(one, ClipTask) and len(one.files) > 1)
+    worker = _worker(given)
+    digest = worker.fetch(task)
+    found = worker.analyse(task, "key", "")
+    assert isinstance(found, ClipResult)
+    assert found.clip["frames"] == 3
+    assert digest == content_digest([folder / f"{number}.png" for number in range(3)])
+    assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "2.png", "a.dcm", "below"]
