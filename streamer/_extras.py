@@ -6,7 +6,7 @@ _EXTRAS = {
     "app": ("fastapi", "gradio", "starlette", "uvicorn"),
     "archive": ("aiohttp", "fsspec", "pyarrow", "ray"),
     "benchmark": ("lap",),
-    "dicom": ("dicomanonymizer", "highdicom", "httpx", "imagecodecs", "pydicom", "pynetdicom"),
+    "dicom": ("dicomanonymizer", "highdicom", "httpx", "imagecodecs", "pydicom", "pynetdicom", "python_multipart"),
     "quantise": ("nncf",),
     "tensorboard": ("tensorboard",),
     "train": (

@@ -50,7 +50,6 @@ class Identifiers(StrEnum):
     plain = "plain"
 
 
-_MEGABYTE = 2**20
 _OutputArgument = Annotated[str, typer.Option("--output", help="Folder or URL of the tables; goes on where it was.")]
 
 

@@ -60,20 +60,6 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
-def read_all_views(path: Path) -> list[PlanarImage]:
-    """Every view in a file: of DICOM each frame, energy window and detector apart; of a picture the only one.
-
-    Raises:
-        DataError: see `read_image`.
-    """
-    content = _content(path)
-    if _is_dicom(content):
-        from streamer.scintigraphy.nuclear_dicom import read_views
-
-        return [view.image for view in read_views(content, str(path))]
-    return [_read_picture(content, str(path), None)]
-
-
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -31,7 +31,6 @@ class Deinterlacer:
         self._which = which
         self._graph: Graph | None = None
         self._shape: tuple[int, int, str] | None = None
-        self._sizes = 0
         self._time_base = Fraction(1, 1000)
 
     def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:

@@ -100,7 +100,6 @@ class Analysis:
         inference: what is random.
         method: of the covariances; empty for fixed cases, which need none.
         areas: shape (t, r).
-        standard_errors: of each area by the cases, shape (t, r); NaN for fixed cases.
         ms_treatment, ms_reader, ms_interaction: mean squares of the areas.
         components: None for fixed cases.
         test: of all treatments at once; None with one treatment.
@@ -112,7 +111,6 @@ class Analysis:
     inference: Inference
     method: CovarianceMethod | Literal["", "clustered DeLong"]
     areas: Floats
-    standard_errors: Floats
     ms_treatment: float
     ms_reader: float
     ms_interaction: float
@@ -168,14 +166,12 @@ def analyse(
         matrix = covariance(ratings.truth, ratings.curves, used)
     squares = _mean_squares(areas)
     parts = None if matrix is None else _components(areas, matrix, squares, ratings.design)
-    errors = np.full(areas.shape, nan) if matrix is None else np.sqrt(np.diag(matrix).clip(0)).reshape(areas.shape)
     spread, df = _spread(areas, squares, parts, inference)
     return Analysis(
         ratings=ratings,
         inference=inference,
         method=used,  # type: ignore[arg-type]
         areas=areas,
-        standard_errors=errors,
         ms_treatment=squares[0],
         ms_reader=squares[1],
         ms_interaction=squares[2],

@@ -152,16 +152,14 @@ def simulate(
     scenarios: Sequence[str],
     readers: Sequence[str],
     seed: int,
-    categories: bool = True,
 ) -> Ratings:
-    """A simulated reader study.
+    """A simulated reader study: ratings in categories, 1 to 5.
 
     Args:
         model: what the readers are like, an area for each scenario.
         cases: what they read.
         scenarios, readers: names.
         seed: another seed, other readers.
-        categories: ratings 1 to 5, else the latent numbers.
 
     Raises:
         DataError: not an area for each scenario, or one class only.
@@ -175,8 +173,7 @@ def simulate(
     if len(scenarios) != len(model.areas):
         raise DataError(f"{len(scenarios)} scenarios need as many expected AUCs, got {len(model.areas)}")
     latent = latent_scores(model, cases, len(readers), np.random.default_rng(seed))
-    scores = in_categories(latent) if categories else latent
-    return Ratings(treatments=tuple(scenarios), readers=tuple(readers), truth=cases.truth, scores=scores)
+    return Ratings(treatments=tuple(scenarios), readers=tuple(readers), truth=cases.truth, scores=in_categories(latent))
 
 
 def estimate_power(

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from streamer.archive.command import ArchiveOptions, analyse_archive
-from streamer.archive.index import Wanted
 from streamer.archive.keys import analysis_id
 from streamer.archive.run import Counts
 from streamer.archive.store import Store
@@ -16,12 +15,6 @@ from streamer.archive.target import Target
 from streamer.archive.worker import WorkerSettings
 from streamer.settings import Settings
 from tests.archive.fake_worker import FakeWorker
-
-
-class RunArchive(Protocol):
-    """Runs the archive of a test."""
-
-    def __call__(self, *, wanted: Wanted = ..., should_stop: Callable[[], bool] = ..., **changes: Any) -> Counts: ...
 
 
 class Archive:

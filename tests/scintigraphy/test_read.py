@@ -13,8 +13,9 @@ from streamer.data.public_sources import load_public
 from streamer.errors import DataError
 from streamer.scintigraphy.colour_maps import COLOUR_MAPS, colour_table, grey_levels
 from streamer.scintigraphy.image import SIMULATED_MARK, checked_pixels, normalised
+from streamer.scintigraphy.nuclear_dicom import read_views
 from streamer.scintigraphy.phantom import HOSPITALS, acquire, draw_subject
-from streamer.scintigraphy.read import read_all_views, read_image
+from streamer.scintigraphy.read import read_image
 from tests.scintigraphy.study import detector, dicom_file, energy_window, frames
 
 
@@ -139,7 +140,7 @@ def test_windows_and_detectors_are_kept_apart_and_the_anterior_technetium_view_i
         EnergyWindowInformationSequence=[energy_window(328, 400), energy_window(126, 154)],
         DetectorInformationSequence=[detector("Posterior"), detector("Anterior")],
     )
-    views = read_all_views(path)
+    views = [view.image for view in read_views(path.read_bytes(), str(path))]
     assert [(view.energy_window, view.detector, view.frame) for view in views] == [
         ("1", "1", 0), ("1", "2", 1), ("2", "1", 2), ("2", "2", 3),
     ]  # fmt: skip
@@ -163,7 +164,7 @@ def test_a_dynamic_study_is_summed_over_time(tmp_path: Path) -> None:
 
 def test_a_whole_body_scan_is_read_but_not_classified(tmp_path: Path) -> None:
     path = dicom_file(tmp_path / "a.dcm", ImageType=["ORIGINAL", "PRIMARY", "WHOLE BODY", "EMISSION"])
-    assert len(read_all_views(path)) == 1
+    assert len(read_views(path.read_bytes(), str(path))) == 1
     with pytest.raises(DataError, match="whole-body scan"):
         read_image(path)
 

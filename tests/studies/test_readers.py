@@ -17,7 +17,7 @@ from streamer.studies.ratings import Predictions, ReaderRatings, read_prediction
 from streamer.studies.readers import AI, study_readers
 from streamer.studies.readers_command import cases_of, run_readers, write_simulation
 from streamer.studies.scenarios import rule_based
-from streamer.studies.simulate import Cases, ReaderModel, estimate_power, made_up_cases, simulate
+from streamer.studies.simulate import Cases, ReaderModel, estimate_power, latent_scores, made_up_cases, simulate
 from tests.studies.van_dyke import van_dyke_path
 
 FEW = Resampling(resamples=30)
@@ -186,14 +186,14 @@ def test_simulated_readers_have_the_skill_and_correlation_that_was_asked_for() -
         ai=np.random.default_rng(0).normal(size=4000),
     )
     model = ReaderModel(areas=(0.75, 0.9), reader=0.0, interaction=0.0, ai_correlation=0.8)
-    study = simulate(model, cases, scenarios=("a", "b"), readers="xyz", seed=3, categories=False)
+    latent = latent_scores(model, cases, 3, np.random.default_rng(3))
     for scenario, expected in enumerate((0.75, 0.9)):
-        area = np.mean([auc(study.truth, scores).value for scores in study.scores[scenario]])
+        area = np.mean([auc(cases.truth, scores).value for scores in latent[scenario]])
         assert area == pytest.approx(expected, abs=0.015)
-    benign = study.scores[0][:, ~study.truth]
+    benign = latent[0][:, ~cases.truth]
     assert np.corrcoef(benign)[0, 1] == pytest.approx(model.case + model.scenario_case, abs=0.05)
     assert cases.ai is not None
-    with_ai = np.corrcoef(benign[0], cases.ai[~study.truth])[0, 1]
+    with_ai = np.corrcoef(benign[0], cases.ai[~cases.truth])[0, 1]
     assert with_ai == pytest.approx(0.8 * np.sqrt(model.case), abs=0.05)
     with pytest.raises(DataError, match="add up to 1"):
         ReaderModel(areas=(0.8,), case=0.9)

@@ -44,7 +44,6 @@ _SLOW_S = 5.0
 """Processor time after which an input counts as a hang; what is bounded takes milliseconds."""
 _LONGEST_MESSAGE = 1000
 _FIGURES = "figures.json"
-_NOTHING = {"inputs": 0, "processor_s": 0}
 
 
 def fuzz_parsers(minutes: float) -> Outcome:

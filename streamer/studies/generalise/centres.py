@@ -123,21 +123,18 @@ def load_centres(
     return centres, notes
 
 
-def plan_networks(
-    centres: Sequence[CentreData], *, equal_patients: bool, leave_one_out: bool = True
-) -> list[NetworkPlan]:
-    """The networks that the matrix needs: one per centre, the mix, and one without each centre.
+def plan_networks(centres: Sequence[CentreData], *, equal_patients: bool) -> list[NetworkPlan]:
+    """The networks that the matrix needs: one per centre, the mix, and of three centres or more one without each.
 
     Args:
         centres: two or more.
         equal_patients: whether every network learns from as many patients, those of the smallest centre: then size and
             origin are told apart.
-        leave_one_out: whether to train without each centre; with two centres that is the other one alone.
     """
     count = min(centre.patients("train") for centre in centres) if equal_patients else None
     plans = [_plan(f"only {centre.name}", "centre", centre.name, [centre], count) for centre in centres]
     plans.append(_plan(MIXED, "mixed", "", centres, count))
-    if leave_one_out and len(centres) > 2:
+    if len(centres) > 2:  # without one of two, the other is left alone
         for centre in centres:
             others = [other for other in centres if other is not centre]
             plans.append(_plan(f"without {centre.name}", "without", centre.name, others, count))
