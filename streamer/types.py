@@ -188,7 +188,8 @@ class TrackedFinding:
     """A finding that a tracker has joined to those of earlier frames.
 
     Attributes:
-        track_id: number of its track, unique in the study and counted from 1.
+        track_id: counted from 1, unique in the study: from the tracker a candidate's number, after confirmation a
+            nodule's.
         track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1.
         finding: what was seen in this frame.
     """

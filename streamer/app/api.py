@@ -125,7 +125,11 @@ class Answers:
         return {}
 
     def start(self, session: str, uploads: list[str | dict[str, Any]], patient: str) -> Answer:
-        """Analyse uploaded clips; a mapping of "name" and "stills", a list of uploads, is a folder of stills."""
+        """Analyse uploaded clips; a mapping of "name" and "stills", a list of uploads, is a folder of stills.
+
+        Raises:
+            InputError: the patient's identifier is no text, there are no clips or too many, or an upload is gone.
+        """
         if not isinstance(patient, str):
             raise InputError("the patient's identifier must be a text")
         if not uploads or len(uploads) > _MAX_CLIPS:

@@ -57,7 +57,12 @@ class ScintigraphyAnswers:
         }
 
     def read(self, session: str, upload: str, name: str, allowed: bool) -> Answer:
-        """Read one image; `allowed` asks for marked answers of simulated-taught weights."""
+        """Read one image; `allowed` asks for marked answers of simulated-taught weights.
+
+        Raises:
+            InputError: the upload is gone.
+            DataError: it is not a planar image of nuclear medicine that can be read.
+        """
         path = self._answers.uploaded(str(upload))
         self._jobs.claim(session, [path])
         shown, refused = str(name)[:_MAX_NAME] or "image", ""

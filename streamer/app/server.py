@@ -162,6 +162,7 @@ def serve(
     Raises:
         SettingsError: others could reach the app without a login, or the file or address cannot be used.
         WeightsError, DeviceError: the networks cannot be loaded.
+        ModuleNotFoundError: the extra `app` is not installed.
     """
     login = None if auth_file is None else read_logins(auth_file)
     if login is None and not without_login and not is_loopback(host):

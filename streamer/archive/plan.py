@@ -21,6 +21,7 @@ class PendingWork:
         done: those of them of which nothing is to be done.
         unlisted: what could not be listed.
         regrouped: clips that only change their patient or study, by hash of the URI: part, and new columns.
+        to_do: clips that `tasks` gives, to be analysed.
     """
 
     listed: int

@@ -124,7 +124,12 @@ class ClipWorker:
             return Failure(kind="fetch", reason=f"the file cannot be read: {error.strerror or type(error).__name__}")
 
     def analyse(self, task: ClipTask, key: str, picture_below: str) -> ClipResult | Failure:  # noqa: ARG002
-        """See `Worker`."""
+        """See `Worker`.
+
+        Raises:
+            RuntimeError: nothing was fetched.
+            OutputError, DeviceError: the run cannot go on; it is not this clip's fault.
+        """
         if self._path is None:
             raise RuntimeError("a clip is fetched before it is analysed")
         began_s = time.perf_counter()

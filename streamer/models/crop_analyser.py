@@ -25,7 +25,7 @@ StageCallback = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Roi:
-    """A nodule's roi: a grey frame, shape (height, width), and a box in it."""
+    """A nodule's region of interest: a grey frame, shape (height, width), and a box in it."""
 
     grey: Grey
     box_xyxy: Box
@@ -74,7 +74,7 @@ def load_crop_analyser(
 
 
 class SeparateCropAnalyser:
-    """Two networks, one after the other; their laps are "segment" and "classify"."""
+    """Two networks, one after the other; their stages are "segment" and "classify"."""
 
     def __init__(self, segmenter: Segmenter, classifier: Classifier) -> None:
         """Read with these two."""
@@ -92,7 +92,7 @@ class SeparateCropAnalyser:
 
 
 class SharedCropAnalyser:
-    """One network for both; its on_stage is "segment, classify"."""
+    """One network for both; its stage is "segment, classify"."""
 
     def __init__(
         self, runner: Runner, segmenter: ModelEntry, classifier: ModelEntry, settings: ClassificationSettings

@@ -207,7 +207,14 @@ class DimseArchive:
             return [text(item, "StudyInstanceUID") for item in self._found(association, wanted)]
 
     def fetch(self, study_uid: str, folder: Path) -> tuple[int, int]:
-        """Bring the ultrasound of a study into a folder."""
+        """Bring the ultrasound of a study into a folder; a series that is all there is not moved again.
+
+        Returns:
+            Files that are new in the folder, and files that were there before.
+
+        Raises:
+            InputError: the PACS does not answer, or says that it sent objects of which none arrived.
+        """
         arrived, sent, there = {"new": 0, "before": 0}, 0, 0
 
         def store(received: Received) -> bool:

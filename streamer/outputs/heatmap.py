@@ -19,7 +19,7 @@ _LEGEND = f"What raised malignancy, least to most, relative; {NOTICE}"
 _UNFOUNDED = f"No explanation: no better than chance at finding the nodule; {NOTICE}"
 NO_EXPLANATION = "those of these weights lie inside the nodule no more than by chance, so they would explain nothing"
 """Why there is no heat map (see the classifier's card)."""
-_SIDE_PX = 448  # twice the classifier's usual input: its detail, enlarged
+_SIDE_PX = 448  # the classifier's input of 128 px, enlarged
 _MIN_TEXT_PX = 8  # below that a legend could not be read
 
 
@@ -83,7 +83,7 @@ def _bar_width(size_px: int) -> int:
 
 
 class NoduleHeatmaps:
-    """Heat maps of a study's nodules. A crop in grey is kept for each: 50 kB at an input of 224x224.
+    """Heat maps of a study's nodules. A crop in grey is kept for each: 16 kB at an input of 128x128.
 
     Attributes:
         failure: why there is no heat map, in one line; None as long as nothing went wrong.

@@ -72,6 +72,7 @@ def report(
     """The content of `report.json`.
 
     Args:
+        study: what was found in the patient's clips.
         created: time of writing, with time zone.
         overlays, images: file names of overlay videos by clip name, of key pictures by track number.
         warnings: what the writing itself has to say, by clip name; it follows the clip's own warnings.

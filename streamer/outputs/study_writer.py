@@ -126,6 +126,7 @@ class StudyWriter:
 
         Raises:
             OutputError: this or an earlier frame could not be written.
+            RuntimeError: no clip was started.
         """
         if self._current is None:
             raise RuntimeError("start_clip() comes before write()")

@@ -89,7 +89,12 @@ class Study:
             refuse_near_duplicates(learned.joined(self.pictures(name, _COMPARED_PX)))
 
     def fold(self, predictor: Predictor) -> Said:
-        """What the network of a fold says of the images that it held out."""
+        """What the network of a fold says of the images that it held out.
+
+        Raises:
+            DataError: it was cross-validated on other data, or has learned from one of the pictures.
+            WeightsError: it was taught by simulated images and a picture is not simulated.
+        """
         training = predictor.entry.training
         if training.data_sha256 != self.data.digest:
             raise DataError(f"{predictor.folder} was not cross-validated on these data: run cross-validate again")

@@ -34,42 +34,60 @@ class TrainingConfig(_Section):
     """What to train and on what.
 
     `size_wh` is the network's input in pixels, in training as in use: a network trained at one size and run at another
-    loses much (a segmenter trained at 128 px fell from Dice 0.89 to 0.63 at 192). The learning rate goes through one
-    cycle over all `epochs`. `ema_decay` is the decay a step of the averaged weights, which are the ones validated and
-    kept. `patience` ends the run after as many epochs without a better validation figure; `val_stride` thins the
-    validation split to choose an epoch faster, published figures come from all of it. `phantom` adds that many
-    simulated frames. `box_shift` and `box_stretch` make crops look as a detector would draw them.
+    loses much (a segmenter trained at 128 px fell from Dice 0.90 to 0.64 at 192, docs/experiments.md).
     """
 
     role: Role
+    """Which network: a task of `streamer.models.registry`."""
     architecture: str
+    """One of the task's."""
     seed: int = 0
+    """Seed of the first weights, of the order of the samples and of the augmentation."""
     sources: dict[str, Ingredient]
+    """What to learn from, by name of the source."""
     phantom: Annotated[int, Field(ge=0)] = 0
+    """Simulated frames that are added to the training set."""
     val_stride: Annotated[int, Field(ge=1)] = 1
+    """Validate on every `val_stride`-th sample, to choose an epoch faster; published figures come from all of them."""
     tn3k_val_fold: Annotated[int, Field(ge=0, le=4)] = 0
+    """Fold of TN3K that validates."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the 7:2:1 split of those sources of a manifest that name no split."""
     leave_out: Annotated[str, Field(pattern="^(hospital|vendor|region|source)=.+$")] | None = None
     """Centre that is kept for the test, such as "hospital=NAME"; the rest trains and validates."""
     size_wh: tuple[Side, Side]
+    """Width and height of the network's input in pixels."""
     epochs: Annotated[int, Field(ge=1)]
+    """Passes over the training set."""
     batch: Annotated[int, Field(ge=1)] = 16
+    """Samples per step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Highest learning rate of the one cycle over all `epochs`."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    """Of AdamW."""
     ema_decay: Share = 0.995
+    """Decay per step of the averaged weights, which are the ones validated and kept."""
     mixed_precision: bool = True
     """Run the network in bfloat16 where the device is faster with it (a GPU, a CPU with AMX); the loss, the weights and
     their averages stay in float32."""
     patience: Annotated[int, Field(ge=1)] = 100
+    """Epochs without a better validation figure that end the run."""
     mean: float = 0.0
+    """Subtracted from grey, 0 to 1, before the network."""
     std: Annotated[float, Field(gt=0)] = 1.0
+    """What grey less `mean` is divided by."""
     margin: Annotated[float, Field(ge=0)] = 0.25
+    """Margin of a crop around the nodule's box, as a share of the box's longer side."""
     box_shift: Share = 0.1
+    """Largest displacement of each edge of a crop's box, as a share of the side: as a detector might have drawn it."""
     box_stretch: Annotated[float, Field(ge=1)] = 1.25
+    """Largest change of a crop's size, as a factor in either direction."""
     tilt_degrees: Annotated[float, Field(ge=0, le=180)] = 15.0
+    """Largest tilt of a crop in degrees, to either side."""
     mosaic: Share = 0.5
+    """Share of the detector's training pictures that are put together from four."""
     scale: Share = 0.4
+    """Largest change of a detector's training picture in size, either way, as a share."""
     mask_weight: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the masks that teach the detector beside its boxes (see `mask_supervision`); 0 for none."""
     whole_view: Share = 0.0

@@ -115,9 +115,11 @@ class Hospital:
 
     Attributes:
         name: folder and centre.
+        camera: what it acquires with.
         activity_mbq: administered, least and greatest.
         counts: where the acquisition stops.
         limit_s: or after this time.
+        export: how its pictures look.
     """
 
     name: str
