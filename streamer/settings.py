@@ -10,11 +10,13 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from streamer._resources import configs_dir
 from streamer._yaml import read_yaml, shortened
 from streamer.errors import SettingsError
+from streamer.output_registry import OUTPUTS
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _LONGEST_VALUE = 100
@@ -166,8 +168,22 @@ class InputSettings(_Section):
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
-OutputName = Literal["overlay", "frames", "csv", "key_frames", "dicom", "report_html", "report_json"]
-STANDARD_OUTPUTS: tuple[OutputName, ...] = ("overlay", "frames", "key_frames", "report_html", "report_json")
+def _registered(name: str) -> str:
+    if name not in OUTPUTS:
+        *others, last = map(repr, OUTPUTS)
+        raise PydanticCustomError(
+            "unknown_output", "Input should be {known}", {"known": f"{', '.join(others)} or {last}"}
+        )
+    return name
+
+
+OutputName = Annotated[str, AfterValidator(_registered)]
+"""Name of a registered output, see `streamer.output_registry`."""
+
+
+def standard_outputs() -> tuple[OutputName, ...]:
+    """What a run writes where its settings do not say."""
+    return tuple(name for name, spec in OUTPUTS.items() if spec.standard)
 
 
 class Settings(_Section):
@@ -188,7 +204,7 @@ class Settings(_Section):
     runtime: RuntimeSettings = RuntimeSettings()
     overlay: OverlaySettings = OverlaySettings()
     input: InputSettings = InputSettings()
-    outputs: Annotated[tuple[OutputName, ...], Field(min_length=1)] = STANDARD_OUTPUTS
+    outputs: Annotated[tuple[OutputName, ...], Field(min_length=1)] = Field(default_factory=standard_outputs)
     weights: Path | None = None
     """Folder with `manifest.json` and the weights; None for those that came with streamer."""
 

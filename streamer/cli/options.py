@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
-from streamer.settings import PRESETS, InputSettings, OutputName, Settings, load_settings, validated
+from streamer.output_registry import OUTPUTS
+from streamer.settings import PRESETS, InputSettings, Settings, load_settings, standard_outputs, validated
 from streamer.types import PLAUSIBLE_SPACING_MM, Plane
 
 
@@ -73,7 +74,8 @@ OutputsOption = Annotated[
     typer.Option(
         "--outputs",
         metavar="NAME[,NAME..]",
-        help=f"What to write, of {', '.join(get_args(OutputName))}; default: as configured, or all but csv, dicom.",
+        help=f"What to write, of {', '.join(OUTPUTS)}; default: as configured, or all but "
+        f"{', '.join(name for name in OUTPUTS if name not in standard_outputs())}.",
     ),
 ]
 SpacingOption = Annotated[

@@ -1,7 +1,7 @@
 """The seam for outputs: a sink takes what is known of each clip, each frame's result, and the report at the end.
 
 A sink of your own is a class with these five methods; pass it to `run_study(..., sinks=[...])`. Those that come with
-streamer are chosen by `settings.outputs` (see `outputs.registry`).
+streamer are chosen by `settings.outputs` (see `streamer.output_registry`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from streamer.output_registry import is_output_file
 from streamer.settings import Settings
 from streamer.summaries import ClipSummary, StudyReport
 from streamer.types import ClipInfo, FrameResult
@@ -107,6 +108,12 @@ class SinkContext:
     committed: list[str] = field(default_factory=list)
 
     def commit(self, name: str) -> None:
-        """Say that the file `name` is whole: it gets its name with all others, once the report is written."""
+        """Say that the file `name` is whole: it gets its name with all others, once the report is written.
+
+        Raises:
+            ValueError: no registered output writes a file of that name, so that a later run could not replace it.
+        """
+        if not is_output_file(name):
+            raise ValueError(f"no entry of streamer.output_registry names the file {name}")
         if name not in self.committed:
             self.committed.append(name)

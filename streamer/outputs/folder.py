@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, count
@@ -14,6 +13,7 @@ import av
 
 from streamer._files import lock_folder, sync_to_disk
 from streamer.errors import InputError, OutputError
+from streamer.output_registry import OUTPUTS, is_output_file
 from streamer.outputs.schema import read_report
 
 PARTIAL = ".partial"
@@ -25,16 +25,11 @@ NODULES_CSV = "nodules.csv"
 _BEFORE = "report-before.json"
 """Name of the earlier report, as a partial file, while its results are being replaced."""
 
+_OUTPUTS_OF_OLD = ("frames", "csv", "report_html")
+"""What a report stands for that does not say which outputs were chosen."""
+
 _PROBE_BYTES = 64 * 1024
 """Room without which no run begins: a report of one nodule takes some 10 kB, the page more."""
-
-_DICOM_NAMES = r"dicom-(report|reader|overlay|seg|key|selection|state)-\d+\.dcm"
-_OWN_NAMES = re.compile(
-    r"overlay(-\d+)?\.mp4|nodule-\d{3,}\.png|frames\.jsonl|nodules\.csv|report\.(json|html)|" + _DICOM_NAMES
-)
-
-
-_FILE_OF_OUTPUT = {"frames": FRAMES, "csv": NODULES_CSV, "report_html": REPORT_HTML}
 
 
 def overlay_name(position: int, videos: int) -> str:
@@ -56,7 +51,7 @@ def is_result(path: Path, directory: Path) -> bool:
     """Whether `path` is `directory` itself, or a file in it, or a link to one, that a run into it may replace."""
     folder, file, parent = (Path(os.path.realpath(place)) for place in (directory, path, path.parent))
     return file == folder or any(
-        one.parent == folder and _OWN_NAMES.fullmatch(one.name) for one in (file, parent / path.name)
+        one.parent == folder and is_output_file(one.name) for one in (file, parent / path.name)
     )
 
 
@@ -155,7 +150,7 @@ class OutputFolder:
             self._lock = _locked(directory)
             try:
                 self._replaceable = self._results_of_earlier_run()
-                self._refuse_foreign(path.name for path in directory.iterdir() if _OWN_NAMES.fullmatch(path.name))
+                self._refuse_foreign(path.name for path in directory.iterdir() if is_output_file(path.name))
                 self.discard()
                 self._probe()
             except (OSError, OutputError):
@@ -185,7 +180,7 @@ class OutputFolder:
         """
         for path in self.directory.iterdir():
             name = path.name.removesuffix(PARTIAL)
-            if name != path.name and (name == _BEFORE or _OWN_NAMES.fullmatch(name)):
+            if name != path.name and (name == _BEFORE or is_output_file(name)):
                 path.unlink()
 
     def commit(self, names: Sequence[str]) -> None:
@@ -247,11 +242,11 @@ def _listed_by(path: Path) -> set[str]:
     except InputError:
         return set()
     pictures = {nodule.image for nodule in report.nodules} | {clip.overlay for clip in report.videos}
-    names = {name for name in pictures if name is not None and _OWN_NAMES.fullmatch(name)}
-    outputs = report.settings.get("outputs", [*_FILE_OF_OUTPUT])
-    if "dicom" in outputs:  # which the report does not name one by one
-        names |= {one.name for one in path.parent.iterdir() if re.fullmatch(_DICOM_NAMES, one.name)}
-    return names | {REPORT_JSON} | {name for output, name in _FILE_OF_OUTPUT.items() if output in outputs}
+    names = {name for name in pictures if name is not None and is_output_file(name)}
+    outputs = report.settings.get("outputs", _OUTPUTS_OF_OLD)
+    unnamed = [spec for output, spec in OUTPUTS.items() if output in outputs and not spec.named]
+    names |= {one.name for one in path.parent.iterdir() if any(spec.writes(one.name) for spec in unnamed)}
+    return names | {REPORT_JSON}
 
 
 def _locked(directory: Path) -> int:
