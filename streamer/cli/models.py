@@ -34,7 +34,7 @@ BESIDE_NETWORKS = ("pipeline", "sweeps")
 """What is evaluated beside single networks."""
 
 
-def _network(name: str) -> str:
+def known_network(name: str) -> str:
     """What can be trained: whatever is registered when the command runs."""
     return _one_of(name, tuple(TASKS))
 
@@ -52,7 +52,7 @@ def _one_of(name: str, known: tuple[str, ...]) -> str:
     return name
 
 
-NetworkArgument = Annotated[str, typer.Argument(help="Which network.", parser=_network, metavar="|".join(TASKS))]
+NetworkArgument = Annotated[str, typer.Argument(help="Which network.", parser=known_network, metavar="|".join(TASKS))]
 SubjectArgument = Annotated[
     str,
     typer.Argument(

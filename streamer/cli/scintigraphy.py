@@ -11,20 +11,12 @@ import typer
 from streamer.cli.console import talking
 from streamer.cli.options import Device, DeviceOption
 from streamer.errors import DataError
+from streamer.models.registry import SCINTIGRAPHY
 
 scintigraphy = typer.Typer(
     no_args_is_help=True,
     help="Thyroid scintigraphy: Graves' disease, normal, subacute thyroiditis, tumour. Research use only.",
 )
-
-
-class Network(StrEnum):
-    """The networks of the paper."""
-
-    resnet34 = "resnet34-fc"
-    alexnet = "alexnet"
-    shufflenet = "shufflenet-v2"
-    mobilenet = "mobilenet-v3"
 
 
 class Format(StrEnum):
@@ -45,7 +37,22 @@ RecipeOption = Annotated[
         "--config", help="YAML recipe; default: the paper's. configs/scintigraphy-small.yaml suits few images."
     ),
 ]
-NetworkOption = Annotated[Network | None, typer.Option(help="Network; default: the recipe's.")]
+
+
+def _architecture(name: str) -> str:
+    """One of the registered task's networks, which are the paper's."""
+    if name not in SCINTIGRAPHY.architectures:
+        known = ", ".join(map(repr, SCINTIGRAPHY.architectures))
+        raise typer.BadParameter(f"{name!r} is not one of {known}.")
+    return name
+
+
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Network; default: the recipe's.", parser=_architecture, metavar="|".join(SCINTIGRAPHY.architectures)
+    ),
+]
 PretrainedOption = Annotated[
     Path | None, typer.Option(help="State dict to start from: safetensors, or a torch file of tensors.")
 ]
@@ -235,7 +242,7 @@ def demo(
 def _trainer(
     data: Path,
     config: Path | None,
-    network: Network | None,
+    network: str | None,
     internal: str | None,
     pretrained: Path | None,
     device: Device | None,
@@ -243,10 +250,9 @@ def _trainer(
 ) -> Any:
     from streamer.scintigraphy.run import prepare_training
 
-    name = None if network is None else network.value
     chosen = (device or Device.auto).value
     trainer = prepare_training(
-        data, config, network=name, internal=internal, pretrained=pretrained, device=chosen, threads=threads
+        data, config, network=network, internal=internal, pretrained=pretrained, device=chosen, threads=threads
     )
     typer.echo(trainer.data.rule)
     return trainer

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from streamer.cli.console import talking
+from streamer.cli.models import known_network
 from streamer.cli.options import ConfigOption, Device, DeviceOption, settings_of
 from streamer.errors import DataError
+from streamer.models.registry import TASKS
 
 study = typer.Typer(no_args_is_help=True, help="Studies: do networks generalise, and do they help a reader?")
 
@@ -23,14 +25,6 @@ class Covariance(StrEnum):
     delong = "delong"
     jackknife = "jackknife"
     unbiased = "unbiased"
-
-
-class NetworkTask(StrEnum):
-    """Which network."""
-
-    detector = "detector"
-    segmenter = "segmenter"
-    classifier = "classifier"
 
 
 class By(StrEnum):
@@ -47,7 +41,7 @@ class By(StrEnum):
 def generalise(
     data: Annotated[Path, typer.Option(help="Folder in the public layout, or CSV manifest.")],
     by: Annotated[By, typer.Option(help="What a centre is.")],
-    task: Annotated[NetworkTask, typer.Option(help="Which network.")],
+    task: Annotated[str, typer.Option(help="Which network.", parser=known_network, metavar="|".join(TASKS))],
     output: Annotated[Path | None, typer.Option(help="Folder; default: runs/generalise-TASK-by-KIND.")] = None,
     centres: Annotated[str | None, typer.Option(metavar="A,B,..", help="Take these centres; default: all.")] = None,
     equal_patients: Annotated[
@@ -77,10 +71,10 @@ def generalise(
 
     run_generalise(
         data,
-        output or Path("runs") / f"generalise-{task.value}-by-{by.value}",
+        output or Path("runs") / f"generalise-{task}-by-{by.value}",
         GeneralisationOptions(
             by=by.value,
-            role=task.value,
+            role=task,
             only=tuple(name.strip() for name in centres.split(",")) if centres else (),
             equal_patients=equal_patients,
             min_patients=min_patients,

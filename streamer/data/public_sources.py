@@ -111,7 +111,8 @@ def load_public(data: Path, *, tn3k_val_fold: int = 0, modality: Modality = "ult
 
 def unit_of(source: str) -> str:
     """The smallest unit of a source that may be split; the patient, where it is none of the public sets."""
-    return PUBLIC_SOURCES[source].unit if source in PUBLIC_SOURCES else "patient"
+    known = PUBLIC_SOURCES.get(source) or OTHER_SOURCES.get(source)
+    return "patient" if known is None else known.unit
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -33,11 +33,12 @@ from streamer.models.classifier import Classifier
 from streamer.models.detector import Detector
 from streamer.models.grad_cam import classifier_heat_maps
 from streamer.models.loading import load_detector, load_runner, load_segmenter
+from streamer.models.registry import CLASSIFIER, DETECTOR, SEGMENTER
 from streamer.models.weights_manifest import ModelEntry, Role, read_manifest
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 
-_OF_THE_PIPELINE: tuple[Role, ...] = ("detector", "segmenter", "classifier")
+_OF_THE_PIPELINE: tuple[Role, ...] = (DETECTOR.name, SEGMENTER.name, CLASSIFIER.name)
 
 
 class EvaluationRun:

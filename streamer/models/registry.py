@@ -69,6 +69,8 @@ class TaskSpec:
         operating_point: its threshold.
         modality: of its pictures.
         options: fields of `TrainingConfig` that change this task's training, and not that of every task.
+        task_options: a pydantic model of options that only this task has; a training configuration gives them under
+            `task_options`. None for no such options.
         fp32_layers: layers that stay in float32 in an int8 version, as patterns of their names.
         fast_bias_correction: whether quantisation may estimate the error that rounding leaves in each layer's mean.
 
@@ -87,6 +89,7 @@ class TaskSpec:
     operating_point: OperatingPoint
     modality: Modality = "ultrasound"
     options: frozenset[str] = field(default_factory=frozenset)
+    task_options: str | type | None = None
     fp32_layers: tuple[str, ...] = ()
     fast_bias_correction: bool = True
 
@@ -95,7 +98,7 @@ class TaskSpec:
             raise ValueError(f"a task's name has letters, digits and hyphens only, got {self.name!r}")
         if not self.classes or not self.architectures:
             raise ValueError(f"the task {self.name} needs at least one class and one architecture")
-        for path in (self.trainer, self.evaluator, *self.architectures.values()):
+        for path in (self.trainer, self.evaluator, self.task_options, *self.architectures.values()):
             if isinstance(path, str) and path.count(":") != 1:
                 raise ValueError(f"the task {self.name}: {path!r} is not of the form 'package.module:name'")
 

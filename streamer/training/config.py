@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from streamer.models.registry import TASKS, TaskSpec, task
+from streamer.errors import SettingsError
+from streamer.models.registry import TASKS, TaskSpec, load_object, task
 from streamer.models.weights_manifest import Preprocessing, Role
+from streamer.settings import validated
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=32, multiple_of=32)]
@@ -116,6 +118,9 @@ class TrainingConfig(_Section):
     """Give the segmenter the encoder of a weights folder's classifier and leave it as it is: what is learned is the
     decoder, and where both networks run they need the encoder once."""
 
+    task_options: Annotated[dict[str, Any], Field(validate_default=True, exclude_if=lambda given: not given)] = {}
+    """Options that only this task has, checked and completed by `TaskSpec.task_options`."""
+
     @property
     def task(self) -> TaskSpec:
         """What is trained."""
@@ -133,11 +138,34 @@ class TrainingConfig(_Section):
             margin=0.0 if whole else self.margin,
         )
 
+    @field_validator("task_options")
+    @classmethod
+    def _as_the_task_has_them(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        role = info.data.get("role")
+        if role is None:  # which is the fault to tell of
+            return given
+        model = load_object(task(role).task_options)
+        if model is None:
+            if given:
+                raise ValueError(f"a {role} has no options of its own: leave {', '.join(given)} out")
+            return {}
+        try:
+            own: BaseModel = validated(model, given, f"options of the {role}")
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+        return own.model_dump(mode="json")
+
     @model_validator(mode="after")
     def _every_option_does_something(self) -> TrainingConfig:
+        fields = type(self).model_fields
+        if unknown := sorted(self.task.options - set(fields)):
+            raise ValueError(
+                f"the task {self.role} is registered with options that no training has ({', '.join(unknown)}): "
+                "options of its own belong into its task_options"
+            )
         of_others = {name for spec in TASKS.values() for name in spec.options} - self.task.options
-        for name in sorted(of_others):
-            if getattr(self, name) != type(self).model_fields[name].default:
+        for name in sorted(of_others & set(fields)):
+            if getattr(self, name) != fields[name].default:
                 raise ValueError(f"{name} does nothing for a {self.role}: leave it out")
         return self
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streamer.data.pixels import load_pictures
-from streamer.data.public_sources import OTHER_SOURCES, load_public
+from streamer.data.public_sources import OTHER_SOURCES, load_public, unit_of
 from streamer.data.samples import Sample
 from streamer.data.splits import check_splits
 from streamer.errors import DataError
@@ -66,6 +66,13 @@ def test_what_is_known_of_place_and_patient(samples: list[Sample]) -> None:
 def test_no_ultrasound_network_is_given_another_modality(samples: list[Sample]) -> None:
     assert set(OTHER_SOURCES) == {"scintigraphy"}
     assert not {sample.source for sample in samples} & set(OTHER_SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("source", "unit"), [("scintigraphy", "image"), ("cine", "group"), ("a hospital's own", "patient")]
+)
+def test_the_unit_of_a_set_is_the_registered_one_in_any_modality(source: str, unit: str) -> None:
+    assert unit_of(source) == unit
 
 
 def test_the_second_look_at_the_sweeps(samples: list[Sample]) -> None:

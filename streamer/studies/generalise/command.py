@@ -16,6 +16,7 @@ from streamer.data.csv_manifest import manifest_sources
 from streamer.errors import DeviceError, SettingsError
 from streamer.models.weights_manifest import Role
 from streamer.settings import Settings, validated
+from streamer.studies.generalise.figures import MEASURES
 from streamer.studies.generalise.report import generalisation_page, matrix_table, subgroup_table, training_table
 from streamer.studies.generalise.study import Generalisation, GeneralisationOptions, generalise
 from streamer.studies.page import markdown, write_page
@@ -47,10 +48,14 @@ def run_generalise(
     """Run a generalisation study and write its page.
 
     Raises:
-        SettingsError: the configuration is wrong or is for another network.
+        SettingsError: the configuration is wrong or is for another network, or there is no measure for the network.
         DeviceError: CUDA is asked for and absent.
         DataError, OutputError: see `generalise`.
     """
+    if options.role not in MEASURES:
+        raise SettingsError(
+            f"there is no measure of generalisation for the {options.role}, but for {', '.join(MEASURES)}"
+        )
     path = config or configs_dir() / _FIRST_STAGE[options.role]
     given = read_yaml(path)
     _find_start(given, data, required=config is not None)
