@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import cv2
@@ -176,8 +176,10 @@ def test_pictures_without_times_have_that_of_their_arrival(tmp_path: Path) -> No
     assert span_s == pytest.approx(arrived_s[-1] - arrived_s[0], abs=0.1)
 
 
-def test_jpeg_after_jpeg_has_the_times_of_arrival(tmp_path: Path) -> None:
-    """As most cameras send by HTTP; FFmpeg takes them to be 25 a second."""
+def test_jpeg_after_jpeg_has_the_times_of_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As most cameras send by HTTP; FFmpeg takes them to be 25 a second. Here a second passes between any two looks."""
+    seconds = count(1000.0)
+    monkeypatch.setattr("streamer.sources.stream.perf_counter", lambda: next(seconds))
     pictures = [cv2.imencode(".jpg", numbered_image(number))[1].tobytes() for number in range(12)]
 
     class Camera(Sender):
@@ -187,7 +189,6 @@ def test_jpeg_after_jpeg_has_the_times_of_arrival(tmp_path: Path) -> None:
             for picture in pictures:
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
                 connection.sendall(head.encode() + picture + b"\r\n")
-                time.sleep(0.1)
 
     with Camera(b"", ["silence"]) as sender:
         source = open_live(f"http://127.0.0.1:{sender.port}/")
@@ -196,9 +197,8 @@ def test_jpeg_after_jpeg_has_the_times_of_arrival(tmp_path: Path) -> None:
         reader.close()
     assert source.warnings[-1] == "the pictures carry no times: each has the time at which it came"
     arrived_s = [frame.arrived_s for frame in reader.frames if frame.arrived_s is not None]
-    span_s = reader.frames[-1].time_s - reader.frames[0].time_s
-    assert span_s == pytest.approx(arrived_s[-1] - arrived_s[0], abs=0.1)
-    assert span_s > 0.6  # as it would not be at 25 a second
+    assert [frame.time_s for frame in reader.frames] == [one_s - arrived_s[0] for one_s in arrived_s]
+    assert all(later_s - one_s >= 1 for one_s, later_s in pairwise(arrived_s))
 
 
 def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
@@ -275,12 +275,22 @@ def test_only_a_recording_can_be_repeated() -> None:
             open_live(uri, loop=True)
 
 
-def test_a_recording_is_played_at_its_pace(tmp_path: Path) -> None:
+def test_a_recording_is_played_at_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only waiting moves: each frame comes when the clock shows its time."""
     clip = write_clip(tmp_path / "clip.mp4", codec="libx264", frames=12, rate=50)
-    began_s = time.perf_counter()
+    now_s = 0.0
+
+    def wait(seconds: float) -> bool:
+        nonlocal now_s
+        now_s += seconds
+        return False
+
+    monkeypatch.setattr("streamer.sources.replay.perf_counter", lambda: now_s)
     with open_live(clip) as source:
-        frames = list(source.frames())
-        assert time.perf_counter() - began_s >= 11 / 50
+        monkeypatch.setattr(source._closed, "wait", wait)  # type: ignore[attr-defined]
+        came_s = [(frame, now_s) for frame in source.frames()]
+        frames = [frame for frame, _ in came_s]
+        assert [at_s for _, at_s in came_s] == pytest.approx([number / 50 for number in range(12)])
         assert [read_number(frame.image) for frame in frames] == list(range(12))
         assert source.live
         assert source.complete
