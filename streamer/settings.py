@@ -1,4 +1,4 @@
-"""Validated settings, read from `configs/*.yaml`. Every threshold says where it comes from.
+"""Validated settings, read from `configs/*.yaml`. A threshold says where it comes from, or that it is a plain choice.
 
 What belongs to the weights (input size, normalisation, crop margin, operating point) is not here: it travels with them
 in `weights/manifest.json`.
@@ -42,7 +42,7 @@ class DetectionSettings(_Section):
     With `gate` nothing is looked for in frames that are no B-mode view of the neck by the gate of the weights, if they
     have one (docs/verdict.md).
 
-    Radiology 2023's published code works at an NMS IoU of 0.5.
+    Radiology 2023's published code works at an NMS IoU of 0.5. `max_nodules` in one frame is a plain choice.
     """
 
     confidence: Probability | None = None
@@ -55,7 +55,7 @@ class ClassificationSettings(_Section):
     """How nodules are classified.
 
     `mirrored` also shows the classifier each nodule's mirror image and averages the log-odds: twice the network's time,
-    and an AUC of 0.818 instead of 0.805 (`tn3k`, held-out fold, 325 images).
+    and an AUC of 0.818 instead of 0.804 (`tn3k`, held-out fold, 325 images).
 
     `prevalence` is the share of malignant nodules where streamer is used; None for that of the data on which the
     weights were calibrated. The probability is shifted to it (Saerens et al., Neural Computation 2002;14:21-41), and so
@@ -102,13 +102,14 @@ class StudySettings(_Section):
     """How a patient is summed up.
 
     Only tracks seen in at least `min_track_frames` frames count for the patient, so that no box that flares up decides;
-    in a still, and in a clip shorter than that, every frame must support the nodule. `threshold` replaces the operating
-    point stored with the classifier's weights; over more than one frame it rises as the weights say, see
-    `streamer.models.sweep_point`, unless `threshold_rises` is false.
+    in a still, and in a clip shorter than that, every frame must support the nodule; 5 is a plain choice. `threshold`
+    replaces the operating point stored with the classifier's weights; over more than one frame it rises as the weights
+    say, see `streamer.models.sweep_point`, unless `threshold_rises` is false.
 
     A nodule may be called malignant or benign if the detector's confidences in it sum to `min_support`, or if it was
-    seen in `min_clip_share` of its clip's frames. Of 55 confirmed tracks in the `cine` sweeps that leaves out the one
-    that is no nodule, also by a second look (7 frames, a fifth of its clip, sum 3.0), and no other.
+    seen in `min_clip_share` of its clip's frames. Of the 55 tracks in the `cine` sweeps that were confirmed when this
+    was chosen, it left out the one that is no nodule, also by a second look (7 frames, a fifth of its clip, sum 3.0),
+    and no other.
     """
 
     min_track_frames: Annotated[int, Field(ge=1, le=1000)] = 5
@@ -119,14 +120,17 @@ class StudySettings(_Section):
 
 
 class RuntimeSettings(_Section):
-    """How the networks are run; only `precision` and, by rounding, `decoder` can change a result.
+    """How the networks are run.
 
-    For int8 the weights' manifest says by how much. `backend` "auto" takes OpenVINO on the CPU and torch on CUDA.
-    `precision` "auto" takes the int8 versions of the networks on OpenVINO, where the weights have them, the processor
-    is made for them and they compute what they should; and half precision on CUDA, whose cost has not been measured
-    yet. "fp32" is the reference everywhere. `decoder` "cuda" leaves decoding to the GPU's video engine, for the many
-    streams that a GPU may carry; not measured. `batch_frames` is the micro-batch in frames, 0 for the backend's own
-    choice; `threads` is the number of CPU threads, 0 for all cores.
+    What can change a result: `precision`; where that is "auto", `device` and `backend`, which choose it; and by
+    rounding those two and `decoder`. For int8 the weights' manifest says by how much.
+
+    `backend` "auto" takes OpenVINO on the CPU and torch on CUDA. `precision` "auto" takes the int8 versions of the
+    networks on OpenVINO, where the weights have them, the processor is made for them and they compute what they should;
+    and half precision on CUDA, whose cost has not been measured yet. "fp32" is the reference everywhere. `decoder`
+    "cuda" leaves decoding to the GPU's video engine, for the many streams that a GPU may carry; not measured.
+    `batch_frames` is the micro-batch in frames, 0 for the backend's own choice; `threads` is the number of CPU threads,
+    0 for all cores.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -30,7 +30,13 @@ def test_defaults_without_a_file() -> None:
 
 
 def test_the_published_file_holds_the_defaults() -> None:
-    assert load_settings(configs_dir() / "default.yaml") == Settings()
+    path = configs_dir() / "default.yaml"
+    assert load_settings(path) == Settings()
+    named, known = read_yaml(path), Settings().model_dump(mode="json")
+    assert {name: section.keys() for name, section in known.items() if isinstance(section, dict)} == {
+        name: section.keys() for name, section in named.items() if isinstance(section, dict)
+    }
+    assert named.keys() == known.keys()
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
