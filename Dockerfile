@@ -1,7 +1,8 @@
 # streamer in a container: core (CPU) by default, CUDA with --build-arg VARIANT=cuda.
 #   docker build -t streamer .
 #   docker build -t streamer:cuda --build-arg VARIANT=cuda .
-# Dependencies come from requirements-VARIANT.lock with their hashes; nothing else is fetched. Research use only.
+# Python packages come from requirements-VARIANT.lock with their hashes, libGL and GLib from Debian, nothing from elsewhere.
+# Research use only.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG VARIANT=core
 

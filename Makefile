@@ -1,5 +1,5 @@
-# streamer: see `make help`. Everything is installed into .venv; nothing else on the machine is touched, except that the
-# shared libraries OpenCV needs, and for the tests chromium, are installed with apt-get where they are missing.
+# streamer: see `make help`. Python packages are installed into .venv. With apt-get come, where they are missing, the
+# shared libraries that OpenCV needs, and for the tests chromium, dicom3tools, dcmtk, Orthanc with DICOMweb and Tesseract.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
