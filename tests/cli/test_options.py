@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from streamer._resources import configs_dir
+from streamer.cli.models import Precision
 from streamer.cli.options import Deinterlace, Device, settings_of
 from streamer.errors import SettingsError
-from streamer.settings import PRESETS, Settings
+from streamer.settings import PRESETS, InputSettings, RuntimeSettings, Settings
 from tests.cli.command_line import Cli
 
 
@@ -54,3 +58,15 @@ def test_deinterlacing_is_the_options_or_the_configurations(tmp_path: Path) -> N
     assert settings_of(None, None).input.deinterlace == "auto"
     assert settings_of(config, None).input.deinterlace == "on"
     assert settings_of(config, None, None, Deinterlace.off).input.deinterlace == "off"
+
+
+@pytest.mark.parametrize(
+    ("option", "section", "setting"),
+    [
+        (Device, RuntimeSettings, "device"),
+        (Precision, RuntimeSettings, "precision"),
+        (Deinterlace, InputSettings, "deinterlace"),
+    ],
+)
+def test_an_option_offers_what_the_setting_takes(option: type[StrEnum], section: type[BaseModel], setting: str) -> None:
+    assert tuple(option) == get_args(section.model_fields[setting].annotation)
