@@ -1,6 +1,8 @@
 """Who may use the app, and the app without a browser."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -91,13 +93,23 @@ def named(path: str, **more: object) -> dict[str, object]:
     return {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
 
 
-def test_a_program_may_name_what_was_uploaded_and_no_other_file(app: App, clip: Path) -> None:
-    """Gradio would copy any file of the machine into its cache, and fetch what a URL names."""
-    own = app.root / "jobs" / "x.mp4"
+@pytest.fixture
+def planted(app: App, clip: Path) -> Iterator[tuple[Path, Path]]:
+    """A job's file, and a link among the uploads."""
+    own, link = app.root / "jobs" / "x.mp4", app.root / ("0" * 64) / "clip.mp4"
     own.write_bytes(clip.read_bytes())
-    link = app.root / ("0" * 64) / "clip.mp4"
     link.parent.mkdir()
     link.symlink_to(clip)
+    yield own, link
+    own.unlink()
+    shutil.rmtree(link.parent)
+
+
+def test_a_program_may_name_what_was_uploaded_and_no_other_file(
+    app: App, clip: Path, planted: tuple[Path, Path]
+) -> None:
+    """Gradio would copy any file of the machine into its cache, and fetch what a URL names."""
+    own, link = planted
     foreign = [str(clip), "/etc/passwd", "/nonexistent", "http://127.0.0.1:9/x.mp4", "", "\0", str(own), str(link)]
     foreign += [f"{link.parent}/../../../etc/passwd", str(app.root / "phantom.mp4")]
     upload = httpx.post(f"{app.url}gradio_api/upload", files={"files": ("a.mp4", clip.read_bytes())}).json()[0]
