@@ -225,7 +225,7 @@ def test_panels_say_what_the_report_says(jobs: Jobs, clip: Path) -> None:
     shown = job.summary.shown
     assert shown["patient"]["malignancy"] == pytest.approx(report["patient_malignancy"], abs=1e-4)
     assert shown["patient"]["decision"] == report["decision"]
-    assert (shown["patient"]["top"], shown["patient"]["decides"]) == (1, True)
+    assert shown["patient"]["top"] == report["decisive_nodule"] == 1
     keys = [nodule["key"] for nodule in shown["nodules"]]
     assert keys == [KEY_FRAME, 60 + KEY_FRAME]  # counted over both clips
     assert [nodule["frames"] for nodule in shown["nodules"]] == [n["supporting_frames"] for n in report["nodules"]]
