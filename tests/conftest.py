@@ -66,10 +66,11 @@ def logging_as_it_was() -> None:
     own, root = logging.getLogger("streamer"), logging.root
     root.setLevel(logging.WARNING)
     own.setLevel(logging.WARNING)  # its own: a library that converts in the background may change the root's meanwhile
-    own.propagate, root.manager.disable = True, 0
+    own.propagate = True
     for name, logger in root.manager.loggerDict.items():
         if name.split(".")[0] == "streamer" and isinstance(logger, logging.Logger):
             logger.disabled = False  # as `logging.config` leaves those that it does not name
+    logging.disable(logging.NOTSET)  # last: it also forgets what was disabled when it was asked
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,7 @@ def test_a_name_without_an_address_is_no_error_of_ours(monkeypatch: pytest.Monke
 def test_a_certificate_that_is_not_trusted_is_said_to_both_sides(
     start_node: StartNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "streamer")
     node = start_node(tls=certificates(tmp_path), quiet_s=10_000)
     peer = Peer(aet="STREAMER", host="127.0.0.1", port=node.port, tls=True)
     said = _refused(peer, ssl.create_default_context())
@@ -121,6 +122,7 @@ def test_the_log_says_who_was_refused_and_why(start_node: StartNode, caplog: pyt
 
 
 def test_the_log_says_that_the_line_is_busy(start_node: StartNode, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "streamer")
     node: Node = start_node()
     node._receiver._node.maximum_associations = 1
     peer = Peer(aet="STREAMER", host="127.0.0.1", port=node.port)

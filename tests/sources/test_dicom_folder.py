@@ -1,6 +1,7 @@
 """Folders of DICOM files and DICOMDIRs: one patient, in the order of study, series and instance."""
 
 import gc
+import logging
 import warnings
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def test_clips_come_in_the_order_of_study_series_and_instance_from_any_depth(tmp
 def test_videos_and_stills_beside_dicom_files_are_left_out_with_a_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "streamer")
     _write(tmp_path / "1.dcm")
     (tmp_path / "readme.txt").write_text("neither")
     assert [path.name for path in expand_clips([tmp_path])] == ["1.dcm"]
