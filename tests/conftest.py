@@ -65,7 +65,7 @@ def logging_as_it_was() -> None:
     """What a test or a library did to logging must not hide the lines that another test waits for."""
     own, root = logging.getLogger("streamer"), logging.root
     root.setLevel(logging.WARNING)
-    own.setLevel(logging.WARNING)  # its own: a library that converts in the background may change the root's meanwhile
+    own.setLevel(logging.WARNING)  # its own, whatever a library does to the root's meanwhile
     own.propagate = True
     for name, logger in root.manager.loggerDict.items():
         if name.split(".")[0] == "streamer" and isinstance(logger, logging.Logger):

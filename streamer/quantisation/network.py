@@ -36,7 +36,7 @@ def quantised(
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
     from openvino._offline_transformations import apply_moc_transformations
 
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function would set every handler there, whosever it is
     apply_moc_transformations(model, cf=False)  # joins batch normalisation to convolutions: nncf does not
     _name_joined(model)
     # Histograms cut rare large activations off, where that makes the error smaller: for the detector the logits' error
