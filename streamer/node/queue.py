@@ -18,7 +18,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 from streamer._files import lock_folder, sync_to_disk
 from streamer.errors import OutputError
 from streamer.node.queue_database import DATABASE, open_database
+from streamer.node.queue_status import read_status
 from streamer.node.records import Commitment, Delivery, Job, QueueStatus, Received
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 5.0, 3600.0
@@ -34,14 +34,6 @@ _TOGETHER_S = 2.0
 """Results that failed in one call are due one shortly after the other."""
 _MAX_ATTEMPTS = 5
 """Of an analysis that ends in an error which the file may be to blame for, such as too little memory."""
-
-
-_STATES = {
-    "waiting": "to be tried again",
-    "running": "tried again just now",
-    "failed": "failed, tried anew when it is sent again",
-    "done": "not all analysed",
-}
 
 
 class Queue:
@@ -261,24 +253,7 @@ class Queue:
     def status(self) -> QueueStatus:
         """How much waits where."""
         with self._lock:
-            (arriving,) = self._one("SELECT COUNT(*) FROM instances WHERE job IS NULL") or (0,)
-            jobs = Counter(state for (state,) in self._base.execute("SELECT state FROM jobs"))
-            (unsent,) = self._one("SELECT COUNT(*) FROM deliveries WHERE sent_s IS NULL") or (0,)
-            (sent,) = self._one("SELECT COUNT(*) FROM deliveries WHERE sent_s IS NOT NULL") or (0,)
-            failed = [
-                f"job {number}, {_STATES.get(state, state)}: {reason}"
-                for number, state, reason in self._base.execute(
-                    "SELECT id, state, reason FROM jobs WHERE reason != '' ORDER BY id"
-                )
-            ]
-            refused = [
-                f"job {job}, {count} results to {destination}, {attempts} attempts: {reason}"
-                for job, destination, attempts, reason, count in self._base.execute(
-                    "SELECT job, destination, attempts, reason, COUNT(*) FROM deliveries "
-                    "WHERE sent_s IS NULL AND reason != '' GROUP BY job, destination, attempts, reason ORDER BY MIN(id)"
-                )
-            ]
-        return QueueStatus(arriving=arriving, jobs=dict(jobs), unsent=unsent, sent=sent, failures=(*failed, *refused))
+            return read_status(self._base)
 
     def prune(self, keep_s: float, about_to: Callable[[str], None] = lambda _: None) -> int:
         """Delete objects and results of jobs that ended longer ago than that and have nothing left to send.
