@@ -107,7 +107,6 @@ def running(
         predictor = None if scintigraphy is None else _predictor(scintigraphy)
         page = build_page(jobs, answers, ScintigraphyAnswers(jobs, answers, predictor))
         page.state_session_capacity = _SESSIONS_KEPT
-        page.has_launched = True  # only then does Gradio check paths
         web.add_middleware(UploadsOnly, uploads=root.resolve())
         add_routes(web, answers, user_of)
         gr.mount_gradio_app(
