@@ -107,9 +107,9 @@ for _spec in (
     ),
     OutputSpec(
         name="dicom",
-        sink="streamer.outputs.registry:dicom_sink",
+        sink="streamer.outputs.sinks:dicom_sink",
         files=r"dicom-(report|reader|overlay|seg|key|selection|state)-\d+\.dcm",
-        check="streamer.outputs.registry:check_dicom",
+        check="streamer.outputs.sinks:check_dicom",
     ),
     OutputSpec(
         name="report_html",

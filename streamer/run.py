@@ -16,7 +16,7 @@ from streamer._timing import LiveClock, StageClock
 from streamer.errors import ClipGoneError, InputError, NoFrameError, OutputError
 from streamer.outputs import StudyWriter, is_result
 from streamer.outputs.base import Sink
-from streamer.outputs.registry import check_clip
+from streamer.outputs.sinks import check_clip
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import LONGEST_INTERVAL_S, analyse
 from streamer.pipeline.analyser import FrameAnalyser, checked_analyser

@@ -16,7 +16,7 @@ from rich.text import Text
 from streamer.cli.signals import stop_on_signal
 from streamer.errors import ClipGoneError, InputError, NoFrameError, StreamerError
 from streamer.outputs.folder import REPORT_HTML, REPORT_JSON, UnchangedReport
-from streamer.outputs.registry import check_clip
+from streamer.outputs.sinks import check_clip
 from streamer.outputs.size_text import axes_text
 from streamer.pipeline.aggregation import decimals_apart, decisive
 from streamer.pipeline.thyroid import Engine

@@ -14,7 +14,7 @@ from streamer.models.grad_cam import HeatMaps
 from streamer.outputs.base import Sink, SinkContext, StageCallback
 from streamer.outputs.folder import OutputFolder, output_errors
 from streamer.outputs.heatmap import NoduleHeatmaps
-from streamer.outputs.registry import make_sinks
+from streamer.outputs.sinks import make_sinks
 from streamer.outputs.worker import OrderedWorker
 from streamer.settings import Settings
 from streamer.summaries import ClipSummary, StudyReport
