@@ -70,8 +70,8 @@ class TrainingConfig(_Section):
     ema_decay: Share = 0.995
     """Decay per step of the averaged weights, which are the ones validated and kept."""
     mixed_precision: bool = True
-    """Run the network in bfloat16 where the device is faster with it (a GPU, a CPU with AMX); the loss, the weights and
-    their averages stay in float32."""
+    """Run the network in bfloat16 where the device is faster with it (a GPU, a CPU with AMX or AVX-512 BF16); the
+    loss, the weights and their averages stay in float32."""
     patience: Annotated[int, Field(ge=1)] = 100
     """Epochs without a better validation figure that end the run."""
     mean: float = 0.0

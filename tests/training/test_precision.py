@@ -26,6 +26,24 @@ class Branches(nn.Module):
         return {"boxes": found, "feats": [found, found + 1]}
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "computed_in"),
+    [
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"avx512_f": True, "avx512_bf16": False}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_a_cpu_has_units_for_it_or_not(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], computed_in: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    network = Branches()
+    mixed_precision(network, CPU)(torch.rand(1, 3, 8, 8))
+    assert network.seen == [computed_in]
+
+
 def test_computes_in_bfloat16_and_hands_out_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_has_bfloat16_units", lambda device: True)
     network, images = Branches(), torch.rand(2, 3, 8, 8)
