@@ -199,6 +199,13 @@ def cross_validate(
     data: DataOption,
     output: Annotated[Path | None, typer.Option(help="Folder of results; default: evaluation/NETWORK-folds.")] = None,
     weights: WeightsOption = None,
+    boxes_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights folder of the detector that boxes stills without boxes, best one that has not learned from "
+            "them; default: that of --weights."
+        ),
+    ] = None,
     config: ConfigOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
@@ -219,6 +226,7 @@ def cross_validate(
         data,
         folder,
         weights=_published(weights, settings),
+        boxes_from=boxes_from,
         settings=settings,
         update=update_manifest,
     )
@@ -290,7 +298,7 @@ def quantise(
 def fit_gate(
     data: Annotated[Path, typer.Option(help="Training data: folder in the public layout, or CSV manifest.")],
     weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
-    images: Annotated[int, typer.Option(min=20, max=10_000, help="Pictures of each source at most.")] = 200,
+    images: Annotated[int, typer.Option(min=20, max=10_000, help="Pictures of each source at most.")] = 700,
     other: Annotated[
         list[Path] | None,
         typer.Option(help="Clip, picture or folder of pictures that shows no neck, to teach; may be repeated."),

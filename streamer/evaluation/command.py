@@ -12,6 +12,7 @@ from streamer.evaluation.evaluation_run import EvaluationRun
 from streamer.evaluation.int8_cost import note_int8_cost
 from streamer.evaluation.manifest_update import update_manifest
 from streamer.evaluation.out_of_fold import (
+    Fold,
     coverage,
     evaluate_out_of_fold,
     fold_bench,
@@ -111,6 +112,7 @@ def evaluate_folds(
     output: Path,
     *,
     weights: Path,
+    boxes_from: Path | None = None,
     settings: Settings | None = None,
     update: bool = False,
 ) -> Evaluation:
@@ -121,7 +123,9 @@ def evaluate_folds(
         runs: run folders, a fold each.
         data: folder in the public layout, or CSV manifest.
         output: folder of the results; made where missing.
-        weights: folder of the published classifier, and of the detector that draws boxes on stills without any.
+        weights: folder of the published classifier.
+        boxes_from: folder of the detector that draws boxes on stills without any; None for that of `weights`. One that
+            has learned from images of these folds draws better boxes there than it would on others.
         settings: how the networks run.
         update: store figures, calibration and operating point with the published classifier; write its card anew.
 
@@ -135,14 +139,14 @@ def evaluate_folds(
     if subject != "classifier":
         raise DataError(f"only the classifier is evaluated out of fold, not the {subject}")
     with EvaluationFolder(output) as folder:
-        benches = [fold_bench(data, run, settings or Settings(), detector_from=weights) for run in runs]
+        benches = [fold_bench(data, run, settings or Settings(), detector_from=boxes_from or weights) for run in runs]
         entries = {str(bench.weights): bench.entry("classifier") for bench in benches}
         published = [EvaluationRun(data, weights, "val", settings or Settings()).entry("classifier")] if update else []
         differences = recipe_differences([entry.training.config for entry in (*entries.values(), *published)])
         if update and differences:
             raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")
         folds = predict_folds(benches)
-        notes = coverage(data, folds)
+        notes = [*coverage(data, folds), *_boxed_by(boxes_from or weights, folds)]
         if differences:
             notes.append(f"The runs are not of one recipe: they differ in {', '.join(differences)}.")
         evaluation = evaluate_out_of_fold(folds, notes)
@@ -150,3 +154,17 @@ def evaluate_folds(
             update_manifest(weights, evaluation)
         folder.write(evaluation, entries)
     return evaluation
+
+
+def _boxed_by(folder: Path, folds: Sequence[Fold]) -> list[str]:
+    """Whether the detector that drew boxes had learned from what the folds held out: a sentence a source."""
+    detector = read_manifest(folder).models.get("detector")
+    if detector is None:
+        return []
+    learned = detector.training.config.get("sources", {})
+    held_out = dict.fromkeys(image.traits.source for fold in folds for image in fold.seen)
+    return [
+        f"Boxes of {source} come from a detector ({detector.architecture}, sha256 {detector.sha256[:12]}) that has "
+        + ("learned from images of it." if source in learned else "not learned from it.")
+        for source in held_out
+    ]

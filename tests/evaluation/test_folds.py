@@ -9,13 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
+from streamer.data import pseudo_boxes
 from streamer.errors import DataError
+from streamer.evaluation import evaluation_run
 from streamer.evaluation.classifier import ClassifiedImage
 from streamer.evaluation.command import evaluate, evaluate_folds, evaluate_matrix
 from streamer.evaluation.out_of_fold import Fold, evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.subsets import ImageTraits
 from streamer.metrics.classification import youden_threshold
+from streamer.models.detector import Detector
 from streamer.models.weights_manifest import SourceAmount, read_manifest, write_entry
 from streamer.settings import Settings
 
@@ -151,6 +154,35 @@ def test_two_folds_from_run_folders_to_the_published_classifier(
     names = [figure.name for figure in read_manifest(published).models["classifier"].figures]
     assert "AUC, image level" in names
     assert "out of fold: AUC, image level" in names
+
+
+def test_boxes_come_from_the_detector_that_is_named_and_the_page_says_what_it_had_learned(
+    stills: Path, published: Path, weights_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [run_folder(tmp_path, weights_folder, number) for number in (0, 1)]
+    boxes = tmp_path / "boxes"
+    shutil.copytree(weights_folder, boxes)
+    asked: list[Path] = []
+
+    def noted(folder: Path) -> Detector:
+        asked.append(folder)
+        return pseudo_boxes.load_proposer(folder)
+
+    monkeypatch.setattr(evaluation_run, "load_proposer", noted)
+
+    def sentences(learned: str) -> list[str]:
+        entry = read_manifest(boxes).models["detector"]
+        training = entry.training.model_copy(update={"config": {"sources": {learned: {}}}})
+        write_entry(boxes, "detector", entry.model_copy(update={"training": training}))
+        folder = tmp_path / f"folds-{learned}"
+        found = evaluate_folds(
+            "classifier", runs, stills, folder, weights=published, boxes_from=boxes, settings=SETTINGS
+        )
+        return [note for note in found.notes if "Boxes" in note]
+
+    assert [note.rpartition("that has ")[2] for note in sentences("tn3k")] == ["learned from images of it."]
+    assert [note.rpartition("that has ")[2] for note in sentences("cine")] == ["not learned from it."]
+    assert set(asked) == {boxes}
 
 
 def test_an_image_that_two_runs_held_out_is_refused(
