@@ -18,6 +18,11 @@ _PLANES = 3
 _CLASSES = 2
 
 
+LEAST_EVIDENCE = 0.02
+"""Log-odds for which all cells of a map together must speak: less moves a probability by half a per cent at most, which
+is not seen in the number, but a map relative to its greatest cell would show it in the brightest colour."""
+
+
 def class_logits(joint: Planes) -> Planes:
     """The classifier's logits, shape (n, views, 2), out of the joint output."""
     return _views(joint)[:, :, :_CLASSES, 0, 0]
@@ -35,6 +40,16 @@ def evidence(joint: Planes, cells: int) -> Planes | None:
         return None
     step = joint.shape[2] // cells
     return views[:, :, _CLASSES, ::step, ::step]
+
+
+def speaking_for(shares: Planes) -> Planes:
+    """What speaks for malignancy: positive shares of the cells, 0 everywhere where that is next to nothing.
+
+    Args:
+        shares: of one nodule's cells in the log-odds, shape (cells, cells).
+    """
+    positive = np.maximum(shares, 0)
+    return positive if float(positive.sum()) >= LEAST_EVIDENCE else np.zeros_like(positive)
 
 
 def _views(joint: Planes) -> Planes:

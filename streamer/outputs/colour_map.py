@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from streamer.models.joint_output import speaking_for
 from streamer.types import Heat, Image, NoduleHeat
 
 COLOURS: Image = np.asarray(
@@ -29,15 +30,16 @@ def tinted(image: Image, heat: Heat) -> Image:
 def tint_nodule(image: Image, heat: NoduleHeat) -> None:
     """Colour `image`, shape (height, width, 3), in place by where a nodule's malignancy comes from, relatively.
 
-    What speaks against malignancy is not shown; where nothing speaks for it, nothing changes.
+    What speaks against malignancy is not shown; where next to nothing speaks for it, nothing changes.
     """
     left, top, right, bottom = heat.window_xyxy
     height, width = image.shape[:2]
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
-    highest = float(heat.cells.max(initial=0))
+    cells = speaking_for(heat.cells)
+    highest = float(cells.max(initial=0))
     if x0 >= x1 or y0 >= y1 or highest <= 0:
         return
-    cells = np.maximum(heat.cells, 0) / np.float32(highest)
+    cells = cells / np.float32(highest)
     over_window = cv2.resize(cells, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
     part = np.asarray(over_window[y0 - top : y1 - top, x0 - left : x1 - left], np.float32)
     image[y0:y1, x0:x1] = tinted(image[y0:y1, x0:x1], part)

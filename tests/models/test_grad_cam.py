@@ -133,15 +133,17 @@ def test_the_published_files_give_the_map_that_torch_gives(monkeypatch: pytest.M
     manifest = read_manifest(published)
     if not manifest.one_encoder:
         pytest.skip("the published segmenter and classifier share no encoder")
-    crop = np.ascontiguousarray(next(iter(simulate(frames=1))).image[100:228, 100:228, 1])
+    image = next(iter(simulate(frames=1))).image[:, :, 1]
+    crops = [np.ascontiguousarray(image[y : y + 128, x : x + 128]) for y, x in ((100, 60), (100, 200), (60, 300))]
     heat_maps = classifier_heat_maps(published, manifest, ClassificationSettings())
     with monkeypatch.context() as patch:
         patch.setattr("streamer.models.explained.explain_with_torch", lambda *_: pytest.fail("the files do"))
-        from_files = heat_maps.of_crop(crop)
+        from_files = np.stack([heat_maps.of_crop(crop) for crop in crops])
     model = manifest.models["classifier"].model_copy(update={"fp32": None})
     other = manifest.models["segmenter"].model_copy(update={"fp32": None})
     without = manifest.model_copy(update={"models": {"segmenter": other, "classifier": model}})
-    with_torch = classifier_heat_maps(published, without, ClassificationSettings()).of_crop(crop)
+    torch_maps = classifier_heat_maps(published, without, ClassificationSettings())
+    with_torch = np.stack([torch_maps.of_crop(crop) for crop in crops])
     np.testing.assert_allclose(from_files, with_torch, atol=1e-3)
     assert np.ptp(from_files) == 1
 
@@ -150,3 +152,12 @@ def test_missing_classifier_is_one_clear_error(weights_folder: Path, tmp_path: P
     heat_maps = classifier_heat_maps(tmp_path, read_manifest(weights_folder), ClassificationSettings())
     with pytest.raises(WeightsError, match="cannot read the classifier's weights"):
         heat_maps(even(), BOX)
+
+
+@pytest.mark.parametrize(("grey", "shown"), [(0.3, False), (90, True)])
+def test_a_nodule_of_which_next_to_nothing_speaks_for_malignancy_has_no_map(grey: float, shown: bool) -> None:
+    """The fake's evidence is a quarter of the brightness (0 to 1): 16 cells of it in the dark are less than 0.02."""
+    heat_maps = quadrant_heat_maps()
+    heat_maps._explain = lambda crop: np.full((8, 8), grey / 255 / 8, np.float32)
+    assert (heat_maps(even(), BOX).max() == 1) == shown
+    assert (heat_maps.of_crop(heat_maps.crop(even(), BOX)).max() == 1) == shown

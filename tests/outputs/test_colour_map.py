@@ -44,3 +44,15 @@ def test_what_speaks_against_malignancy_is_not_shown() -> None:
     image = grey()
     tint_nodule(image, NoduleHeat(cells=np.full((8, 8), -1.0, np.float32), window_xyxy=(20, 5, 100, 85)))
     assert (image == 80).all()
+
+
+def test_next_to_nothing_is_not_shown_in_the_brightest_colour() -> None:
+    """All cells together below 0.02 of the log-odds, half a per cent of probability: the frame stays as it is."""
+    cells = np.full((8, 8), -0.1, np.float32)
+    cells[2, 5] = 0.019
+    image = grey()
+    tint_nodule(image, NoduleHeat(cells=cells, window_xyxy=(20, 5, 100, 85)))
+    assert (image == 80).all()
+    cells[6, 1] = 0.002  # what all of them say together counts
+    tint_nodule(image, NoduleHeat(cells=cells, window_xyxy=(20, 5, 100, 85)))
+    assert (image != 80).any()
