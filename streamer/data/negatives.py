@@ -32,6 +32,11 @@ _PACKAGED = (
 
 LIFTED_PROBES = "lifted probes"
 """The kind of picture that a probe in the air gives."""
+LUNGS = "lungs"
+"""The kind of picture that a probe on the chest gives."""
+
+_SHARES = {LUNGS: 3, "scintigrams": 3}
+"""Kinds drawn more often than others: those that a clinic's archive holds beside views of the neck."""
 
 _SIZES_WH = ((640, 480), (900, 600), (686, 528), (512, 512), (480, 640))
 
@@ -45,7 +50,7 @@ class NegativePicture:
 
 
 def negative_pictures(count: int, seed: int) -> Iterator[NegativePicture]:
-    """Pictures of other things: parts of photographs, scintigrams, screens, noise, discs.
+    """Pictures of other things: parts of photographs, scintigrams, lungs, screens, noise, discs.
 
     Args:
         count: how many; half of them photographs, where any are installed.
@@ -63,8 +68,9 @@ def negative_pictures(count: int, seed: int) -> Iterator[NegativePicture]:
         "leaves": _leaves,
         "stripes": _stripes,
         LIFTED_PROBES: _lifted_probe,
+        LUNGS: _lung,
     }
-    names = list(kinds)
+    names = [name for name in kinds for _ in range(_SHARES.get(name, 1))]
     for number in range(count):
         size_wh = _SIZES_WH[int(rng.integers(len(_SIZES_WH)))]
         if photographs and number % 2 == 0:
@@ -101,19 +107,37 @@ def _part(picture: Grey, size_wh: tuple[int, int], rng: np.random.Generator) -> 
 
 
 def _scintigram(size_wh: tuple[int, int], rng: np.random.Generator) -> Grey:
-    """Counts of two lobes of uptake and a faint body, as a gamma camera draws them: Poisson, soft, no speckle."""
+    """Counts of a faint body and head, salivary glands and, mostly, two lobes of uptake: Poisson, soft, no speckle."""
     width, height = size_wh
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    middle_x, middle_y = width * rng.uniform(0.4, 0.6), height * rng.uniform(0.4, 0.6)
-    field: npt.NDArray[np.float32] = np.full((height, width), rng.uniform(0.2, 2.0), np.float32)
+    middle_x, middle_y = width * rng.uniform(0.4, 0.6), height * rng.uniform(0.45, 0.75)
+
+    def blob(centre_x: float, centre_y: float, across: float, down: float) -> npt.NDArray[np.float32]:
+        distance = ((x - centre_x) / (width * across)) ** 2 + ((y - centre_y) / (height * down)) ** 2
+        return np.asarray(np.exp(-distance), np.float32)
+
+    head = ((x - middle_x) / (width * rng.uniform(0.16, 0.26))) ** 4
+    head += ((y - middle_y + height * 0.35) / (height * rng.uniform(0.25, 0.4))) ** 4
+    shoulders = 1 / (1 + np.exp(-(y - middle_y - 0.1 * np.abs(x - middle_x)) / (0.03 * height)))
+    field = np.asarray(
+        rng.uniform(0, 0.3) + rng.uniform(0.2, 3) * np.exp(-head) + rng.uniform(0, 2) * shoulders, np.float32
+    )
     for side in (-1, 1):
-        across, down = width * rng.uniform(0.05, 0.1), height * rng.uniform(0.12, 0.22)
-        centre = middle_x + side * width * rng.uniform(0.07, 0.13)
-        field += rng.uniform(10, 60) * np.exp(-(((x - centre) / across) ** 2 + ((y - middle_y) / down) ** 2))
+        if rng.random() < 0.8:
+            lobe = blob(
+                middle_x + side * width * rng.uniform(0.03, 0.12),
+                middle_y,
+                rng.uniform(0.02, 0.09),
+                rng.uniform(0.05, 0.2),
+            )
+            field += rng.uniform(8, 60) * lobe
+        for _ in range(2):
+            gland_y = middle_y - height * rng.uniform(0.15, 0.35)
+            field += rng.uniform(0, 10) * blob(middle_x + side * width * rng.uniform(0, 0.18), gland_y, 0.03, 0.04)
     coarse = int(rng.integers(2, 6))
-    counts = rng.poisson(cv2.resize(field, (width // coarse, height // coarse)))
+    counts = rng.poisson(cv2.resize(field * rng.uniform(0.5, 3), (width // coarse, height // coarse)))
     blurred = cv2.GaussianBlur(np.asarray(counts, np.float32), (0, 0), float(rng.uniform(0.3, 1.5)))
-    smooth = np.asarray(255 * blurred / max(1e-6, float(blurred.max())), np.float32)
+    smooth = np.asarray(255 * (blurred / max(1e-6, float(blurred.max()))) ** rng.uniform(0.7, 1.2), np.float32)
     grey = np.asarray(cv2.resize(smooth, size_wh, interpolation=cv2.INTER_LINEAR), np.float32)
     return np.asarray(255 - grey if rng.random() < 0.3 else grey, np.uint8)
 
@@ -240,3 +264,67 @@ def _lifted_probe(size_wh: tuple[int, int], rng: np.random.Generator) -> Grey:
     window = np.zeros((height, width), np.float32)
     window[top:, left : width - left] = 1
     return np.asarray(np.clip(picture * window, 0, 255), np.uint8)
+
+
+def _lung(size_wh: tuple[int, int], rng: np.random.Generator) -> Grey:
+    """A chest wall over an aerated lung: layers, a bright pleural line, its repeats (A-lines), rays (B-lines), ribs.
+
+    What these signs are: Lichtenstein, Ann Intensive Care 2014;4:1. Drawn along the beams, then put into a window or a
+    sector.
+    """
+    beams, depths = 256, 384
+    v, u = np.mgrid[:depths, :beams].astype(np.float32)
+    v, u = v / depths, u / beams
+    pleura = (
+        rng.uniform(0.12, 0.4)
+        + rng.uniform(-0.12, 0.12) * (u[:1] - 0.5)
+        + rng.uniform(-0.25, 0.25) * (u[:1] - 0.5) ** 2
+    )
+    grain = np.asarray(rng.rayleigh(1, (depths, beams)), np.float32)
+    speckle = cv2.GaussianBlur(grain, (0, 0), sigmaX=float(rng.uniform(0.8, 4)), sigmaY=float(rng.uniform(0.6, 1.5)))
+    wall = _soft(rng.normal(0, 1, (depths, beams)), rng.uniform(15, 60), rng.uniform(1, 4))
+    picture = np.where(v < pleura, rng.uniform(30, 110) * (1 + 0.6 * wall), 0.0)
+    below = np.clip(v - pleura, 0, 1)
+    haze = rng.uniform(10, 110) * np.exp(-below / rng.uniform(0.1, 1.2))
+    rays = np.clip(_soft(rng.normal(0, 1, (1, beams)), rng.uniform(3, 12), 0.01) - rng.uniform(0, 1.2), 0, 3)
+    haze = haze * (0.6 + rng.uniform(0, 1.2) * rays)
+    thickness = rng.uniform(0.004, 0.015)
+    for number in range(1, int(rng.integers(2, 5))):
+        strength = rng.uniform(120, 255) if number == 1 else rng.uniform(0, 90) / number
+        breaks = np.clip(0.7 + 0.5 * _soft(rng.normal(0, 1, (1, beams)), rng.uniform(4, 20), 0.01), 0.05, 1.5)
+        haze = haze + strength * breaks * np.exp(-(((v - number * pleura) / (thickness * number)) ** 2))
+    picture = np.where(v < pleura - thickness, picture, haze)
+    for _ in range(int(rng.integers(0, 3))):  # ribs
+        shadow = 1 / (1 + np.exp(-(np.abs(u - rng.uniform(0, 1)) - rng.uniform(0.04, 0.2)) / 0.02))
+        picture = np.where(v > pleura - rng.uniform(0, 0.1), picture * (rng.uniform(0, 0.3) + 0.7 * shadow), picture)
+    lit = (
+        255
+        * (np.clip(picture * (0.35 + 0.5 * speckle), 0, 255) / 255) ** rng.uniform(0.35, 0.9)
+        * rng.uniform(0.5, 1.1)
+    )
+    placed = _in_sector(np.asarray(lit, np.float32), size_wh, rng) if rng.random() < 0.6 else cv2.resize(lit, size_wh)
+    return np.asarray(np.clip(placed, 0, 255), np.uint8)
+
+
+def _soft(noise: npt.NDArray[np.float64], across: float, down: float) -> npt.NDArray[np.float32]:
+    """Noise blurred by so many samples, of standard deviation 1."""
+    blurred = cv2.GaussianBlur(
+        np.asarray(noise, np.float32), (0, 0), sigmaX=float(across), sigmaY=max(0.3, float(down))
+    )
+    return np.asarray((blurred - blurred.mean()) / max(1e-6, float(blurred.std())), np.float32)
+
+
+def _in_sector(
+    beams: npt.NDArray[np.float32], size_wh: tuple[int, int], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Samples along beams, shape (depths, beams), as a curved or phased array shows them."""
+    width, height = size_wh
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    half_angle, radius = rng.uniform(0.35, 0.8), height * rng.uniform(0.02, 0.5)
+    x, y = x - width / 2, y + radius * np.cos(half_angle) - height * rng.uniform(-0.05, 0.05)
+    angle, distance = np.arctan2(x, y), np.hypot(x, y) - radius
+    across = (angle / (2 * half_angle) + 0.5) * (beams.shape[1] - 1)
+    down = distance / (height * rng.uniform(0.8, 1.1)) * (beams.shape[0] - 1)
+    return np.asarray(
+        cv2.remap(beams, across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR), np.float32
+    )

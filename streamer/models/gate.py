@@ -1,9 +1,10 @@
 """A gate in front of the answers: does a frame look like the B-mode views of the neck that the detector knows?
 
-It judges by the detector's own pooled features, which are computed anyway, in two ways: linear scores tell known views
-from pictures of other things, and from ultrasound of other organs (linear discriminant analysis), and a distance from
-the known views alone (Mahalanobis; Lee et al., NeurIPS 2018) rejects what is like none of them. `streamer fit-gate`
-fits both. A frame costs a few products of small matrices.
+It judges by the detector's own pooled features, which are computed anyway, in three ways: how much more it is like some
+kind of known view than like some kind of other thing (linear discriminant analysis of many kinds), a linear score
+against ultrasound of other organs, and a distance from the known views alone (Mahalanobis; Lee et al., NeurIPS 2018),
+which rejects what is like none of them. `streamer fit-gate` fits all three. A frame costs a few products of small
+matrices.
 """
 
 from __future__ import annotations
@@ -32,20 +33,36 @@ COLOURED = "colour Doppler"
 GATE_FILE = "gate.safetensors"
 LIMIT = 8.0
 """Standard deviations at which a feature is cut off: one that goes wild alone must not decide."""
-_ARRAYS = ("mean", "scale", "weight", "bias", "axes", "gain")
+_ARRAYS = (
+    "mean",
+    "scale",
+    "known_weight",
+    "known_bias",
+    "other_weight",
+    "other_bias",
+    "weight",
+    "bias",
+    "axes",
+    "gain",
+)
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Linear scores and a distance, each with its threshold.
+    """Scores and a distance, each with its threshold.
 
     Attributes:
         mean: of each feature in known views, shape (features,).
         scale: standard deviation of each feature in known views, above 0, shape (features,).
-        weight: of each scaled feature in three scores, shape (3, features): of a known view against anything else, of
-            one against other organs, and of a probe in the air against anything else.
-        bias: of the scores, shape (3,).
+        known_weight: of each scaled feature in how much a frame is like each kind of known view, shape
+            (kinds, features).
+        known_bias: of the same, shape (kinds,).
+        other_weight: of each scaled feature in how much it is like each kind of other thing, shape (others, features).
+        other_bias: of the same, shape (others,).
+        weight: of each scaled feature in two more scores, shape (2, features): of a known view against other organs,
+            and of a probe in the air against anything else.
+        bias: of those scores, shape (2,).
         axes: directions in which known views vary most, orthonormal, shape (axes, features).
         gain: by which the square along each axis counts more than off all axes, in the distance, shape (axes,);
             negative, as known views vary more along them.
@@ -55,6 +72,10 @@ class Gate:
 
     mean: Floats
     scale: Floats
+    known_weight: Floats
+    known_bias: Floats
+    other_weight: Floats
+    other_bias: Floats
     weight: Floats
     bias: Floats
     axes: Floats
@@ -65,10 +86,16 @@ class Gate:
     def scores(self, features: Floats) -> Floats:
         """The scores of each frame, shape (n, 3); the higher the first two, the more it looks like a known view.
 
+        They are the log-odds of some kind of known view against some kind of other thing, a score against other organs,
+        and one of a probe in the air.
+
         Args:
             features: shape (n, features); columns behind those of the gate are left out.
         """
-        return np.asarray(self._scaled(features) @ self.weight.T + self.bias)
+        seen = self._scaled(features)
+        known = np.logaddexp.reduce(seen @ self.known_weight.T + self.known_bias, axis=1)
+        other = np.logaddexp.reduce(seen @ self.other_weight.T + self.other_bias, axis=1)
+        return np.column_stack([known - other, seen @ self.weight.T + self.bias])
 
     def distances(self, features: Floats) -> Floats:
         """How far each frame is from known views, in standard deviations of a feature, shape (n,)."""

@@ -27,13 +27,18 @@ def gate(min_score: float = 0.0, organ_score: float = -1e9, max_distance: float 
     """Passes what lies above the mean in its first two features; what is high in the last is a probe in the air."""
     weight = np.zeros((3, features), np.float32)
     weight[0, 0] = weight[1, 1] = weight[2, -1] = 1
+    nothing = np.zeros((1, features), np.float32)
     mean, scale = np.full(features, 2, np.float32), np.full(features, 0.5, np.float32)
     axes = np.eye(features, dtype=np.float32)[:1]
     return Gate(
         mean=mean,
         scale=scale,
-        weight=weight,
-        bias=np.array([0, 0, -4], np.float32),
+        known_weight=weight[:1],
+        known_bias=np.zeros(1, np.float32),
+        other_weight=nothing,
+        other_bias=np.zeros(1, np.float32),
+        weight=weight[1:],
+        bias=np.array([0, -4], np.float32),
         axes=axes,
         gain=np.array([-0.75], np.float32),
         min_scores=(min_score, organ_score),
@@ -60,6 +65,21 @@ def test_a_frame_passes_from_the_threshold_on() -> None:
     assert gate().passes(features).tolist() == [False, True, True]
     assert gate(1.0).passes(features).tolist() == [False, False, True]
     assert gate(organ_score=0).passes(features).tolist() == [False, True, False]
+
+
+def test_a_frame_is_held_against_the_kind_that_it_is_most_like() -> None:
+    """Log-odds of the known kinds together against the other kinds together, as probabilities say."""
+    two = replace(
+        gate(),
+        known_weight=np.array([[1, 0, 0], [0, 1, 0]], np.float32),
+        known_bias=np.array([0, -1], np.float32),
+        other_weight=np.array([[0, 0, 1], [0, 0, -1], [0, 0, 0]], np.float32),
+        other_bias=np.array([0, 0, 0.5], np.float32),
+    )
+    standard = np.array([[1, 2, 3], [4, -1, -2]])
+    likeness = np.exp([[1, 1, 3, -3, 0.5], [4, -2, -2, 2, 0.5]])
+    expected = np.log(likeness[:, :2].sum(1) / likeness[:, 2:].sum(1))
+    assert two.scores((2 + 0.5 * standard).astype(np.float32))[:, 0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_one_feature_that_goes_wild_counts_no_more_than_eight_deviations() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 
-from streamer.data.negatives import LIFTED_PROBES, negative_pictures
+from streamer.data.negatives import LIFTED_PROBES, LUNGS, negative_pictures
 from streamer.models.gate import LIFTED, REJECTED
-from streamer.training.gate import FALSE_ALARMS, Seen, fitted
+from streamer.training.gate import FALSE_ALARMS, Seen, clips_in_turn, fitted, pictures_of
 
 
 def seen(centre: float, count: int, seed: int) -> Seen:
@@ -18,8 +21,10 @@ def seen(centre: float, count: int, seed: int) -> Seen:
 
 
 def test_other_things_are_told_from_views_that_were_not_seen() -> None:
-    gate = fitted([seen(0, 400, 0), seen(0.3, 300, 1)], {"discs": seen(2.5, 120, 2), "noise": seen(-3, 120, 3)})
-    assert (~gate.passes(seen(0, 2000, 4).features)).mean() < 2.5 * FALSE_ALARMS
+    gate = fitted(
+        {"cine": seen(0, 400, 0), "ddti": seen(0.3, 300, 1)}, {"discs": seen(2.5, 120, 2), "noise": seen(-3, 120, 3)}
+    )
+    assert (~gate.passes(seen(0, 2000, 4).features)).mean() < 2.5 * sum(FALSE_ALARMS)
     assert (~gate.passes(seen(2.5, 500, 5).features)).mean() > 0.95
     assert (~gate.passes(seen(-3, 500, 6).features)).mean() > 0.95
 
@@ -29,22 +34,55 @@ def test_what_is_like_nothing_that_was_taught_does_not_pass_either() -> None:
     strange = seen(0, 300, 7)
     strange.features[:, ::2] += 4
     strange.features[:, 1::2] -= 4
-    gate = fitted([seen(0, 400, 0)], {"discs": seen(2.5, 120, 2)})
+    gate = fitted({"cine": seen(0, 400, 0)}, {"discs": seen(2.5, 120, 2)})
     assert (~gate.passes(strange.features)).mean() > 0.95
 
 
 def test_a_probe_in_the_air_is_told_from_other_things() -> None:
     others = {"discs": seen(3, 120, 2), LIFTED_PROBES: seen(-3, 120, 3)}
-    gate = fitted([seen(0, 400, 0)], others)
+    gate = fitted({"cine": seen(0, 400, 0)}, others)
     assert gate.rejections(seen(-3, 60, 4).features).count(LIFTED) > 57
     assert gate.rejections(seen(3, 60, 5).features).count(REJECTED) > 57
 
 
 def test_simulated_negatives_are_of_several_kinds_and_repeat_with_their_seed() -> None:
-    pictures = list(negative_pictures(60, seed=1))
-    assert {"scintigrams", "screens", "noise", "discs", "textures", LIFTED_PROBES} <= {
+    pictures = list(negative_pictures(120, seed=1))
+    assert {"scintigrams", "screens", "noise", "discs", "textures", LIFTED_PROBES, LUNGS} <= {
         picture.kind for picture in pictures
     }
     assert all(picture.grey.dtype == np.uint8 and min(picture.grey.shape) >= 480 for picture in pictures)
-    again = list(negative_pictures(60, seed=1))
+    again = list(negative_pictures(120, seed=1))
     assert all(np.array_equal(one.grey, other.grey) for one, other in zip(pictures, again, strict=True))
+
+
+def test_a_clip_left_out_is_judged_by_the_others_and_not_by_itself() -> None:
+    """Two clips lie beyond the known views, on either side: neither tells of the other. Two alike do."""
+    known = {"cine": seen(0, 400, 0)}
+    one, alike, opposite = seen(2.5, 40, 1), seen(2.5, 40, 2), seen(-2.5, 40, 3)
+    near, far = one.features * 0.5, opposite.features * 0.5  # near enough that the distance alone does not tell
+
+    def clips(*features: np.ndarray) -> Seen:
+        groups = tuple(f"clip {number}" for number, part in enumerate(features) for _ in part)
+        return Seen(np.concatenate(features), groups)
+
+    noise = seen(6, 60, 4)
+    (told,) = clips_in_turn(known, {"noise": noise, "other clips": clips(near, alike.features * 0.5)})
+    (not_told,) = clips_in_turn(known, {"noise": noise, "other clips": clips(near, far)})
+    assert told.value > 0.9 > 0.7 > not_told.value
+    assert (told.count, told.clusters, told.split) == (80, 2, "each clip by a fit to the others")
+    assert clips_in_turn(known, {"noise": noise, "other clips": clips(near)}) == []
+    assert clips_in_turn(known, {"noise": noise}) == []
+
+
+def test_simulated_lungs_are_taught_as_another_organ() -> None:
+    """The second score tells the neck from other organs; without lungs among them it knows none here."""
+    gate = fitted({"cine": seen(0, 400, 0)}, {LUNGS: seen(2.5, 120, 1), "noise": seen(-3, 120, 2)})
+    assert (gate.scores(seen(2.5, 60, 3).features)[:, 1] < gate.min_scores[1]).mean() > 0.9
+
+
+def test_all_pictures_of_a_folder_count_and_each_by_itself(tmp_path: Path) -> None:
+    for number in range(25):
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), np.full((32, 40), 10 * number, np.uint8))
+    found = list(pictures_of(tmp_path))
+    assert len({group for group, _ in found}) == 25
+    assert sorted(int(grey.mean()) for _, grey in found) == [10 * number for number in range(25)]

@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 _FIRST_STAGE: dict[Role, str] = {
     "detector": "train-detector-teacher.yaml",
     "segmenter": "train-segmenter-first.yaml",
-    "classifier": "train-classifier-first.yaml",
+    "classifier": "train-classifier-plain.yaml",
 }
 """Recipes that build on no network of another recipe, by task."""
 
