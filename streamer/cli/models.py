@@ -298,7 +298,7 @@ def quantise(
 def fit_gate(
     data: Annotated[Path, typer.Option(help="Training data: folder in the public layout, or CSV manifest.")],
     weights: Annotated[Path | None, typer.Option(help="Weights folder; default: the published one.")] = None,
-    images: Annotated[int, typer.Option(min=20, max=10_000, help="Pictures of each source at most.")] = 700,
+    images: Annotated[int, typer.Option(min=20, max=10_000, help="Real pictures of each source at most.")] = 700,
     other: Annotated[
         list[Path] | None,
         typer.Option(help="Clip, picture or folder of pictures that shows no neck, to teach; may be repeated."),

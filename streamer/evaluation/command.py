@@ -146,7 +146,8 @@ def evaluate_folds(
         if update and differences:
             raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")
         folds = predict_folds(benches)
-        notes = [*coverage(data, folds), *_boxed_by(boxes_from or weights, folds)]
+        own = any("detector" in bench.manifest.models for bench in benches)
+        notes = [*coverage(data, folds), *([] if own else _boxed_by(boxes_from or weights, folds))]
         if differences:
             notes.append(f"The runs are not of one recipe: they differ in {', '.join(differences)}.")
         evaluation = evaluate_out_of_fold(folds, notes)
@@ -157,14 +158,14 @@ def evaluate_folds(
 
 
 def _boxed_by(folder: Path, folds: Sequence[Fold]) -> list[str]:
-    """Whether the detector that drew boxes had learned from what the folds held out: a sentence a source."""
+    """Whether the detector that drew boxes had learned from the source: a sentence for each that needed boxes."""
     detector = read_manifest(folder).models.get("detector")
     if detector is None:
         return []
     learned = detector.training.config.get("sources", {})
-    held_out = dict.fromkeys(image.traits.source for fold in folds for image in fold.seen)
+    images = [image for fold in folds for image in fold.seen if image.boxed_by != "truth"]
     return [
         f"Boxes of {source} come from a detector ({detector.architecture}, sha256 {detector.sha256[:12]}) that has "
         + ("learned from images of it." if source in learned else "not learned from it.")
-        for source in held_out
+        for source in dict.fromkeys(image.traits.source for image in images)
     ]

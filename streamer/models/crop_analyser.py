@@ -12,7 +12,7 @@ import numpy as np
 from streamer.backends import Backend, Runner
 from streamer.geometry import Box, CropWindow, Outline
 from streamer.models.classifier import Calibration, Classifier, views_of
-from streamer.models.joint_output import MASK, OUTLINE_STRIDE, Planes, class_logits, evidence
+from streamer.models.joint_output import MASK, Planes, class_logits, evidence, evidence_cells
 from streamer.models.loading import JOINT_ROLES, load_joint, load_runner
 from streamer.models.segmenter import Outliner, Segmenter
 from streamer.models.weights_manifest import Manifest, ModelEntry, Preprocessing
@@ -103,6 +103,7 @@ class SharedCropAnalyser:
         self._preprocessing = segmenter.preprocessing
         self._outlines, self._calibrated = Outliner(segmenter), Calibration(classifier, settings)
         self._explains = classifier.explains
+        self._cells = evidence_cells(classifier.architecture, classifier.preprocessing.size_wh[0])
 
     def __call__(self, rois: Sequence[Roi], on_stage: StageCallback) -> list[RoiPrediction]:
         """See `CropAnalyser`."""
@@ -119,7 +120,7 @@ class SharedCropAnalyser:
         return _predictions(rois, outlines, probabilities, heat)
 
     def _heat(self, output: Planes, windows: Sequence[CropWindow]) -> list[NoduleHeat] | None:
-        cells = evidence(output, self._preprocessing.size_wh[0] // OUTLINE_STRIDE)
+        cells = evidence(output, self._cells)
         if cells is None:
             return None
         if self._views > 1:  # the log-odds are the mean of both views', and so is what they come from

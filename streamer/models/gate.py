@@ -1,10 +1,10 @@
 """A gate in front of the answers: does a frame look like the B-mode views of the neck that the detector knows?
 
-It judges by the detector's own pooled features, which are computed anyway, in three ways: how much more it is like some
-kind of known view than like some kind of other thing (linear discriminant analysis of many kinds), a linear score
-against ultrasound of other organs, and a distance from the known views alone (Mahalanobis; Lee et al., NeurIPS 2018),
-which rejects what is like none of them. `streamer fit-gate` fits all three. A frame costs a few products of small
-matrices.
+It detects what is out of distribution by the detector's own pooled features, which are computed anyway, in three ways:
+how much more a frame is like some kind of known view than like some kind of other thing (linear discriminant analysis
+of many kinds), a linear score against ultrasound of other organs, and a distance from the known views alone
+(Mahalanobis; Lee et al., NeurIPS 2018), which rejects what is like none of them. A frame passes if none of the three
+falls short of its threshold. `streamer fit-gate` fits them. A frame costs a few products of small matrices.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _ARRAYS = (
     "known_bias",
     "other_weight",
     "other_bias",
-    "weight",
-    "bias",
+    "score_weight",
+    "score_bias",
     "axes",
     "gain",
 )
@@ -60,9 +60,9 @@ class Gate:
         known_bias: of the same, shape (kinds,).
         other_weight: of each scaled feature in how much it is like each kind of other thing, shape (others, features).
         other_bias: of the same, shape (others,).
-        weight: of each scaled feature in two more scores, shape (2, features): of a known view against other organs,
-            and of a probe in the air against anything else.
-        bias: of those scores, shape (2,).
+        score_weight: of each scaled feature in two more scores, shape (2, features): of a known view against other
+            organs, and of a probe in the air against anything else.
+        score_bias: of those scores, shape (2,).
         axes: directions in which known views vary most, orthonormal, shape (axes, features).
         gain: by which the square along each axis counts more than off all axes, in the distance, shape (axes,);
             negative, as known views vary more along them.
@@ -76,8 +76,8 @@ class Gate:
     known_bias: Floats
     other_weight: Floats
     other_bias: Floats
-    weight: Floats
-    bias: Floats
+    score_weight: Floats
+    score_bias: Floats
     axes: Floats
     gain: Floats
     min_scores: tuple[float, float]
@@ -95,7 +95,7 @@ class Gate:
         seen = self._scaled(features)
         known = np.logaddexp.reduce(seen @ self.known_weight.T + self.known_bias, axis=1)
         other = np.logaddexp.reduce(seen @ self.other_weight.T + self.other_bias, axis=1)
-        return np.column_stack([known - other, seen @ self.weight.T + self.bias])
+        return np.column_stack([known - other, seen @ self.score_weight.T + self.score_bias])
 
     def distances(self, features: Floats) -> Floats:
         """How far each frame is from known views, in standard deviations of a feature, shape (n,)."""
@@ -105,16 +105,19 @@ class Gate:
 
     def passes(self, features: Floats) -> npt.NDArray[np.bool_]:
         """Whether each frame looks like a B-mode view of the neck, shape (n,)."""
-        known = (self.scores(features)[:, :2] >= self.min_scores).all(axis=1)
-        return np.asarray(known & (self.distances(features) <= self.max_distance))
+        return self._passing(features, self.scores(features))
 
     def rejections(self, features: Floats) -> list[str]:
         """Why each frame does not pass; empty where it does."""
-        lifted = self.scores(features)[:, 2] > 0
+        scores = self.scores(features)
         return [
             "" if passed else LIFTED if air else REJECTED
-            for passed, air in zip(self.passes(features), lifted, strict=True)
+            for passed, air in zip(self._passing(features, scores), scores[:, 2] > 0, strict=True)
         ]
+
+    def _passing(self, features: Floats, scores: Floats) -> npt.NDArray[np.bool_]:
+        known = (scores[:, :2] >= self.min_scores).all(axis=1)
+        return np.asarray(known & (self.distances(features) <= self.max_distance))
 
     def _scaled(self, features: Floats) -> Floats:
         return scaled(features[:, : len(self.mean)], self.mean, self.scale)
@@ -154,4 +157,6 @@ def load_gate(folder: Path, manifest: Manifest) -> Gate | None:
         arrays = {name: tensors[name] for name in _ARRAYS}
         return Gate(**arrays, min_scores=entry.min_scores, max_distance=entry.max_distance)
     except (SafetensorError, KeyError) as error:
-        raise WeightsError(f"{path} is no gate") from error
+        raise WeightsError(
+            f"{path} is no gate of this version: repeat `streamer fit-gate`, or set detection.gate to false"
+        ) from error

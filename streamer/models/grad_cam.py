@@ -18,7 +18,7 @@ from streamer.backends import OpenVinoFiles
 from streamer.backends.process import stay_in_process
 from streamer.errors import WeightsError
 from streamer.geometry import Box, CropWindow
-from streamer.models.joint_output import OUTLINE_STRIDE, evidence, speaking_for
+from streamer.models.joint_output import evidence, evidence_cells, speaking_for
 from streamer.models.loading import joint_files
 from streamer.models.weights_manifest import Manifest, Preprocessing
 from streamer.settings import ClassificationSettings
@@ -27,8 +27,6 @@ from streamer.types import Grey, Heat
 Explain = Callable[[Grey], Heat]
 """From what a classifier sees, shape (size, size), to each cell's share in the log-odds, shape (height, width)."""
 
-_STRIDE = 32
-"""Pixels of the crop a cell of DenseNet121's last features."""
 _NO_TORCH = (
     "heat maps of these weights need torch: python -m pip install 'streamer[train]'; or `streamer publish` makes files "
     "that need none, where segmenter and classifier share an encoder"
@@ -135,7 +133,7 @@ def _from_files(files: OpenVinoFiles, manifest: Manifest) -> Explain:
     from streamer.backends.openvino import OpenVinoBackend  # late: on a GPU nothing else needs it
 
     entry = manifest.models["classifier"]
-    cells = entry.preprocessing.size_wh[0] // (OUTLINE_STRIDE if entry.architecture.endswith("-region") else _STRIDE)
+    cells = evidence_cells(entry.architecture, entry.preprocessing.size_wh[0])
     runner = OpenVinoBackend(1, "fp32").checked(files)
 
     def explain(crop: Grey) -> Heat:

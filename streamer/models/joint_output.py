@@ -10,6 +10,8 @@ Planes = npt.NDArray[np.float32]
 MASK = slice(0, 1)
 """Plane of the joint output with the segmenter's logits; behind it each view of the nodule has planes of its own."""
 
+_STRIDE = 32
+"""Pixels of the crop a cell of DenseNet121's last features, which a plain head pools."""
 OUTLINE_STRIDE = 16
 """Pixels of the crop a cell of a region head's outline; the finest cells of which any head tells the share."""
 
@@ -19,8 +21,18 @@ _CLASSES = 2
 
 
 LEAST_EVIDENCE = 0.02
-"""Log-odds for which all cells of a map together must speak: less moves a probability by half a per cent at most, which
-is not seen in the number, but a map relative to its greatest cell would show it in the brightest colour."""
+"""Log-odds for which all cells of a map together must speak: less moves a probability by half a percentage point at
+most, which is not seen in the number, but a map relative to its greatest cell would show it in the brightest colour."""
+
+
+def evidence_cells(architecture: str, size: int) -> int:
+    """Cells along a side of which a classifier's head tells the share, for crops of `size` pixels.
+
+    Example:
+        >>> evidence_cells("densenet121-region", 128), evidence_cells("densenet121", 128)
+        (8, 4)
+    """
+    return size // (OUTLINE_STRIDE if architecture.endswith("-region") else _STRIDE)
 
 
 def class_logits(joint: Planes) -> Planes:

@@ -17,6 +17,7 @@ from streamer.types import Finding, Frame, Grey, Heat, Image, Nodule
 
 _LEGEND = f"What raised malignancy, least to most, relative; {NOTICE}"
 _UNFOUNDED = f"No explanation: no better than chance at finding the nodule; {NOTICE}"
+_NOTHING = f"Next to nothing raised malignancy here: no map; {NOTICE}"
 NO_EXPLANATION = "those of these weights lie inside the nodule no more than by chance, so they would explain nothing"
 """Why there is no heat map (see the classifier's card)."""
 _SIDE_PX = 448  # the classifier's input of 128 px, enlarged
@@ -37,7 +38,7 @@ def draw_frame_heatmap(image: Image, findings: Sequence[Finding | Nodule], heat_
     picture = tinted(image, heat)
     height, width = image.shape[:2]
     pen = Pen(width, height)
-    legend = _LEGEND if heat_maps.explains else _UNFOUNDED
+    legend = _NOTHING if not heat.any() else _LEGEND if heat_maps.explains else _UNFOUNDED
     for finding in findings:
         cv2.polylines(picture, [_outline(finding)], True, WHITE, pen.line_px, cv2.LINE_AA)
     _write_legend(picture, heat, pen, legend)
@@ -87,12 +88,14 @@ class NoduleHeatmaps:
 
     Attributes:
         failure: why there is no heat map, in one line; None as long as nothing went wrong.
+        empty: tracks of which next to nothing raised malignancy, so that there is no map of them.
     """
 
     def __init__(self, heat_maps: HeatMaps) -> None:
         self._heat_maps = heat_maps
         self._crops: dict[int, Grey] = {}
         self.failure: str | None = None
+        self.empty: set[int] = set()
 
     def keep(self, frame: Frame, nodule: Nodule) -> None:
         """Cut out what the classifier sees of a nodule; the frame can go."""
@@ -103,8 +106,8 @@ class NoduleHeatmaps:
         """The heat map on what was kept of a nodule, RGB of shape (448, 448, 3).
 
         Returns:
-            None if nothing was kept, if the maps of these weights explain nothing, or if the classifier cannot be
-            loaded: that must not cost the report.
+            None if nothing was kept, if next to nothing in it raised malignancy, if the maps of these weights explain
+            nothing, or if the classifier cannot be loaded: that must not cost the report.
         """
         crop = self._crops.get(track)
         if crop is not None and not self._heat_maps.explains:
@@ -115,6 +118,9 @@ class NoduleHeatmaps:
             heat = self._heat_maps.of_crop(crop)
         except WeightsError as error:
             self.failure = str(error)
+            return None
+        if not heat.any():
+            self.empty.add(track)
             return None
         size_wh = _SIDE_PX, _SIDE_PX
         view = cv2.cvtColor(cv2.resize(crop, size_wh), cv2.COLOR_GRAY2RGB)

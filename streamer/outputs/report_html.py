@@ -60,6 +60,7 @@ def render_html(
                 (entry, _jpeg_uri(_read(pictures[entry.track])), None if picture is None else _jpeg_uri(picture))
                 for entry, picture in zip(shown, heats, strict=True)
             ],
+            without_heat=set() if heat is None else heat.empty,
             heat_failure=None if heat is None else heat.failure,
             heat_colours=["#{:02x}{:02x}{:02x}".format(*COLOURS[level]) for level in range(0, 256, 51)],
             timeline=None if timeline is None else data_url("image/svg+xml", timeline),

@@ -51,7 +51,8 @@ _AXES = 64
 """Directions in which known views have a variance of their own."""
 _SHRINKAGE = 0.05
 """Of the covariance within kinds, towards one without correlations."""
-_MIN_PICTURES = 5
+_MIN_CLIPS = 2
+_MIN_ROWS = 5
 """Of which a score can be fitted."""
 _FEW_FOLDS = 2
 _PHANTOMS = 120
@@ -60,7 +61,7 @@ _PHANTOM_FRAMES = 8
 """Of the short clip of the demonstration's scene that every third of them is the last frame of."""
 _MIN_SCALE = 1e-2
 _CHECKED_FRAMES = 10
-"""Frames of a clip that is to be checked, evenly spread."""
+"""Frames of a clip, at least, evenly spread; fewer than twice as many."""
 
 
 class Seen(NamedTuple):
@@ -93,9 +94,9 @@ def fit_gate(
     Args:
         data: folder in the public layout, or CSV manifest.
         weights: weights folder; its detector's features are what the gate judges by.
-        images: pictures of each source, and of other things, at most.
-        others: clips and pictures that show no neck, to teach what does not pass.
-        check: clips and pictures that show no neck, to measure on; each is a figure of its own.
+        images: real pictures of each source, and simulated ones of other things, at most.
+        others: clips, and folders of at most `images` pictures each, that show no neck, to teach what does not pass.
+        check: the same, to measure on; each is a figure of its own.
         threads: CPU threads.
 
     Returns:
@@ -117,10 +118,10 @@ def fit_gate(
     if breast := _of_source(look, samples, _OTHER_ORGAN, "train", images):
         foreign[_OTHER_ORGAN] = breast
     if others:
-        foreign[_TAUGHT] = look(picture for path in others for picture in pictures_of(path))
+        foreign[_TAUGHT] = look(picture for path in others for picture in pictures_of(path, images))
     gate = fitted(known, foreign)
     figures = _held_out(gate, look, samples, images)
-    figures += [_figure(gate, look(pictures_of(path)), path.name, "not taught") for path in check]
+    figures += [_figure(gate, look(pictures_of(path, images)), path.name, "not taught") for path in check]
     amounts = ", ".join(f"{seen.pictures} {name}" for name, seen in known.items())
     against = ", ".join(f"{seen.pictures} {name}" for name, seen in foreign.items())
     entry = GateEntry(
@@ -133,8 +134,8 @@ def fit_gate(
         figures=tuple(figures),
     )
     write_gate(weights, entry)  # it is good as it is; what follows takes long, and only measures
-    figures += _kind_by_kind(known, foreign)
-    figures += clips_in_turn(known, foreign)
+    figures += _leave_one_kind_out(known, foreign)
+    figures += leave_one_clip_out(known, foreign)
     write_gate(weights, entry.model_copy(update={"figures": tuple(figures)}))
     return figures
 
@@ -146,7 +147,7 @@ def _held_out(gate: Gate, look: Look, samples: Sequence[Sample], images: int) ->
     return [*figures, _figure(gate, look(_phantoms(_PHANTOMS, seed=1)), _PHANTOM, "val")]
 
 
-def _kind_by_kind(known: Mapping[str, Seen], foreign: Mapping[str, Seen]) -> list[ReportedFigure]:
+def _leave_one_kind_out(known: Mapping[str, Seen], foreign: Mapping[str, Seen]) -> list[ReportedFigure]:
     """Each kind of other thing by a fit that has not seen the kind."""
     figures = []
     for kind, seen in track(foreign.items(), len(foreign), "kinds left out in turn"):
@@ -157,11 +158,11 @@ def _kind_by_kind(known: Mapping[str, Seen], foreign: Mapping[str, Seen]) -> lis
     return figures
 
 
-def clips_in_turn(known: Mapping[str, Seen], foreign: Mapping[str, Seen]) -> list[ReportedFigure]:
+def leave_one_clip_out(known: Mapping[str, Seen], foreign: Mapping[str, Seen]) -> list[ReportedFigure]:
     """What was taught with `others`: each clip by a fit to all but it. None where that is a single one, or none is."""
     taught = foreign.get(_TAUGHT)
     clips = dict.fromkeys(taught.groups) if taught is not None else {}
-    if taught is None or len(clips) < _FEW_FOLDS:
+    if taught is None or len(clips) < _MIN_CLIPS:
         return []
     rejected: list[bool] = []
     groups: list[str] = []
@@ -231,8 +232,8 @@ def _fit(known: Mapping[str, Floats], others: Mapping[str, Seen]) -> Gate:
         known_bias=known_bias,
         other_weight=other_weight,
         other_bias=other_bias,
-        weight=np.stack([weight for weight, _ in scores]),
-        bias=np.array([bias for _, bias in scores], np.float32),
+        score_weight=np.stack([weight for weight, _ in scores]),
+        score_bias=np.array([bias for _, bias in scores], np.float32),
         axes=axes,
         gain=gain,
         min_scores=(0.0, 0.0),
@@ -247,10 +248,10 @@ def _by_kind(known: Sequence[Floats], foreign: Sequence[Floats]) -> tuple[tuple[
     and breasts for one thing with a mean that none of them is like.
     """
     parts = [(one, True) for one in known] + [(one, False) for one in foreign]
-    parts = [(one, is_known) for one, is_known in parts if len(one) >= _MIN_PICTURES]
+    parts = [(one, is_known) for one, is_known in parts if len(one) >= _MIN_ROWS]
     names = np.repeat(np.arange(len(parts)), [len(one) for one, _ in parts])
     priors = np.full(len(parts), 1 / len(parts))
-    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE, priors=priors, store_covariance=True)
+    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE, priors=priors)
     model.fit(np.concatenate([one for one, _ in parts]), names)
     # Not the model's own coefficients: of two kinds it keeps their difference only.
     weight = np.linalg.solve(model.covariance_, model.means_.T).T.astype(np.float32)
@@ -265,7 +266,7 @@ def _joined(parts: Sequence[Floats], like: Floats) -> Floats:
 
 def _linear(wanted: Floats, rest: Floats) -> tuple[Floats, float]:
     """Weight and bias of a score above 0 for the wanted; the same for all pictures where either are too few."""
-    if min(len(wanted), len(rest)) < _MIN_PICTURES:
+    if min(len(wanted), len(rest)) < _MIN_ROWS:
         return np.zeros(rest.shape[1], np.float32), -1.0
     names = np.repeat([1, 0], [len(wanted), len(rest)])
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
@@ -348,14 +349,15 @@ def _phantoms(count: int, seed: int) -> Iterator[tuple[str, Grey]]:
         yield f"phantom {number}", to_grey(last.image)
 
 
-def pictures_of(path: Path) -> Iterator[tuple[str, Grey]]:
-    """Frames of a clip, evenly spread, or all pictures of a folder, each by itself."""
-    stills = path.is_dir()
+def pictures_of(path: Path, most: int) -> Iterator[tuple[str, Grey]]:
+    """Frames of a clip, or at most `most` pictures of a folder, evenly spread; all are of one group."""
+    stills = path.is_dir() and sum(1 for _ in path.iterdir()) > 1
     with open_source(path) as source:
-        step = 1 if stills else max(1, (source.expected_frames or 1) // _CHECKED_FRAMES)
+        expected = source.expected_frames or 1
+        step = -(-expected // most) if stills else max(1, expected // _CHECKED_FRAMES)
         for number, frame in enumerate(source.frames()):
             if number % step == 0:
-                yield f"{path.name} {number}" if stills else path.name, to_grey(frame.image)
+                yield str(path), to_grey(frame.image)
 
 
 def _shown(seen: Seen) -> Floats:

@@ -1,4 +1,4 @@
-"""Training in bfloat16 where the hardware has units for it: half the time on a CPU that has, and the loss as it was."""
+"""Training in bfloat16 where the hardware has units for it: about half the time, and the loss as it was."""
 
 from __future__ import annotations
 

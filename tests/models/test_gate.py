@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from streamer.backends.openvino import OpenVinoBackend
 from streamer.backends.torch_cpu import TorchCpuBackend
@@ -37,8 +39,8 @@ def gate(min_score: float = 0.0, organ_score: float = -1e9, max_distance: float 
         known_bias=np.zeros(1, np.float32),
         other_weight=nothing,
         other_bias=np.zeros(1, np.float32),
-        weight=weight[1:],
-        bias=np.array([0, -4], np.float32),
+        score_weight=weight[1:],
+        score_bias=np.array([0, -4], np.float32),
         axes=axes,
         gain=np.array([-0.75], np.float32),
         min_scores=(min_score, organ_score),
@@ -118,6 +120,17 @@ def test_a_gate_of_another_detector_or_damaged_is_refused(tmp_path: Path) -> Non
     assert (found.min_scores, found.max_distance, found.mean.tolist()) == ((0.25, -1e9), 1e9, [2, 2, 2])
     (tmp_path / GATE_FILE).write_bytes(b"rubbish")
     with pytest.raises(WeightsError, match="is damaged"):
+        load_gate(tmp_path, read_manifest(tmp_path))
+    old = {
+        "mean": np.zeros(3, np.float32),
+        "weight": np.zeros((3, 3), np.float32),
+    }  # an earlier gate's
+    content = save(old)
+    (tmp_path / GATE_FILE).write_bytes(content)
+    manifest = read_manifest(tmp_path)
+    assert manifest.gate is not None
+    write_gate(tmp_path, manifest.gate.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()}))
+    with pytest.raises(WeightsError, match=r"no gate of this version: repeat `streamer fit-gate`"):
         load_gate(tmp_path, read_manifest(tmp_path))
     manifest = read_manifest(tmp_path)
     other = manifest.models["detector"].model_copy(update={"sha256": "of another"})

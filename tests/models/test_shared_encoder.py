@@ -102,7 +102,8 @@ def test_its_map_is_that_of_the_classifier_alone(folder: Path, backend: Backend,
     assert found.heat.window_xyxy == (window.left, window.top, window.right, window.bottom)
     alone = heat_maps._evidence(heat_maps.crop(roi.grey, roi.box_xyxy))
     cells = np.maximum(found.heat.cells, 0)
-    np.testing.assert_allclose(cells[:: len(cells) // len(alone), :: len(cells) // len(alone)], alone, atol=1e-4)
+    assert cells.shape == alone.shape  # the network's own cells: repeated ones would say more all together
+    np.testing.assert_allclose(cells, alone, atol=1e-4)
 
 
 def test_weights_whose_map_is_no_better_than_chance_give_none(folder: Path, tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def test_picture_of_no_evidence_is_the_frame_with_outline() -> None:
     assert (picture[100, 105:155] > 200).all()
 
 
+def test_legend_of_no_evidence_says_so_instead_of_explaining_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr("streamer.outputs.heatmap.Pen.write", lambda *given: written.append(given[2]))
+    image = grey_image(60, width=640, height=480)
+    for sign in (-1, 1):
+        draw_frame_heatmap(image, [finding((100, 100, 160, 150))], quadrant_heat_maps(malignant_sign=sign))
+    nothing, map_there = written
+    assert nothing.startswith("Next to nothing raised malignancy here: no map")
+    assert map_there.startswith("What raised malignancy")
+
+
 def test_maps_of_several_nodules_are_all_there() -> None:
     image = grey_image(60, width=400, height=300)
     found = [finding((60, 60, 100, 100)), finding((260, 160, 300, 200))]

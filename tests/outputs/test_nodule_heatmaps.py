@@ -40,6 +40,13 @@ def test_report_without_heat_maps(tmp_path: Path) -> None:
     assert "heat map" not in page
 
 
+def test_a_nodule_that_next_to_nothing_speaks_against_has_a_sentence_instead_of_a_map(tmp_path: Path) -> None:
+    page = page_of_a_study(tmp_path, quadrant_heat_maps(malignant_sign=-1))
+    assert "Heat map of nodule 1" not in page
+    assert page.count("Next to nothing in this frame raised malignancy, so there is no heat map.") == 1
+    assert "There are no heat maps" not in page
+
+
 def test_maps_that_are_no_better_than_chance_are_not_shown_as_an_explanation(tmp_path: Path) -> None:
     heat_maps = quadrant_heat_maps()
     heat_maps.explains = False

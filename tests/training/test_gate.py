@@ -9,7 +9,7 @@ import numpy as np
 
 from streamer.data.negatives import LIFTED_PROBES, LUNGS, negative_pictures
 from streamer.models.gate import LIFTED, REJECTED
-from streamer.training.gate import FALSE_ALARMS, Seen, clips_in_turn, fitted, pictures_of
+from streamer.training.gate import FALSE_ALARMS, Seen, fitted, leave_one_clip_out, pictures_of
 
 
 def seen(centre: float, count: int, seed: int) -> Seen:
@@ -66,12 +66,12 @@ def test_a_clip_left_out_is_judged_by_the_others_and_not_by_itself() -> None:
         return Seen(np.concatenate(features), groups)
 
     noise = seen(6, 60, 4)
-    (told,) = clips_in_turn(known, {"noise": noise, "other clips": clips(near, alike.features * 0.5)})
-    (not_told,) = clips_in_turn(known, {"noise": noise, "other clips": clips(near, far)})
+    (told,) = leave_one_clip_out(known, {"noise": noise, "other clips": clips(near, alike.features * 0.5)})
+    (not_told,) = leave_one_clip_out(known, {"noise": noise, "other clips": clips(near, far)})
     assert told.value > 0.9 > 0.7 > not_told.value
     assert (told.count, told.clusters, told.split) == (80, 2, "each clip by a fit to the others")
-    assert clips_in_turn(known, {"noise": noise, "other clips": clips(near)}) == []
-    assert clips_in_turn(known, {"noise": noise}) == []
+    assert leave_one_clip_out(known, {"noise": noise, "other clips": clips(near)}) == []
+    assert leave_one_clip_out(known, {"noise": noise}) == []
 
 
 def test_simulated_lungs_are_taught_as_another_organ() -> None:
@@ -80,9 +80,10 @@ def test_simulated_lungs_are_taught_as_another_organ() -> None:
     assert (gate.scores(seen(2.5, 60, 3).features)[:, 1] < gate.min_scores[1]).mean() > 0.9
 
 
-def test_all_pictures_of_a_folder_count_and_each_by_itself(tmp_path: Path) -> None:
+def test_pictures_of_a_folder_are_one_group_and_are_all_taken_up_to_a_number(tmp_path: Path) -> None:
     for number in range(25):
         cv2.imwrite(str(tmp_path / f"{number:02}.png"), np.full((32, 40), 10 * number, np.uint8))
-    found = list(pictures_of(tmp_path))
-    assert len({group for group, _ in found}) == 25
+    found = list(pictures_of(tmp_path, 100))
+    assert {group for group, _ in found} == {str(tmp_path)}
     assert sorted(int(grey.mean()) for _, grey in found) == [10 * number for number in range(25)]
+    assert [int(grey.mean()) for _, grey in pictures_of(tmp_path, 5)] == [0, 50, 100, 150, 200]

@@ -29,7 +29,7 @@ _FIRST_STAGE: dict[Role, str] = {
     "segmenter": "train-segmenter-first.yaml",
     "classifier": "train-classifier-plain.yaml",
 }
-"""Recipes that build on no network of another recipe, by task."""
+"""Recipes that need no network of another recipe to start from, by task."""
 
 
 def run_generalise(
