@@ -147,7 +147,7 @@ def evaluate_folds(
             raise DataError(f"the runs and {weights} are not of one recipe: they differ in {', '.join(differences)}")
         folds = predict_folds(benches)
         own = any("detector" in bench.manifest.models for bench in benches)
-        notes = [*coverage(data, folds), *([] if own else _boxed_by(boxes_from or weights, folds))]
+        notes = [*coverage(data, folds), *([] if own else boxed_by(boxes_from or weights, folds))]
         if differences:
             notes.append(f"The runs are not of one recipe: they differ in {', '.join(differences)}.")
         evaluation = evaluate_out_of_fold(folds, notes)
@@ -157,7 +157,7 @@ def evaluate_folds(
     return evaluation
 
 
-def _boxed_by(folder: Path, folds: Sequence[Fold]) -> list[str]:
+def boxed_by(folder: Path, folds: Sequence[Fold]) -> list[str]:
     """Whether the detector that drew boxes had learned from the source: a sentence for each that needed boxes."""
     detector = read_manifest(folder).models.get("detector")
     if detector is None:

@@ -18,7 +18,7 @@ from streamer.backends import OpenVinoFiles
 from streamer.backends.process import stay_in_process
 from streamer.errors import WeightsError
 from streamer.geometry import Box, CropWindow
-from streamer.models.joint_output import evidence, evidence_cells, speaking_for
+from streamer.models.joint_output import evidence, evidence_cells, positive_evidence
 from streamer.models.loading import joint_files
 from streamer.models.weights_manifest import Manifest, Preprocessing
 from streamer.settings import ClassificationSettings
@@ -104,7 +104,7 @@ class HeatMaps:
             if self._mirrored:  # the log-odds that are explained are the mean of both views'
                 mirrored = self._explain(np.ascontiguousarray(crop[:, ::-1]))[:, ::-1]
                 found = np.mean([found, mirrored], axis=0, dtype=np.float32)
-        return speaking_for(found)
+        return positive_evidence(found)
 
 
 def classifier_heat_maps(folder: Path, manifest: Manifest, settings: ClassificationSettings) -> HeatMaps:

@@ -54,7 +54,7 @@ def evidence(joint: Planes, cells: int) -> Planes | None:
     return views[:, :, _CLASSES, ::step, ::step]
 
 
-def speaking_for(shares: Planes) -> Planes:
+def positive_evidence(shares: Planes) -> Planes:
     """What speaks for malignancy: positive shares of the cells, 0 everywhere where that is next to nothing.
 
     Args:

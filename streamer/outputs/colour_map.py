@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from streamer.models.joint_output import speaking_for
+from streamer.models.joint_output import positive_evidence
 from streamer.types import Heat, Image, NoduleHeat
 
 COLOURS: Image = np.asarray(
@@ -35,7 +35,7 @@ def tint_nodule(image: Image, heat: NoduleHeat) -> None:
     left, top, right, bottom = heat.window_xyxy
     height, width = image.shape[:2]
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
-    cells = speaking_for(heat.cells)
+    cells = positive_evidence(heat.cells)
     highest = float(cells.max(initial=0))
     if x0 >= x1 or y0 >= y1 or highest <= 0:
         return

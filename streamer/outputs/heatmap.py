@@ -22,6 +22,8 @@ NO_EXPLANATION = "those of these weights lie inside the nodule no more than by c
 """Why there is no heat map (see the classifier's card)."""
 _SIDE_PX = 448  # the classifier's input of 128 px, enlarged
 _MIN_TEXT_PX = 8  # below that a legend could not be read
+_BAR_HEIGHTS = 6
+"""Width of the colour bar, in its heights."""
 
 
 def draw_frame_heatmap(image: Image, findings: Sequence[Finding | Nodule], heat_maps: HeatMaps) -> Image:
@@ -58,10 +60,11 @@ def _corners(box_xyxy: Box) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
 
 
 def _write_legend(picture: Image, heat: Heat, pen: Pen, legend: str) -> None:
-    """Colour bar and explanation along the bottom, or along the top where the map is in the way."""
+    """Colour bar and explanation along the bottom, or the top where the map is in the way; no bar without a map."""
     height, width = picture.shape[:2]
+    bars = _BAR_HEIGHTS if heat.any() else 0
     size_px = max(10, round(0.8 * pen.text_px))
-    while _legend_width(pen, legend, size_px) > width:
+    while _legend_width(pen, legend, size_px, bars) > width:
         size_px -= 1
         if size_px < _MIN_TEXT_PX:
             return
@@ -69,18 +72,15 @@ def _write_legend(picture: Image, heat: Heat, pen: Pen, legend: str) -> None:
     strip = size_px + 2 * pad
     at_top = heat[-strip:].sum() > heat[:strip].sum()
     top = 0 if at_top else height - strip
-    cv2.rectangle(picture, (0, top), (_legend_width(pen, legend, size_px) - 1, top + strip - 1), BLACK, cv2.FILLED)
-    bar = picture[top + pad : top + pad + size_px, pad : pad + _bar_width(size_px)]
+    right = _legend_width(pen, legend, size_px, bars) - 1
+    cv2.rectangle(picture, (0, top), (right, top + strip - 1), BLACK, cv2.FILLED)
+    bar = picture[top + pad : top + pad + size_px, pad : pad + bars * size_px]
     bar[:] = COLOURS[np.linspace(0, 255, bar.shape[1]).astype(np.uint8)]
-    pen.write(picture, legend, (2 * pad + _bar_width(size_px), top + pad), size_px, WHITE, 600)
+    pen.write(picture, legend, (2 * pad + bars * size_px, top + pad), size_px, WHITE, 600)
 
 
-def _legend_width(pen: Pen, legend: str, size_px: int) -> int:
-    return 3 * (size_px // 3) + _bar_width(size_px) + pen.text_width(legend, size_px, 600)
-
-
-def _bar_width(size_px: int) -> int:
-    return 6 * size_px
+def _legend_width(pen: Pen, legend: str, size_px: int, bars: int) -> int:
+    return 3 * (size_px // 3) + bars * size_px + pen.text_width(legend, size_px, 600)
 
 
 class NoduleHeatmaps:

@@ -113,7 +113,7 @@ def fit_gate(
     known = {source: seen for source in _KNOWN if (seen := _of_source(look, samples, source, "train", images))}
     if not known:
         raise DataError(f"{data} holds no training view of the neck ({', '.join(_KNOWN)})")
-    known[_PHANTOM] = look(_phantoms(_PHANTOMS, seed=0))
+    known[_PHANTOM] = look(phantom_views(_PHANTOMS, seed=0))
     foreign = _other_things(look, images)
     if breast := _of_source(look, samples, _OTHER_ORGAN, "train", images):
         foreign[_OTHER_ORGAN] = breast
@@ -144,7 +144,7 @@ def _held_out(gate: Gate, look: Look, samples: Sequence[Sample], images: int) ->
     """Held-out views of the neck, real and simulated, and held-out breasts."""
     seen_of = {source: _of_source(look, samples, source, "val", images) for source in (*_KNOWN, _OTHER_ORGAN)}
     figures = [_figure(gate, seen, source, "val") for source, seen in seen_of.items() if seen]
-    return [*figures, _figure(gate, look(_phantoms(_PHANTOMS, seed=1)), _PHANTOM, "val")]
+    return [*figures, _figure(gate, look(phantom_views(_PHANTOMS, seed=1)), _PHANTOM, "val")]
 
 
 def _leave_one_kind_out(known: Mapping[str, Seen], foreign: Mapping[str, Seen]) -> list[ReportedFigure]:
@@ -337,7 +337,7 @@ def _other_things(look: Look, images: int) -> dict[str, Seen]:
     }
 
 
-def _phantoms(count: int, seed: int) -> Iterator[tuple[str, Grey]]:
+def phantom_views(count: int, seed: int) -> Iterator[tuple[str, Grey]]:
     """Simulated views of the neck, each of another draw; every third is of the scene that a demonstration shows."""
     for number in range(seed * count, (seed + 1) * count):
         if number % 3 == 0:

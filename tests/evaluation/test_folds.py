@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from streamer.data import pseudo_boxes
 from streamer.errors import DataError
 from streamer.evaluation import evaluation_run
 from streamer.evaluation.classifier import ClassifiedImage
-from streamer.evaluation.command import evaluate, evaluate_folds, evaluate_matrix
+from streamer.evaluation.command import boxed_by, evaluate, evaluate_folds, evaluate_matrix
 from streamer.evaluation.out_of_fold import Fold, evaluate_out_of_fold, recipe_differences
 from streamer.evaluation.result import Evaluation
 from streamer.evaluation.subsets import ImageTraits
@@ -183,6 +184,17 @@ def test_boxes_come_from_the_detector_that_is_named_and_the_page_says_what_it_ha
     assert [note.rpartition("that has ")[2] for note in sentences("tn3k")] == ["learned from images of it."]
     assert [note.rpartition("that has ")[2] for note in sentences("cine")] == ["not learned from it."]
     assert set(asked) == {boxes}
+    # A run with a detector of its own is boxed by that, whatever is named: nothing is said of the other.
+    shutil.copy(weights_folder / "detector.safetensors", runs[0])
+    write_entry(runs[0], "detector", read_manifest(weights_folder).models["detector"])
+    assert sentences("phantom") == []
+
+
+def test_nothing_is_said_of_boxes_that_no_detector_drew(weights_folder: Path) -> None:
+    assert boxed_by(weights_folder, FOLDS) == []
+    missed = replace(FOLDS[0].seen[0], boxed_by="whole view")  # asked, in vain
+    (sentence,) = boxed_by(weights_folder, [Fold("a", (missed, *FOLDS[0].seen[1:]))])
+    assert sentence.startswith("Boxes of here come from a detector")
 
 
 def test_an_image_that_two_runs_held_out_is_refused(

@@ -40,8 +40,11 @@ def test_legend_of_no_evidence_says_so_instead_of_explaining_colours(monkeypatch
     written: list[str] = []
     monkeypatch.setattr("streamer.outputs.heatmap.Pen.write", lambda *given: written.append(given[2]))
     image = grey_image(60, width=640, height=480)
+    coloured = []
     for sign in (-1, 1):
-        draw_frame_heatmap(image, [finding((100, 100, 160, 150))], quadrant_heat_maps(malignant_sign=sign))
+        picture = draw_frame_heatmap(image, [finding((100, 100, 160, 150))], quadrant_heat_maps(malignant_sign=sign))
+        coloured.append(bool(np.ptp(picture[-40:], axis=-1).any()))  # the colour bar
+    assert coloured == [False, True]
     nothing, map_there = written
     assert nothing.startswith("Next to nothing raised malignancy here: no map")
     assert map_there.startswith("What raised malignancy")
