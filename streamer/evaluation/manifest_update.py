@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 
@@ -82,17 +83,7 @@ def _prefix(name: str) -> str:
 
 def _reported(results: Iterable[Result], prefix: str) -> list[ReportedFigure]:
     return [
-        ReportedFigure(
-            name=prefix + result.name,
-            value=result.figure.value,
-            low=result.figure.low,
-            high=result.figure.high,
-            data=result.data,
-            split=result.split,
-            count=result.figure.count,
-            clusters=result.figure.clusters,
-            method=result.figure.method,
-        )
+        ReportedFigure(name=prefix + result.name, data=result.data, split=result.split, **asdict(result.figure))
         for result in results
         if not isnan(result.figure.value) and not isnan(result.figure.low)
     ]

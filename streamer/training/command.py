@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def train_network(
     leave_out: str | None = None,
     drop_duplicates: bool = False,
     tensorboard: bool = False,
+    teachers: Sequence[Path] = (),
 ) -> None:
     """Train the network of a role by a configuration file; `leave_out` overrides the file's.
 
@@ -64,6 +66,7 @@ def train_network(
             resume=resume,
             drop_duplicates=drop_duplicates,
             observer=observer,
+            teachers=teachers,
         )
     _LOG.info("weights: %s; measure them: streamer evaluate %s --weights %s --data %s", folder, role, folder, data)
 

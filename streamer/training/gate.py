@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -372,14 +372,4 @@ def _figure(gate: Gate, seen: Seen, data: str, split: str) -> ReportedFigure:
 
 
 def _reported(figure: Figure, data: str, split: str) -> ReportedFigure:
-    return ReportedFigure(
-        name="share rejected by the gate",
-        value=figure.value,
-        low=figure.low,
-        high=figure.high,
-        data=data,
-        split=split,
-        count=figure.count,
-        clusters=figure.clusters,
-        method=figure.method,
-    )
+    return ReportedFigure(name="share rejected by the gate", data=data, split=split, **asdict(figure))
