@@ -90,10 +90,6 @@ def train(
     weights: Annotated[
         Path | None, typer.Option(help="Weights folder of networks it builds on; default: the published ones.")
     ] = None,
-    teacher: Annotated[
-        list[Path] | None,
-        typer.Option(help="Weights folder whose detector's scores are learned (soft_scores); can be repeated."),
-    ] = None,
     device: DeviceOption = None,
     threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all cores.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")] = False,
@@ -124,7 +120,6 @@ def train(
         leave_out=leave_out,
         drop_duplicates=drop_duplicates,
         tensorboard=tensorboard,
-        teachers=teacher or (),
     )
 
 

@@ -169,7 +169,7 @@ DETECTOR = register_task(
         trainer="streamer.training.detector:DetectorTask",
         evaluator="streamer.evaluation.tasks:DETECTOR",
         operating_point=OperatingPoint(meaning="confidence", initial=0.3, source="the paper's published code"),
-        options=frozenset({"mosaic", "scale", "distortion", "mask_weight", "self_training", "soft_scores"}),
+        options=frozenset({"mosaic", "scale", "mask_weight", "self_training"}),
         # YOLO's head (layer 24 in all sizes of YOLOv5) joins boxes of hundreds of pixels and scores below one in a
         # tensor: in integers the scores would collapse to a few values. Its score branch (cv3) in float32 costs a tenth
         # of the time and brings the scores' correlation from 0.9969 to 0.9986; the box branch (cv2) brought nothing.

@@ -123,7 +123,7 @@ class Training(_Entry):
     """Where weights come from: configuration, amount of data by source, time, hardware and versions.
 
     `splits` says by source how images came into their splits; `built_on` holds the SHA-256 of what the training started
-    from or was taught by: networks by role, "init" for a file of tensors, "teacher 1" and so on for whose scores.
+    from or was taught by: networks by role, and "init" for a file of tensors.
     """
 
     config: dict[str, Any]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -35,7 +34,6 @@ def train_network(
     leave_out: str | None = None,
     drop_duplicates: bool = False,
     tensorboard: bool = False,
-    teachers: Sequence[Path] = (),
 ) -> None:
     """Train the network of a role by a configuration file; `leave_out` overrides the file's.
 
@@ -66,7 +64,6 @@ def train_network(
             resume=resume,
             drop_duplicates=drop_duplicates,
             observer=observer,
-            teachers=teachers,
         )
     _LOG.info("weights: %s; measure them: streamer evaluate %s --weights %s --data %s", folder, role, folder, data)
 

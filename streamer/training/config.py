@@ -90,14 +90,8 @@ class TrainingConfig(_Section):
     """Share of the detector's training pictures that are put together from four."""
     scale: Share = 0.4
     """Largest change of a detector's training picture in size, either way, as a share."""
-    distortion: Share = 0.0
-    """How often a detector's training pictures are distorted, 0 for never, 1 for the usual shares: warped (0.7), with
-    the grey levels of another picture (0.3), coarser (0.25), partly hidden (0.3), blended with another (0.15)."""
     mask_weight: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the masks that teach the detector beside its boxes (see `mask_supervision`); 0 for none."""
-    soft_scores: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the scores of other detectors, which this one learns beside its boxes: those of `streamer train
-    --teacher`, else the one of the weights folder; 0 for none."""
     whole_view: Share = 0.0
     """Share of classifier crops that show the whole image instead of the nodule's box."""
     outline_weight: Annotated[float, Field(ge=0)] = 0.0

@@ -21,10 +21,8 @@ from streamer.models.detections import read_detections
 from streamer.training.augment import photometric, place
 from streamer.training.auxiliary_masks import MaskHead, at_feature_scale, masks_of
 from streamer.training.config import TrainingConfig
-from streamer.training.distortion import coarser, hide, shine_through, warp, with_grey_levels_of
 from streamer.training.loop import Batch
 from streamer.training.precision import Forward
-from streamer.training.teachers import Teachers, score_loss
 from streamer.types import Grey
 
 LOSS_GAINS = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
@@ -33,9 +31,6 @@ _VALIDATION_CONFIDENCE = 0.01
 _MOSAIC_ZOOM = 1.7
 """A quarter of the canvas shows a part of its picture, so that nodules stay near their usual size."""
 
-
-_WARPED, _OTHER_GREYS, _COARSER, _HIDDEN, _BLENDED = 0.7, 0.3, 0.25, 0.3, 0.15
-"""Shares of the pictures that are distorted in each way, where `distortion` is 1 (docs/experiments.md)."""
 
 _IGNORED_LOGIT = -30.0
 """Score of an anchor that is neither right nor wrong: its cross entropy, and the gradient of that, are nothing."""
@@ -60,11 +55,7 @@ class _Canvas(NamedTuple):
 
 
 class DetectorTask:
-    """Detection of nodules as one class.
-
-    Attributes:
-        teachers: whose scores it learns, too, where `soft_scores` is above 0; None for nobody's.
-    """
+    """Detection of nodules as one class."""
 
     target = "ap50"
 
@@ -77,7 +68,6 @@ class DetectorTask:
         self.network = build_detector(config.architecture)
         self.network.args = LOSS_GAINS  # type: ignore[assignment]  # ultralytics' loss looks its gains up here
         self.training_only = MaskHead(self.network) if config.mask_weight else nn.Module()
-        self.teachers: Teachers | None = None
 
     def steps(self) -> int:
         """Batches an epoch."""
@@ -94,18 +84,14 @@ class DetectorTask:
     def loss(self, forward: Forward, batch: Batch) -> torch.Tensor:
         """Box, class and distribution-focal loss, summed over terms and averaged over the batch; and that of masks.
 
-        Anchors in a region to ignore are taken for what they should be, unless they lie in a nodule as well; what
-        teachers say of them counts.
+        Anchors in a region to ignore are taken for what they should be, unless they lie in a nodule as well.
         """
         found = dict(forward(batch["img"]))
-        logits = found["scores"]
-        found["scores"] = logits.masked_fill(batch["ignored"][:, None], _IGNORED_LOGIT)
+        found["scores"] = found["scores"].masked_fill(batch["ignored"][:, None], _IGNORED_LOGIT)
         terms, _ = self.network.loss(dict(batch), found)  # type: ignore[operator]
         loss: torch.Tensor = terms.sum() / len(batch["img"])
         if isinstance(self.training_only, MaskHead):
             loss = loss + self.config.mask_weight * self.training_only.loss(batch["masks"])
-        if self.teachers is not None:
-            loss = loss + self.config.soft_scores * score_loss(logits, self.teachers.scores(batch["img"]))
         return loss
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -135,24 +121,6 @@ class DetectorTask:
         )
 
     def _canvas(self, index: int, size_wh: tuple[int, int], rng: np.random.Generator) -> _Canvas:
-        canvas = self._undistorted(index, size_wh, rng)
-        if not canvas.masks and self._chance(_BLENDED, rng):  # two pictures have no common mask
-            other = self._undistorted(int(rng.integers(len(self.train))), size_wh, rng)
-            boxes = np.concatenate([canvas.boxes, other.boxes])
-            canvas = _Canvas(
-                shine_through(canvas.grey, other.grey, rng),
-                boxes,
-                (canvas.ignored | other.ignored) & ~self._anchors_in(boxes, size_wh),
-                [],
-            )
-        if self._chance(_HIDDEN, rng):
-            canvas = canvas._replace(grey=hide(canvas.grey, canvas.boxes, rng))
-        return canvas
-
-    def _chance(self, share: float, rng: np.random.Generator) -> bool:
-        return bool(self.config.distortion) and rng.random() < share * self.config.distortion
-
-    def _undistorted(self, index: int, size_wh: tuple[int, int], rng: np.random.Generator) -> _Canvas:
         if rng.random() >= self.config.mosaic:
             layers, boxes, ignored = self._cell(index, size_wh, rng)
         else:
@@ -196,12 +164,6 @@ class DetectorTask:
         boxes = np.asarray((*picture.boxes_xyxy, *picture.unmarked_xyxy), np.float32).reshape(-1, 4)
         ignored = np.asarray(picture.ignore_xyxy, np.float32).reshape(-1, 4)
         layers = [picture.grey, masks_of(picture)] if self.config.mask_weight else [picture.grey]
-        if self._chance(_WARPED, rng):
-            layers, boxes, ignored = warp(layers, boxes, ignored, rng)
-        if self._chance(_OTHER_GREYS, rng):
-            layers[0] = with_grey_levels_of(layers[0], self.train[int(rng.integers(len(self.train)))].grey)
-        if self._chance(_COARSER, rng):
-            layers[0] = coarser(layers[0], rng)
         return _Layers(*place(layers, boxes, size_wh, rng, scale=self.config.scale, zoom=zoom, ignored=ignored))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +13,6 @@ from streamer.models.registry import load_object
 from streamer.training.config import TrainingConfig
 from streamer.training.curves import draw_curves
 from streamer.training.dataset import load_training_data, select_samples
-from streamer.training.detector import DetectorTask
 from streamer.training.export import data_digest, export, is_exported
 from streamer.training.initialisation import (
     built_on,
@@ -25,7 +23,6 @@ from streamer.training.initialisation import (
     verify_frozen_encoder,
 )
 from streamer.training.loop import Observer, Run, Task
-from streamer.training.teachers import load_teachers
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,7 +37,6 @@ def train(
     resume: bool = False,
     drop_duplicates: bool = False,
     observer: Observer | None = None,
-    teachers: Sequence[Path] = (),
 ) -> Path:
     """Train one network and leave its weights and manifest in the run folder.
 
@@ -54,7 +50,6 @@ def train(
         resume: go on from the folder's checkpoint, if there is one.
         drop_duplicates: leave out held-out images that nearly equal one of an earlier split, instead of refusing them.
         observer: is told every epoch's figures.
-        teachers: weights folders of the detectors whose scores it learns (see the configuration's `soft_scores`).
 
     Returns:
         The run folder, ready to be used as a weights folder.
@@ -66,9 +61,6 @@ def train(
         OutputError: the folder cannot be written.
     """
     foundation = built_on(config, data, weights)
-    teaching = load_teachers(config, weights, teachers)
-    if teaching is not None:
-        foundation |= teaching.origin
     check_label_leakage(config, weights)
     check_same_preprocessing(config, weights)
     for role in parents_trained_on_left_out_site(config, weights):
@@ -77,8 +69,6 @@ def train(
     train_pictures, val_pictures = load_training_data(training_data, config, weights)
     torch.manual_seed(config.seed)
     task: Task = load_object(config.task.trainer)(config, train_pictures, val_pictures)
-    if isinstance(task, DetectorTask):
-        task.teachers = teaching
     _LOG.info("%d tensors taken over", initialise(task.network, config, data, weights))
     if task.steps() == 0:
         raise DataError(f"{data} has fewer usable training images than a batch of {config.batch}")
