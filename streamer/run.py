@@ -18,8 +18,9 @@ from streamer.outputs import StudyWriter, is_result
 from streamer.outputs.base import Sink
 from streamer.outputs.sinks import check_clip
 from streamer.pipeline.aggregation import PatientAggregator
-from streamer.pipeline.analyse import LONGEST_INTERVAL_S, analyse
+from streamer.pipeline.analyse import analyse
 from streamer.pipeline.analyser import FrameAnalyser, checked_analyser
+from streamer.pipeline.follower import LONGEST_INTERVAL_S
 from streamer.pipeline.volume import with_volumes
 from streamer.sources import Source, open_source
 from streamer.sources.base import checked_source, display_name

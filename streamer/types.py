@@ -135,14 +135,19 @@ class Frame:
     arrived_s: float | None = None
     views: tuple[ScanView, ...] = ()
 
-    def spacing_at(self, box_xyxy: tuple[float, float, float, float]) -> tuple[float, float] | None:
-        """Size of a pixel in millimetres in the view that holds the middle of a box; None where it is unknown."""
+    def view_at(self, box_xyxy: tuple[float, float, float, float]) -> ScanView | None:
+        """The first view that holds the middle of a box; None where none does."""
         x, y = (box_xyxy[0] + box_xyxy[2]) / 2, (box_xyxy[1] + box_xyxy[3]) / 2
         for view in self.views:
             left, top, right, bottom = view.box_xyxy
             if left <= x < right and top <= y < bottom:
-                return view.spacing_mm
+                return view
         return None
+
+    def spacing_at(self, box_xyxy: tuple[float, float, float, float]) -> tuple[float, float] | None:
+        """Size of a pixel in millimetres in the view that holds the middle of a box; None where it is unknown."""
+        view = self.view_at(box_xyxy)
+        return None if view is None else view.spacing_mm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +164,21 @@ class NoduleHeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A nodule seen in one frame, before it belongs to a track.
+class Candidate:
+    """What may be a nodule in one frame: nothing is known yet but its place. Its track decides whether it is shown.
+
+    Attributes:
+        box_xyxy: left, top, right, bottom in source pixels (half-open).
+        confidence: of the detector in this frame, 0 to 1.
+    """
+
+    box_xyxy: tuple[float, float, float, float]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(Candidate):
+    """A nodule seen in one frame, outlined and classified, before it belongs to a track.
 
     Attributes:
         box_xyxy: left, top, right, bottom in source pixels (half-open).
@@ -173,8 +191,6 @@ class Finding:
         heat: where the malignancy comes from; None where the network does not tell, or tells no better than chance.
     """
 
-    box_xyxy: tuple[float, float, float, float]
-    confidence: float
     malignancy: float
     contour_xy: npt.NDArray[np.int32]
     long_axis_px: float
@@ -184,12 +200,27 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrackedFinding:
-    """A finding that a tracker has joined to those of earlier frames.
+class TrackedCandidate:
+    """A candidate that a tracker has joined to those of earlier frames.
 
     Attributes:
         track_id: counted from 1, unique in the study: from the tracker a candidate's number, after confirmation a
             nodule's.
+        track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1.
+        candidate: what was detected in this frame.
+    """
+
+    track_id: int
+    track_confidence: float
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedFinding:
+    """A confirmed candidate, outlined and classified.
+
+    Attributes:
+        track_id: the nodule's number, counted from 1, unique in the study.
         track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1.
         finding: what was seen in this frame.
     """
@@ -279,7 +310,7 @@ class FrameResult:
         frame: the frame itself, pixels included.
         nodules: tracked nodules in view, by track number.
         patient_malignancy: running maximum over the patient's qualifying nodules so far; None while there is none.
-        timing_ms: time each stage spent on this frame, by stage name, in milliseconds.
+        timing_ms: time each stage spent on this frame, by stage name, in milliseconds; without those it did not need.
         latency_ms: from the frame's arrival to this result, in milliseconds; None in a recording.
         ended_tracks: numbers of the tracks that end before this frame: they will not be seen again.
         rejected: why nothing was looked for in this frame, such as "not a B-mode view of the neck"; empty otherwise.

@@ -25,7 +25,7 @@ from streamer.benchmark.clip import write_looped, write_phantom
 from streamer.benchmark.figures import Answered, figures
 from streamer.benchmark.machine import describe_machine, describe_versions
 from streamer.benchmark.watched import watched
-from streamer.pipeline.analyser import FrameFindings
+from streamer.pipeline.analyser import FrameCandidates
 from streamer.pipeline.thyroid import Engine
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def measure(engine: Engine, browser: Browser, video: Path | None, *, seconds: fl
     """
     answered: dict[int, Answered] = {}
 
-    def note(found: Sequence[FrameFindings]) -> None:
+    def note(detected: Sequence[FrameCandidates]) -> None:
         now_s = time.perf_counter()
-        answered.update({one.frame.index: Answered(now_s, one.frame.time_s) for one in found})
+        answered.update({one.frame.index: Answered(now_s, one.frame.time_s) for one in detected})
 
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     with tempfile.TemporaryDirectory(prefix="streamer-benchmark-") as folder:

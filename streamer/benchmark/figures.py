@@ -3,10 +3,10 @@
 A frame counts as shown when the page's canvas was redrawn with other pixels than before and the browser has come to its
 next refresh; each position in the clip counts once.
 
-Two latencies, both to the screen, each from the networks' answer for a frame, so that waiting for its turn, tracking,
-drawing, JPEG, transfer and display are all in them:
+Two latencies, both to the screen, each from the detector's answer for a frame, so that waiting for its turn, tracking,
+outline and class, drawing, JPEG, transfer and display are all in them:
 - `latency_ms`: how much later a frame came than in a perfect viewer, which shows it at once, but no faster than the
-  clip's own pace. Where the analysis is the slower of the two, that is the time since the networks' answer.
+  clip's own pace. Where the analysis is the slower of the two, that is the time since the detector's answer.
 - `answer_to_screen_ms`: the plain difference. An analysis that runs ahead of playback makes it long on purpose.
 """
 
@@ -37,7 +37,7 @@ class AppFigures:
         distinct_frames_shown: positions of the clip that were on the screen.
         frames: length of the clip.
         clip_fps: the clip's own pace.
-        analysed_per_second: frames the networks answered a second, while the page was served.
+        analysed_per_second: frames the detector answered a second, while the page was served.
         first_overlay_ms: from the click to the first frame on the screen; None where nothing was shown.
         latency_ms: see the module.
         answer_to_screen_ms: see the module.
@@ -59,7 +59,7 @@ class AppFigures:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """When the networks had answered for a frame (`time.perf_counter`), and its time in the clip."""
+    """When the detector had answered for a frame (`time.perf_counter`), and its time in the clip."""
 
     at_s: float
     time_s: float

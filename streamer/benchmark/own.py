@@ -24,7 +24,7 @@ from streamer.geometry import Box
 from streamer.outputs import StudyWriter
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse
-from streamer.pipeline.analyser import FrameFindings
+from streamer.pipeline.analyser import FrameCandidates
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
@@ -50,8 +50,8 @@ class OwnAnalysis:
         stages = _Stages()
         candidates: dict[int, tuple[Box, ...]] = {}  # before tracks confirm any: other tools can have the same
 
-        def note(found: Sequence[FrameFindings]) -> None:
-            candidates.update({one.frame.index: tuple(box.box_xyxy for box in one.findings) for one in found})
+        def note(detected: Sequence[FrameCandidates]) -> None:
+            candidates.update({one.frame.index: tuple(box.box_xyxy for box in one.candidates) for one in detected})
 
         frames, last_index = 0, -1
         began_s = time.perf_counter()

@@ -1,14 +1,11 @@
-"""Analyse one source: frames are read ahead, analysed, put back in order, tracked and aggregated (see `scheduler`)."""
+"""Analyse one source: frames are read ahead, detected in, followed, characterised (see `scheduler`) and summed up."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -16,23 +13,15 @@ import numpy as np
 from streamer.errors import InputError
 from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyser import FrameAnalyser, FrameFindings, checked_analyser
-from streamer.pipeline.confirmation import Settled, TrackConfirmation
-from streamer.pipeline.scheduler import Scheduler
+from streamer.pipeline.confirmation import Settled
+from streamer.pipeline.follower import ClipFollower
+from streamer.pipeline.scheduler import Scheduler, StreamQueue
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings
 from streamer.sources import Source, open_source
 from streamer.sources.arrays import ARRAY_FPS, ArrayFrames
 from streamer.sources.base import checked_source
-from streamer.types import FrameResult, Image, checked_spacing
-
-_SHORTEST_PAUSE_S = 2.0
-"""Silence of a live source that is no pause, however fast it is; dropped frames are far shorter."""
-_INTERVALS_IN_PAUSE = 4
-"""The tracker is reset after a silence of so many mean intervals between analysed frames."""
-LONGEST_INTERVAL_S = 10.0
-"""Over a longer silence nothing is followed. All three were measured: docs/reliability.md, "Live sources"."""
-_INTERVALS = 15
-"""Intervals that say how fast a source is."""
+from streamer.types import FrameResult, Image, TrackedFinding, checked_spacing
 
 
 def analyse(
@@ -104,8 +93,9 @@ def _analysed(
         opened = _opened(source, analyser.settings, pixel_spacing_mm, name, fps)
         if opened is not source:
             stack.enter_context(opened)
-        scheduler = stack.enter_context(Scheduler(analyser, [opened]))
-        yield from follow(scheduler.queues[0].findings(), opened, aggregator, pixel_spacing_mm)
+        follower = ClipFollower(aggregator, live=opened.live)
+        scheduler = stack.enter_context(Scheduler(analyser, [(opened, follower)]))
+        yield from results(scheduler.queues[0], follower, aggregator, pixel_spacing_mm)
 
 
 def analyse_image(
@@ -181,67 +171,44 @@ def _opened(
     return ArrayFrames(source, name="array" if name is None else name, fps=rate, pixel_spacing_mm=pixel_spacing_mm)
 
 
-def follow(
-    findings: Iterator[FrameFindings],
-    source: Source,
+def results(
+    queue: StreamQueue,
+    follower: ClipFollower,
     aggregator: PatientAggregator,
     pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Iterator[FrameResult]:
-    """Turn a source's findings into results: track candidates, confirm tracks, and sum them up in `aggregator`.
+    """Results of a queue's frames, in order: what is shown in them is summed up in `aggregator`.
 
-    What ends the findings too early is passed on, after all results that came before it: see `StreamQueue.findings`.
+    What ends the frames too early is passed on, after all results that came before it: see `StreamQueue.results`.
     """
-    tracker, pace = aggregator.tracker(), _Pace()
-    confirmation: TrackConfirmation[_Tracked] = aggregator.confirmation(live=source.live)
+    source = queue.source
     spacing_mm = pixel_spacing_mm or source.info.pixel_spacing_mm
     aggregator.start_clip(source.info.name, source.expected_frames)
-    frames, last_index, last_s = 0, -1, 0.0
-    error: BaseException | None = None
-    while True:
-        try:
-            found = next(findings, None)
-        except BaseException as caught:  # whatever it is, what waits comes first
-            found, error = None, caught
-        if found is None:
-            break
-        started = time.perf_counter()
-        frame = found.frame
-        new_scene = source.live and frames > 0 and pace.is_pause(frame.time_s - last_s)
-        if new_scene:
-            tracker = aggregator.tracker()
-        cuts = tracker.cuts
-        candidates = tracker.update(frame.image, found.findings, skipped=frame.index - last_index - 1)
-        tracked = _Tracked(found, (time.perf_counter() - started) * 1000)
-        new_scene = new_scene or tracker.cuts > cuts
-        frames, last_index, last_s = frames + 1, frame.index, frame.time_s
-        for settled in confirmation.add(tracked, candidates, ended=tracker.ended, new_scene=new_scene):
-            yield _result(settled, aggregator, spacing_mm)
-    for settled in confirmation.end():
+    for settled in queue.results():
         yield _result(settled, aggregator, spacing_mm)
-    if error is not None:
-        raise error
-    whole, too_slow = source.complete and not source.live, pace.usual_interval_s > LONGEST_INTERVAL_S
-    aggregator.end_clip(source.info.name, frames, cuts=tracker.cuts, whole=whole, too_slow=too_slow)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tracked:
-    """What was found in a frame, and how long tracking it took."""
-
-    found: FrameFindings
-    track_ms: float
+    aggregator.end_clip(
+        source.info.name,
+        follower.frames,
+        cuts=follower.cuts,
+        whole=source.complete and not source.live,
+        too_slow=follower.too_slow,
+    )
 
 
 def _result(
-    settled: Settled[_Tracked], aggregator: PatientAggregator, spacing_mm: tuple[float, float] | None
+    settled: Settled[FrameFindings], aggregator: PatientAggregator, spacing_mm: tuple[float, float] | None
 ) -> FrameResult:
     """The result of a frame whose nodules are settled; to be called in frame order."""
     started = time.perf_counter()
-    found = settled.item.found
+    found = settled.item
     frame = found.frame
-    nodules = aggregator.add(frame, settled.shown, spacing_mm, ahead=settled.ahead, rejected=found.rejected)
+    shown = [
+        TrackedFinding(track_id=one.track_id, track_confidence=one.track_confidence, finding=finding)
+        for one, finding in zip(settled.shown, found.findings, strict=True)
+    ]
+    nodules = aggregator.add(frame, shown, spacing_mm, ahead=settled.ahead, rejected=found.rejected)
     ended = time.perf_counter()
-    track_ms = settled.item.track_ms + (ended - started) * 1000
+    track_ms = found.timing_ms.get("track", 0.0) + (ended - started) * 1000
     return FrameResult(
         frame=frame,
         nodules=nodules,
@@ -251,24 +218,3 @@ def _result(
         ended_tracks=settled.ended,
         rejected=found.rejected,
     )
-
-
-class _Pace:
-    """How fast the frames of a live source are analysed: at its own rate, or at the machine's where that is less."""
-
-    def __init__(self) -> None:
-        self._recent_s: deque[float] = deque(maxlen=_INTERVALS)
-
-    @property
-    def usual_interval_s(self) -> float:
-        """Median of the last intervals, in seconds; 0 before the second frame. Most pictures come so far apart."""
-        return median(self._recent_s) if self._recent_s else 0.0
-
-    def is_pause(self, interval_s: float) -> bool:
-        """Whether the source fell silent, so that nothing is taken for what was seen before; notes the interval."""
-        # The mean: pictures that wait in a buffer come at once, and halve the median for long.
-        capped = [min(recent_s, LONGEST_INTERVAL_S) for recent_s in self._recent_s]
-        mean_s = fmean(capped) if capped else interval_s
-        self._recent_s.append(interval_s)
-        limit_s = max(_SHORTEST_PAUSE_S, _INTERVALS_IN_PAUSE * mean_s)
-        return interval_s > min(limit_s, LONGEST_INTERVAL_S)

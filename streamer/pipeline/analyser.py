@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
@@ -15,7 +15,20 @@ from streamer.models.grad_cam import HeatMaps
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.settings import Settings, checked_settings
 from streamer.summaries import ModelVersion
-from streamer.types import Finding, Frame, Image
+from streamer.types import Candidate, Finding, Frame, Image
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCandidates:
+    """A frame, what may be a nodule in it, and the time each stage took (a micro-batch's time shared equally).
+
+    `rejected` says why nothing was looked for in the frame, such as "not a B-mode view of the neck"; empty otherwise.
+    """
+
+    frame: Frame
+    candidates: tuple[Candidate, ...]
+    timing_ms: dict[str, float]
+    rejected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class AnalyserInfo:
 class FrameAnalyser(Protocol):
     """Finds nodules in frames. Keeps no state between frames; `analyse` may be called from several threads.
 
-    `pipeline.thyroid.Engine` is one; `DetectorAnalyser` makes one of a function.
+    `DetectorAnalyser` makes one of a function. One that works in two steps is a `TwoStepAnalyser`, as the `Engine` is.
     """
 
     @property
@@ -90,6 +103,24 @@ class FrameAnalyser(Protocol):
 
     def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
         """Findings for each frame, in order; the same whatever the batch."""
+        ...
+
+
+class TwoStepAnalyser(FrameAnalyser, Protocol):
+    """Detects first, and characterises only what is shown: candidates that no track confirms cost nothing more.
+
+    Any analyser that has both steps is one: the pipeline calls them, from several threads, in place of `analyse`.
+    """
+
+    def detect(self, frames: Sequence[Frame]) -> list[FrameCandidates]:
+        """Candidates of each frame, in order; the same whatever the batch."""
+        ...
+
+    def characterise(self, frames: Sequence[FrameCandidates]) -> list[FrameFindings]:
+        """A finding for each candidate, in order; the same whatever the batch, and whatever other candidates there are.
+
+        The times of `detect` stay among `timing_ms`.
+        """
         ...
 
 
@@ -208,32 +239,86 @@ def checked_analyser(analyser: FrameAnalyser) -> FrameAnalyser:
     return analyser
 
 
-def checked_findings(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[FrameFindings]:
-    """What the analyser finds in `frames`, where that is one answer per frame, in their order.
+def checked_candidates(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[FrameCandidates]:
+    """What the analyser detects in `frames`; one without two steps gives findings, which need no second one.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: the answer is not one per frame, in their order, each with its frame.
+        ValueError: a candidate has a box or a probability that is none, or an outline of another shape or type.
+    """
+    name = type(analyser).__name__
+    if _works_in_two_steps(analyser):
+        detected = list(analyser.detect(frames))
+        _check_answers(detected, frames, f"{name}.detect must return one FrameCandidates")
+    else:
+        found = list(analyser.analyse(frames))
+        _check_answers(found, frames, f"{name}.analyse must return one FrameFindings")
+        detected = [FrameCandidates(one.frame, one.findings, one.timing_ms, one.rejected) for one in found]
+    for candidate in (candidate for one in detected for candidate in one.candidates):
+        _check_candidate(candidate, name)
+        if isinstance(candidate, Finding):
+            _check_finding(candidate, name)
+    return detected
+
+
+def checked_findings(analyser: FrameAnalyser, frames: Sequence[FrameCandidates]) -> list[FrameFindings]:
+    """A finding for each candidate; the analyser is asked only where there is one that is no finding yet.
+
+    Raises:
+        TypeError: the answer is not one per frame, in their order, each with its frame and a finding per candidate.
         ValueError: a finding has a box or a probability that is none, or an outline of another shape or type.
     """
-    found = list(analyser.analyse(frames))
-    answered = [getattr(one, "frame", None) for one in found]
-    fits = len(found) == len(frames) and all(one is frame for one, frame in zip(answered, frames, strict=True))
-    if not fits:
+    asked = [one for one in frames if findings_of(one) is None]
+    answers: list[FrameFindings] = []
+    if asked:
+        assert _works_in_two_steps(analyser), "an analyser without two steps gives findings"
+        answers = list(analyser.characterise(asked))
         name = type(analyser).__name__
-        raise TypeError(f"{name}.analyse must return one FrameFindings per frame, in order, each with its frame")
-    for finding in (finding for one in found for finding in one.findings):
-        _check_finding(finding, type(analyser).__name__)
-    return found
+        wanted = f"{name}.characterise must return one FrameFindings"
+        _check_answers(answers, [one.frame for one in asked], wanted)
+        for one, answer in zip(asked, answers, strict=True):
+            if len(answer.findings) != len(one.candidates):
+                got = f"{len(answer.findings)} for {len(one.candidates)}"
+                raise TypeError(f"{name}.characterise must return one finding per candidate, in order; got {got}")
+            for finding in answer.findings:
+                _check_candidate(finding, name)
+                _check_finding(finding, name)
+    answered = iter(answers)
+    return [findings_of(one) or next(answered) for one in frames]
+
+
+def findings_of(frame: FrameCandidates) -> FrameFindings | None:
+    """The same as findings, where each candidate is one already; None where one is to be characterised."""
+    findings = tuple(one for one in frame.candidates if isinstance(one, Finding))
+    if len(findings) < len(frame.candidates):
+        return None
+    return FrameFindings(frame.frame, findings, frame.timing_ms, frame.rejected)
+
+
+def _works_in_two_steps(analyser: FrameAnalyser) -> TypeGuard[TwoStepAnalyser]:
+    return all(callable(getattr(analyser, step, None)) for step in ("detect", "characterise"))
+
+
+def _check_answers(
+    answers: Sequence[FrameCandidates] | Sequence[FrameFindings], frames: Sequence[Frame], wanted: str
+) -> None:
+    answered = [getattr(one, "frame", None) for one in answers]
+    fits = len(answers) == len(frames) and all(one is frame for one, frame in zip(answered, frames, strict=True))
+    if not fits:
+        raise TypeError(f"{wanted} per frame, in order, each with its frame")
+
+
+def _check_candidate(candidate: Candidate, name: str) -> None:
+    x0, y0, x1, y1 = candidate.box_xyxy
+    if not (-inf < x0 <= x1 < inf and -inf < y0 <= y1 < inf):
+        raise ValueError(f"{name}: box_xyxy must be finite, left and top first; got {candidate.box_xyxy}")
+    if not 0 <= candidate.confidence <= 1:
+        raise ValueError(f"{name}: confidence must be in 0 to 1; got {candidate.confidence}")
 
 
 def _check_finding(finding: Finding, name: str) -> None:
-    x0, y0, x1, y1 = finding.box_xyxy
-    if not (-inf < x0 <= x1 < inf and -inf < y0 <= y1 < inf):
-        raise ValueError(f"{name}: box_xyxy must be finite, left and top first; got {finding.box_xyxy}")
-    if not (0 <= finding.confidence <= 1 and 0 <= finding.malignancy <= 1):
-        raise ValueError(
-            f"{name}: confidence and malignancy must be in 0 to 1; got {finding.confidence} and {finding.malignancy}"
-        )
+    if not 0 <= finding.malignancy <= 1:
+        raise ValueError(f"{name}: malignancy must be in 0 to 1; got {finding.malignancy}")
     outline = finding.contour_xy
     if outline.dtype != np.int32 or outline.ndim != 2 or outline.shape[1] != 2:
         raise ValueError(f"{name}: contour_xy must be int32 of shape (n, 2), not {outline.dtype} {outline.shape}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
-from streamer.types import TrackedFinding
+from streamer.types import TrackedCandidate
 
 Item = TypeVar("Item")
 
@@ -44,7 +44,7 @@ class Settled(NamedTuple, Generic[Item]):
     """
 
     item: Item
-    shown: tuple[TrackedFinding, ...]
+    shown: tuple[TrackedCandidate, ...]
     ahead: Mapping[int, int]
     ended: tuple[int, ...]
 
@@ -77,18 +77,18 @@ class TrackConfirmation(Generic[Item]):
             numbers: where the numbers of shown tracks come from: candidates that are never confirmed take none.
         """
         self._rule, self._numbers = rule, numbers
-        self._waiting: deque[tuple[Item, tuple[TrackedFinding, ...], tuple[int, ...]]] = deque()
+        self._waiting: deque[tuple[Item, tuple[TrackedCandidate, ...], tuple[int, ...]]] = deque()
         self._tracks: dict[int, _Track] = {}
         self._scene_frames = 0
 
     def add(
-        self, item: Item, candidates: Sequence[TrackedFinding], *, ended: Sequence[int], new_scene: bool
+        self, item: Item, candidates: Sequence[TrackedCandidate], *, ended: Sequence[int], new_scene: bool
     ) -> list[Settled[Item]]:
         """Take the next frame's candidates; give what is settled by them, in frame order.
 
         Args:
             item: whatever belongs to the frame; it comes back with what is shown.
-            candidates: tracked detections of the frame.
+            candidates: tracked candidates of the frame.
             ended: tracks that ended with this frame, by the candidates' numbers.
             new_scene: whether no track goes on from the frame before.
         """
@@ -97,9 +97,9 @@ class TrackConfirmation(Generic[Item]):
             settled = self.end()
             self._tracks = {number: track for number, track in self._tracks.items() if number in ended}
         self._scene_frames += 1
-        for candidate in candidates:
-            track = self._tracks.setdefault(candidate.track_id, _Track(deque(maxlen=self._rule.frames)))
-            track.recent.append(candidate.finding.confidence)
+        for tracked in candidates:
+            track = self._tracks.setdefault(tracked.track_id, _Track(deque(maxlen=self._rule.frames)))
+            track.recent.append(tracked.candidate.confidence)
             track.waiting_frames += 1
             if len(track.recent) == self._rule.frames and _mean(track.recent) >= self._rule.track_confidence:
                 track.confirmed = True
@@ -120,13 +120,13 @@ class TrackConfirmation(Generic[Item]):
     def _settle(self) -> Settled[Item]:
         item, candidates, ended = self._waiting.popleft()
         shown, ahead = [], {}
-        for candidate in candidates:
-            track = self._tracks[candidate.track_id]
+        for tracked in candidates:
+            track = self._tracks[tracked.track_id]
             track.waiting_frames -= 1
             if track.confirmed:
                 if track.number is None:
                     track.number = next(self._numbers)
-                shown.append(replace(candidate, track_id=track.number))
+                shown.append(replace(tracked, track_id=track.number))
                 ahead[track.number] = track.waiting_frames
         over = [self._tracks.pop(number, None) for number in ended]
         numbers = tuple(sorted(track.number for track in over if track is not None and track.number is not None))

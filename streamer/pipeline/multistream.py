@@ -14,8 +14,9 @@ from typing import Literal, Self
 from streamer._timing import LiveClock
 from streamer.errors import InputError, StreamerError
 from streamer.pipeline.aggregation import PatientAggregator
-from streamer.pipeline.analyse import follow
+from streamer.pipeline.analyse import results
 from streamer.pipeline.analyser import FrameAnalyser, checked_analyser
+from streamer.pipeline.follower import ClipFollower
 from streamer.pipeline.scheduler import Scheduler, StreamQueue
 from streamer.sources import Source
 from streamer.sources.base import checked_source
@@ -132,12 +133,18 @@ class Serving:
             raise InputError("on_result and on_event must be functions")
         if not patience_s >= 0:
             raise InputError(f"latency_budget_ms must be at least 0, not {patience_s * 1000:g}")
-        self._scheduler = Scheduler(analyser, sources, max_wait_s=patience_s)
-        self._streams = [
-            _Stream(position, queue, PatientAggregator(analyser.settings), on_result, on_event)
-            for position, queue in enumerate(self._scheduler.queues)
+        self.aggregators = tuple(PatientAggregator(analyser.settings) for _ in sources)
+        followers = [
+            ClipFollower(aggregator, live=source.live)
+            for source, aggregator in zip(sources, self.aggregators, strict=True)
         ]
-        self.aggregators = tuple(stream.aggregator for stream in self._streams)
+        self._scheduler = Scheduler(analyser, list(zip(sources, followers, strict=True)), max_wait_s=patience_s)
+        self._streams = [
+            _Stream(position, queue, follower, aggregator, on_result, on_event)
+            for position, (queue, follower, aggregator) in enumerate(
+                zip(self._scheduler.queues, followers, self.aggregators, strict=True)
+            )
+        ]
         self._stopping = threading.Lock()
         self._stopped = False
         self._ended = threading.Event()
@@ -187,19 +194,20 @@ class Serving:
 
 
 class _Stream:
-    """One stream behind the analyser: a thread that tracks and sums up, and one that calls the consumer."""
+    """One stream behind the analyser: a thread that sums up, and one that calls the consumer."""
 
     def __init__(
         self,
         position: int,
         queue: StreamQueue,
+        follower: ClipFollower,
         aggregator: PatientAggregator,
         on_result: Callable[[int, FrameResult], None],
         on_event: Callable[[StreamEvent], None],
     ) -> None:
-        self.aggregator = aggregator
         self.finished = threading.Event()
         self._position, self._queue = position, queue
+        self._follower, self._aggregator = follower, aggregator
         self._on_result, self._on_event = on_result, on_event
         self._clock = LiveClock()
         self._outlet = _Outlet(newest_only=queue.source.live)
@@ -207,7 +215,7 @@ class _Stream:
         self._error: BaseException | None = None
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
-            for name, run in (("follow", self._follow), ("deliver", self._deliver))
+            for name, run in (("sum up", self._sum_up), ("deliver", self._deliver))
         ]
 
     def start(self) -> None:
@@ -232,9 +240,9 @@ class _Stream:
             live=self._clock.summary(),
         )
 
-    def _follow(self) -> None:
+    def _sum_up(self) -> None:
         try:
-            for result in follow(self._queue.findings(), self._queue.source, self.aggregator):
+            for result in results(self._queue, self._follower, self._aggregator):
                 self._frames += 1
                 self._clock.add(result)
                 if not self._outlet.put(result):

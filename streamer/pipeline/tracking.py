@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from streamer.pipeline.byte_track import BoxTracker
 from streamer.settings import TrackingSettings
-from streamer.types import Finding, Image, TrackedFinding
+from streamer.types import Candidate, Image, TrackedCandidate
 
 _THUMBNAIL = (32, 32)
 
@@ -40,36 +40,38 @@ class NoduleTracker:
         self._confidences: defaultdict[int, _RunningMean] = defaultdict(_RunningMean)
         self._thumbnail: npt.NDArray[np.float32] | None = None
 
-    def update(self, image: Image, findings: Sequence[Finding], *, skipped: int = 0) -> tuple[TrackedFinding, ...]:
-        """Number this frame's findings, in the order of their track numbers.
+    def update(
+        self, image: Image, candidates: Sequence[Candidate], *, skipped: int = 0
+    ) -> tuple[TrackedCandidate, ...]:
+        """Number this frame's candidates, in the order of their track numbers.
 
         A track's confidence is the mean of the detector's confidences so far: a nodule seen for long is surer than a
         transient false positive. Over `cine` val that ranks boxes better than each frame alone (docs/experiments.md).
 
         Args:
             image: the frame, to notice a scene cut, which ends all tracks.
-            findings: what was found in it.
+            candidates: what was detected in it.
             skipped: frames of a live source that were dropped since the last one.
         """
         if self._is_cut(image, skipped):
             self.cuts += 1
             self._tracker = self._new_tracker()
             self._confidences.clear()
-        nodules = self._track(findings)
+        tracked = self._track(candidates)
         running = frozenset(track.number for track in self._tracker.tracks if track.number is not None)
         self.ended = tuple(sorted(self._running - running))
         self._running = running
-        return nodules
+        return tracked
 
-    def _track(self, findings: Sequence[Finding]) -> tuple[TrackedFinding, ...]:
-        boxes = np.array([finding.box_xyxy for finding in findings], np.float32).reshape(-1, 4)
-        nodules = []
-        for track, finding in zip(self._tracker.update(boxes), findings, strict=True):
+    def _track(self, candidates: Sequence[Candidate]) -> tuple[TrackedCandidate, ...]:
+        boxes = np.array([candidate.box_xyxy for candidate in candidates], np.float32).reshape(-1, 4)
+        tracked = []
+        for track, candidate in zip(self._tracker.update(boxes), candidates, strict=True):
             if track.number is None:
                 track.number = next(self._numbers)
-            confidence = self._confidences[track.number].add(finding.confidence)
-            nodules.append(TrackedFinding(track_id=track.number, track_confidence=confidence, finding=finding))
-        return tuple(sorted(nodules, key=lambda nodule: nodule.track_id))
+            confidence = self._confidences[track.number].add(candidate.confidence)
+            tracked.append(TrackedCandidate(track_id=track.number, track_confidence=confidence, candidate=candidate))
+        return tuple(sorted(tracked, key=lambda one: one.track_id))
 
     def _new_tracker(self) -> BoxTracker:
         settings = self._settings
