@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     )
     from streamer.pipeline.aggregation import PatientAggregator
     from streamer.pipeline.analyse import analyse, analyse_image
-    from streamer.pipeline.analyser import AnalyserInfo, DetectorAnalyser, FrameAnalyser, FrameFindings
+    from streamer.pipeline.analyser import (
+        AnalyserInfo,
+        DetectorAnalyser,
+        FrameAnalyser,
+        FrameCandidates,
+        FrameFindings,
+        TwoStepAnalyser,
+    )
     from streamer.pipeline.multistream import Serving, StreamEvent, StreamFigures, analyse_streams
     from streamer.pipeline.thyroid import Engine
     from streamer.run import Progress, run_live, run_study
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
     from streamer.sources import Source, open_live, open_source
     from streamer.sources._url import Capture
     from streamer.summaries import ClipSummary, LiveFigures, ModelVersion, StageTiming, StudyReport, Track
-    from streamer.types import ClipInfo, Finding, Frame, FrameResult, Nodule, NoduleHeat, ScanView, SizeMm
+    from streamer.types import Candidate, ClipInfo, Finding, Frame, FrameResult, Nodule, NoduleHeat, ScanView, SizeMm
 
 _HOMES = {
     "streamer.errors": (
@@ -81,7 +88,14 @@ _HOMES = {
     ),
     "streamer.pipeline.aggregation": ("PatientAggregator",),
     "streamer.pipeline.analyse": ("analyse", "analyse_image"),
-    "streamer.pipeline.analyser": ("AnalyserInfo", "DetectorAnalyser", "FrameAnalyser", "FrameFindings"),
+    "streamer.pipeline.analyser": (
+        "AnalyserInfo",
+        "DetectorAnalyser",
+        "FrameAnalyser",
+        "FrameCandidates",
+        "FrameFindings",
+        "TwoStepAnalyser",
+    ),
     "streamer.pipeline.multistream": ("Serving", "StreamEvent", "StreamFigures", "analyse_streams"),
     "streamer.pipeline.thyroid": ("Engine",),
     "streamer.run": ("Progress", "run_live", "run_study"),
@@ -100,6 +114,7 @@ _HOMES = {
     "streamer.sources._url": ("Capture",),
     "streamer.summaries": ("ClipSummary", "LiveFigures", "ModelVersion", "StageTiming", "StudyReport", "Track"),
     "streamer.types": (
+        "Candidate",
         "ClipInfo",
         "Finding",
         "Frame",
@@ -115,6 +130,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AnalyserInfo",
     "BaseSink",
+    "Candidate",
     "Capture",
     "ClassificationSettings",
     "ClipGoneError",
@@ -128,6 +144,7 @@ __all__ = [
     "Finding",
     "Frame",
     "FrameAnalyser",
+    "FrameCandidates",
     "FrameFindings",
     "FrameLine",
     "FrameResult",
@@ -162,6 +179,7 @@ __all__ = [
     "SweepOperatingPoint",
     "Track",
     "TrackingSettings",
+    "TwoStepAnalyser",
     "VideoEntry",
     "WeightsError",
     "__version__",

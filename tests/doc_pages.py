@@ -53,6 +53,8 @@ _GROUPS = {
     "Seams": (
         "FrameAnalyser",
         "FrameFindings",
+        "TwoStepAnalyser",
+        "FrameCandidates",
         "AnalyserInfo",
         "SweepOperatingPoint",
         "DetectorAnalyser",

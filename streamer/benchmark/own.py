@@ -53,7 +53,7 @@ class OwnAnalysis:
         def note(detected: Sequence[FrameCandidates]) -> None:
             candidates.update({one.frame.index: tuple(box.box_xyxy for box in one.candidates) for one in detected})
 
-        frames, last_index = 0, -1
+        frames, last_index, characterised = 0, -1, 0
         began_s = time.perf_counter()
         with (
             StudyWriter(folder, self._engine.settings, on_stage=stages.add_written) as writer,
@@ -70,6 +70,7 @@ class OwnAnalysis:
                         stages.add(stage, value_ms)
                     writer.write(result)
                     frames += 1
+                    characterised += len(result.nodules)
                     last_index = result.frame.index
                     if should_stop():
                         break
@@ -85,6 +86,7 @@ class OwnAnalysis:
             latency_ms=latency,
             boxes=[candidates[index] for index in sorted(candidates) if index <= last_index],
             dropped_frames=last_index + 1 - frames,
+            characterised=characterised,
         )
 
     def observe_streams(self, clip: Path, count: int, seconds: float) -> StreamsObservation:

@@ -35,6 +35,7 @@ class Pass:
             does not let that be seen.
         boxes: detected boxes of each frame, in source pixels.
         dropped_frames: frames that were read and not done.
+        characterised: boxes that were outlined and classified, over all frames; None where all of them were.
     """
 
     frames: int
@@ -43,6 +44,12 @@ class Pass:
     latency_ms: Sequence[float]
     boxes: Sequence[tuple[Box, ...]]
     dropped_frames: int = 0
+    characterised: int | None = None
+
+    @property
+    def characterised_boxes(self) -> int:
+        """How many boxes were outlined and classified, over all frames."""
+        return sum(map(len, self.boxes)) if self.characterised is None else self.characterised
 
     @property
     def frames_per_second(self) -> float:

@@ -71,7 +71,7 @@ class PeerNetworks:
         width, height = detector.preprocessing.size_wh
         self.predict_options: dict[str, Any] = {
             "imgsz": [height, width],
-            # The candidates of our analysis, so that as many crops are outlined and classified.
+            # The candidates of our analysis: a loop that does not look ahead outlines and classifies all of them.
             "conf": candidates.confidence,
             "iou": candidates.nms_iou,
             "max_det": candidates.max_nodules,

@@ -39,7 +39,8 @@ def notes(result: BenchmarkResult) -> list[str]:
     machine, clip = result.machine, result.clip
     lines = [
         f"clip: {clip.name}, {clip.width}x{clip.height} at {clip.frames_per_second:g} fps, {clip.frames_looped} frames "
-        f"of it looped, {result.candidates_per_frame:.1f} candidates per frame; "
+        f"of it looped, {result.candidates_per_frame:.1f} candidates per frame, of which tracks confirm "
+        f"{result.characterised_per_frame:.1f}: streamer outlines and classifies those, the others all; "
         f"{result.rounds} x {result.seconds:g} s; frames dropped: {result.dropped_frames}",
         f"machine: {machine.cpu}, {machine.cores} cores{f', {machine.gpu}' if machine.gpu else ''}, {machine.system}",
     ]

@@ -85,7 +85,8 @@ class BenchmarkResult(_Part):
             1000 / `frames_per_second`; and a stage waits for a core like any other thread.
         networks_ms: network -> its own time a frame of this clip, where nothing else runs.
         floor_ratio: time a frame over the sum of `networks_ms`; None where nothing was found to run them on.
-        candidates_per_frame: mean number of boxes before tracks confirm any: the crops outlined and classified.
+        candidates_per_frame: mean number of boxes before tracks confirm any; the other tools outline and classify all.
+        characterised_per_frame: mean number of nodules that tracks confirm, which alone are outlined and classified.
         dropped_frames: frames that were read and not analysed; a recording loses none.
         peak_memory_mb: of streamer's process.
         device, precision: as in a study's report.
@@ -107,6 +108,7 @@ class BenchmarkResult(_Part):
     networks_ms: dict[str, float]
     floor_ratio: float | None
     candidates_per_frame: float
+    characterised_per_frame: float
     dropped_frames: int
     peak_memory_mb: PeakMemory
     device: str

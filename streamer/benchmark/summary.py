@@ -36,6 +36,12 @@ class Measurements:
         return sum(len(boxes) for done in self.passes for boxes in done.boxes) / max(frames, 1)
 
     @property
+    def characterised_per_frame(self) -> float:
+        """Mean number of boxes that were outlined and classified."""
+        frames = sum(done.frames for done in self.passes)
+        return sum(done.characterised_boxes for done in self.passes) / max(frames, 1)
+
+    @property
     def memory(self) -> PeakMemory:
         """Peak memory; zero where it is not known."""
         if self.environment is None:
@@ -68,6 +74,7 @@ def result_of(
         networks_ms=networks_ms,
         floor_ratio=1000 / rate / floor_ms if floor_ms else None,
         candidates_per_frame=own.candidates_per_frame,
+        characterised_per_frame=own.characterised_per_frame,
         dropped_frames=sum(done.dropped_frames for done in own.passes),
         peak_memory_mb=own.memory,
         device=own.environment.device if own.environment else "unknown",
@@ -99,7 +106,7 @@ def stages_of(passes: Sequence[Pass]) -> dict[str, Times]:
 def own_time(own: Measurements) -> dict[str, float]:
     """Each network's own time a frame: the median of the rounds an image, times its images a frame."""
     roles = own.networks_ms[0] if own.networks_ms else {}
-    images = {role: 1.0 if role == PER_FRAME_NETWORK else own.candidates_per_frame for role in roles}
+    images = {role: 1.0 if role == PER_FRAME_NETWORK else own.characterised_per_frame for role in roles}
     return {role: images[role] * median(round_ms[role] for round_ms in own.networks_ms) for role in roles}
 
 

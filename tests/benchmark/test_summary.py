@@ -11,7 +11,7 @@ import pytest
 from streamer.benchmark.result import BenchmarkResult
 from streamer.benchmark.summary import result_of, speedup
 from streamer.benchmark.times import times_of
-from tests.benchmark.results import CLIP, MACHINE, done_pass, example, record
+from tests.benchmark.results import BOX, CLIP, MACHINE, done_pass, example, record
 
 PROMISED = {
     "frames_per_second", "real_time_factor", "speedup_over_baseline", "latency_ms", "stages", "dropped_frames",
@@ -52,6 +52,14 @@ def test_the_floor_counts_a_network_as_often_as_it_runs() -> None:
     result = example()  # one nodule a frame; medians of 8 and 9, of 4 and 6
     assert result.networks_ms == {"detector": 8.5, "classifier": 5.0}
     assert result.floor_ratio == pytest.approx(25 / 13.5)
+
+
+def test_the_floor_counts_only_the_nodules_that_are_outlined_and_classified() -> None:
+    networks_ms = [{"detector": 8.0, "classifier": 4.0}]
+    own = record(replace(done_pass(4, 1.0, [(BOX, BOX)] * 4), characterised=2), networks_ms=networks_ms)
+    result = result_of(own, {}, clip=CLIP, machine=MACHINE, versions={}, seconds=1, complete=False)
+    assert (result.candidates_per_frame, result.characterised_per_frame) == (2, 0.5)
+    assert result.networks_ms == {"detector": 8.0, "classifier": 2.0}
 
 
 def test_dropped_frames_are_added_up() -> None:

@@ -14,7 +14,7 @@ from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive
 from streamer.pipeline.confirmation import TrackConfirmation
 from streamer.settings import DetectionSettings, Settings, StudySettings, TrackingSettings
-from streamer.types import TrackedFinding
+from streamer.types import TrackedCandidate, TrackedFinding
 from tests.fakes import finding, frame, grey_image
 
 
@@ -370,7 +370,7 @@ def shown_with(
     confirmation: TrackConfirmation[int] = PatientAggregator(settings).confirmation(live=live)
     settled = []
     for index, confidence in enumerate(confidences):
-        one = TrackedFinding(track_id=7, track_confidence=confidence, finding=finding(confidence=confidence))
+        one = TrackedCandidate(track_id=7, track_confidence=confidence, candidate=finding(confidence=confidence))
         settled += confirmation.add(index, [one], ended=(), new_scene=False)
     at_once = len(settled)
     settled += confirmation.end()

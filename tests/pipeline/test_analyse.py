@@ -14,8 +14,9 @@ import pytest
 from streamer.errors import InputError
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.aggregation import PatientAggregator
-from streamer.pipeline.analyse import analyse, follow
-from streamer.pipeline.analyser import FrameFindings
+from streamer.pipeline.analyse import analyse, results
+from streamer.pipeline.follower import ClipFollower
+from streamer.pipeline.scheduler import Scheduler
 from streamer.pipeline.thyroid import Engine
 from streamer.settings import Settings, TrackingSettings, load_settings
 from streamer.sources import open_source
@@ -105,14 +106,15 @@ def test_a_nodule_counts_from_its_first_frame_on_in_a_recording_and_live_from_th
     def found(index: int) -> tuple[Finding, ...]:
         return (finding(),) if index else ()
 
-    source = FakeSource(12)
-    source.live = live
-    findings = (FrameFindings(one, found(one.index), {}) for one in source.frames())
-    results = list(follow(findings, source.as_source(), PatientAggregator(FakeEngine().settings)))
-    assert [any(nodule.qualifies for nodule in result.nodules) for result in results] == [False] * before + [True] * (
+    engine = FakeEngine(found)
+    aggregator = PatientAggregator(engine.settings)
+    follower = ClipFollower(aggregator, live=live)
+    with Scheduler(engine.as_engine(), [(FakeSource(12).as_source(), follower)]) as scheduler:
+        shown = list(results(scheduler.queues[0], follower, aggregator))
+    assert [any(nodule.qualifies for nodule in one.nodules) for one in shown] == [False] * before + [True] * (
         12 - before
     )
-    assert [result.patient_malignancy is None for result in results] == [True] * before + [False] * (12 - before)
+    assert [one.patient_malignancy is None for one in shown] == [True] * before + [False] * (12 - before)
 
 
 def test_by_the_papers_rules_one_box_in_one_frame_decides() -> None:

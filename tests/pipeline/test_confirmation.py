@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.pipeline.confirmation import ConfirmationRule, Settled, TrackConfirmation
-from streamer.types import TrackedFinding
-from tests.fakes import finding
+from streamer.types import Candidate, TrackedCandidate
 
 WEAK, STRONG, FRAMES = 0.2, 0.8, 5
 
 
-def candidate(track_id: int, confidence: float) -> TrackedFinding:
-    return TrackedFinding(track_id=track_id, track_confidence=confidence, finding=finding(confidence=confidence))
+def candidate(track_id: int, confidence: float) -> TrackedCandidate:
+    one = Candidate(box_xyxy=(8.0, 8.0, 24.0, 24.0), confidence=confidence)
+    return TrackedCandidate(track_id=track_id, track_confidence=confidence, candidate=one)
 
 
 def run(

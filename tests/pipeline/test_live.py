@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -12,10 +12,11 @@ import pytest
 
 from streamer._timing import LiveClock
 from streamer.pipeline.aggregation import PatientAggregator
-from streamer.pipeline.analyse import analyse, follow
-from streamer.pipeline.analyser import FrameFindings
-from streamer.types import FrameResult
-from tests.fakes import FakeEngine, FakeSource, finding, frame
+from streamer.pipeline.analyse import analyse, results
+from streamer.pipeline.follower import ClipFollower
+from streamer.pipeline.scheduler import Scheduler
+from streamer.types import Frame, FrameResult
+from tests.fakes import FakeEngine, FakeSource, frame
 from tests.live_fakes import GatedEngine, PushedSource, until
 
 
@@ -154,39 +155,49 @@ def test_tracks_outlive_dropped_frames_but_not_a_long_silence(pause_s: float, tr
     assert numbers == tracks
 
 
+class _TimedSource(FakeSource):
+    """Frames that came at these times, none of which is dropped."""
+
+    def __init__(self, times_s: Sequence[float]) -> None:
+        super().__init__(len(times_s))
+        self._times_s = times_s
+
+    def frames(self) -> Iterator[Frame]:
+        for index, time_s in enumerate(self._times_s):
+            yield replace(frame(index), time_s=time_s)
+
+
+def followed_live(times_s: Sequence[float]) -> PatientAggregator:
+    """What is known of a nodule that is seen at each of these times, without looking ahead."""
+    engine = FakeEngine()
+    aggregator = PatientAggregator(engine.settings)
+    follower = ClipFollower(aggregator, live=True)
+    with Scheduler(engine.as_engine(), [(_TimedSource(times_s).as_source(), follower)]) as scheduler:
+        assert len(list(results(scheduler.queues[0], follower, aggregator))) == len(times_s)
+    return aggregator
+
+
 @pytest.mark.parametrize(
     ("interval_s", "tracks", "too_slow"),
     [(0.5, 1, False), (1.43, 1, False), (4.0, 1, False), (9.0, 1, False), (11.0, 0, True)],
 )
 def test_what_counts_as_silence_depends_on_the_rate(interval_s: float, tracks: int, too_slow: bool) -> None:
-    source, engine = FakeSource(12), FakeEngine()
-    source.live, source.fps = True, 1 / interval_s
-    aggregator = PatientAggregator(engine.settings)
-    findings = (FrameFindings(replace(frame(n), time_s=n * interval_s), (finding(),), {}) for n in range(12))
-    assert len(list(follow(findings, source.as_source(), aggregator))) == 12
+    aggregator = followed_live([n * interval_s for n in range(12)])
     assert [track.qualifies for track in aggregator.tracks()] == [True] * tracks
     assert aggregator.is_too_slow("clip.mp4") is too_slow
 
 
 def test_a_slow_source_whose_first_pictures_come_at_once_is_followed() -> None:
-    source, engine = FakeSource(12), FakeEngine()
-    source.live = True
-    aggregator = PatientAggregator(engine.settings)
     times_s = [0.0, 0.001, 0.002, *(0.002 + 3.3 * n for n in range(1, 10))]  # as a camera's, after it was opened
-    findings = (FrameFindings(replace(frame(n), time_s=at), (finding(),), {}) for n, at in enumerate(times_s))
-    list(follow(findings, source.as_source(), aggregator))
+    aggregator = followed_live(times_s)
     assert [track.supporting_frames for track in aggregator.tracks() if track.qualifies] == [
         5
     ]  # of nine, from the fifth on
 
 
 def test_a_fast_source_that_pauses_is_not_followed_over_the_pause() -> None:
-    source, engine = FakeSource(12), FakeEngine()
-    source.live = True
-    aggregator = PatientAggregator(engine.settings)
     times_s = [*(n / 25 for n in range(6)), *(3 + n / 25 for n in range(6))]
-    findings = (FrameFindings(replace(frame(n), time_s=at), (finding(),), {}) for n, at in enumerate(times_s))
-    list(follow(findings, source.as_source(), aggregator))
+    aggregator = followed_live(times_s)
     assert len(aggregator.tracks()) == 2
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import cast
+from functools import partial
+from typing import NoReturn, cast
 
 import pytest
 
-from streamer.pipeline.analyser import FrameAnalyser, FrameFindings
-from streamer.pipeline.scheduler import Scheduler, StreamQueue
+from streamer.pipeline.analyser import FrameAnalyser, FrameCandidates, FrameFindings
+from streamer.pipeline.confirmation import Settled
+from streamer.pipeline.scheduler import Follower, Scheduler, StreamQueue, _answers
 from streamer.sources import Source
-from streamer.types import Frame
-from tests.fakes import FakeEngine, FakeSource, frame
+from streamer.types import Candidate, TrackedCandidate
+from tests.fakes import FakeEngine, FakeSource, finding, frame
 from tests.live_fakes import until
+
+CANDIDATE = Candidate(box_xyxy=(8.0, 8.0, 24.0, 24.0), confidence=0.7)
 
 
 class LiveSource(FakeSource):
@@ -30,10 +34,45 @@ class LiveSource(FakeSource):
         self.closed = True
 
 
-def queue_of(source: FakeSource, *, batch_frames: int = 1, workers: int = 2) -> StreamQueue:
+class HoldingFollower:
+    """Shows every candidate, and holds back so many frames for what comes after them."""
+
+    def __init__(self, holds: int = 0) -> None:
+        self.holds = holds
+        self.held: list[FrameCandidates] = []
+
+    def add(self, detected: FrameCandidates) -> list[Settled[FrameCandidates]]:
+        """Hold one more."""
+        self.held.append(detected)
+        over = len(self.held) - self.holds
+        given, self.held = self.held[: max(0, over)], self.held[max(0, over) :]
+        return [_settled(one) for one in given]
+
+    def end(self) -> list[Settled[FrameCandidates]]:
+        """Give all."""
+        given, self.held = self.held, []
+        return [_settled(one) for one in given]
+
+
+def _settled(one: FrameCandidates) -> Settled[FrameCandidates]:
+    shown = [
+        TrackedCandidate(track_id=number, track_confidence=candidate.confidence, candidate=candidate)
+        for number, candidate in enumerate(one.candidates, 1)
+    ]
+    return Settled(one, tuple(shown), {}, ())
+
+
+def queue_of(
+    source: FakeSource, *, batch_frames: int = 1, workers: int = 2, follower: Follower | None = None
+) -> StreamQueue:
     lock = threading.Lock()
     return StreamQueue(
-        cast(Source, source), lock, threading.Condition(lock), batch_frames=batch_frames, workers=workers
+        cast(Source, source),
+        follower or HoldingFollower(),
+        lock,
+        threading.Condition(lock),
+        batch_frames=batch_frames,
+        workers=workers,
     )
 
 
@@ -43,10 +82,21 @@ def pop(queue: StreamQueue) -> int:
         return queue.pop()[2].index
 
 
-def complete(queue: StreamQueue, number: int, result: FrameFindings | Exception) -> None:
-    """Take back what was found, as the scheduler does."""
+def detected(queue: StreamQueue, number: int, result: FrameCandidates | Exception | None = None) -> None:
+    """Take back what was detected, nothing if None, as the scheduler does."""
     with queue._lock:
-        queue.complete(number, result)
+        queue.detected(number, FrameCandidates(frame(number), (), {}) if result is None else result)
+    queue.follow()
+
+
+def numbers(queue: StreamQueue) -> list[int]:
+    """The frames that leave, to the end."""
+    return [settled.item.frame.index for settled in queue.results()]
+
+
+def with_candidate(index: int) -> FrameCandidates:
+    """A frame in which something was detected."""
+    return FrameCandidates(frame(index), (CANDIDATE,), {"detect": 1.0})
 
 
 def is_ready(queue: StreamQueue) -> bool:
@@ -57,11 +107,6 @@ def is_ready(queue: StreamQueue) -> bool:
 def is_over(queue: StreamQueue) -> bool:
     """Asked anew each time."""
     return queue.over
-
-
-def found(name: str) -> FrameFindings:
-    """Findings that a test can tell apart."""
-    return cast(FrameFindings, name)
 
 
 def test_of_a_live_source_the_newest_frame_waits_and_the_others_are_counted() -> None:
@@ -101,8 +146,9 @@ def test_no_more_frames_are_out_than_the_workers_can_take() -> None:
     assert is_ready(queue)
     pop(queue)
     assert not is_ready(queue)  # one is out, one waits
-    complete(queue, 0, found("first"))
-    assert queue._next() == found("first")
+    detected(queue, 0)
+    assert not is_ready(queue)  # nobody has taken it
+    assert queue._next() is not None
     assert is_ready(queue)
     pop(queue)
     assert not is_ready(queue)  # nothing waits
@@ -156,9 +202,10 @@ def test_findings_leave_in_the_order_of_the_frames() -> None:
     queue.read()
     pop(queue)
     pop(queue)
-    complete(queue, 1, found("second"))
-    complete(queue, 0, found("first"))
-    assert list(queue.findings()) == [found("first"), found("second")]
+    detected(queue, 1)
+    assert queue._done == {}
+    detected(queue, 0)
+    assert numbers(queue) == [0, 1]
 
 
 def test_an_error_comes_after_what_came_before_it() -> None:
@@ -166,11 +213,11 @@ def test_an_error_comes_after_what_came_before_it() -> None:
     queue.read()
     for number in range(2):
         pop(queue)
-        complete(queue, number, found(str(number)))
-    findings = queue.findings()
-    assert [next(findings), next(findings)] == [found("0"), found("1")]
+        detected(queue, number)
+    results = queue.results()
+    assert [next(results).item.frame.index, next(results).item.frame.index] == [0, 1]
     with pytest.raises(OSError, match="the disk is gone"):
-        next(findings)
+        next(results)
 
 
 def test_an_error_of_the_engine_is_raised_in_its_turn() -> None:
@@ -178,12 +225,12 @@ def test_an_error_of_the_engine_is_raised_in_its_turn() -> None:
     queue.read()
     pop(queue)
     pop(queue)
-    complete(queue, 1, ValueError("bad frame"))
-    complete(queue, 0, found("first"))
-    findings = queue.findings()
-    assert next(findings) == found("first")
+    detected(queue, 1, ValueError("bad frame"))
+    detected(queue, 0)
+    results = queue.results()
+    assert next(results).item.frame.index == 0
     with pytest.raises(ValueError, match="bad frame"):
-        next(findings)
+        next(results)
 
 
 def test_a_closed_queue_gives_nothing_more_and_forgets_its_error() -> None:
@@ -194,11 +241,11 @@ def test_a_closed_queue_gives_nothing_more_and_forgets_its_error() -> None:
     queue.close()
     assert is_over(queue)
     assert source.closed
-    assert (list(queue.waiting), list(queue.findings())) == ([], [])
+    assert (list(queue.waiting), list(queue.results())) == ([], [])
     failing = queue_of(FakeSource(1, fails_after=0))
     failing.close()
     failing.read()
-    assert list(failing.findings()) == []
+    assert list(failing.results()) == []
 
 
 def test_deadlines() -> None:
@@ -219,7 +266,7 @@ def test_deadlines() -> None:
 
 def scheduler(*sources: FakeSource, batch_frames: int = 1, workers: int = 3) -> Scheduler:
     engine = FakeEngine(batch_frames=batch_frames, workers=workers)
-    return Scheduler(cast(FrameAnalyser, engine), [cast(Source, source) for source in sources])
+    return Scheduler(cast(FrameAnalyser, engine), [(cast(Source, source), HoldingFollower()) for source in sources])
 
 
 def test_live_sources_alone_leave_one_worker_out() -> None:
@@ -239,23 +286,158 @@ def test_a_batch_takes_turns_with_the_longest_waiting_queue_first() -> None:
         queue.read()
     made.queues[0].last_served, made.queues[1].last_served, made.queues[2].last_served = 2, 3, 1
     with made._lock:
-        batch = made._batch(list(made.queues))
+        batch = made._batch(list(made.queues), lambda queue: queue.waiting, StreamQueue.pop)
     assert [(frame.video, frame.index) for _, _, frame in batch] == [("c", 0), ("a", 0), ("b", 0), ("c", 1)]
     served = [queue.last_served for queue in made.queues]
     assert served.index(max(served)) == 2  # the one that had two comes last the next time
 
 
 def test_a_frame_that_spoils_a_batch_fails_alone() -> None:
-    class Spoilt(FakeEngine):
-        def analyse(self, frames: object) -> list[FrameFindings]:
-            listed = cast(list[Frame], frames)
-            if any(one.index == 1 for one in listed):
-                raise ValueError("bad")
-            return [FrameFindings(one, (), {}) for one in listed]
+    def ask(asked: list[int]) -> list[str]:
+        if 1 in asked:
+            raise ValueError("bad")
+        return [f"answer {one}" for one in asked]
 
-    made = Scheduler(cast(FrameAnalyser, Spoilt()), [])
-    first, second, third = made._find([frame(0), frame(1), frame(2)])
-    assert isinstance(first, FrameFindings)
-    assert isinstance(third, FrameFindings)
-    assert (first.frame.index, third.frame.index) == (0, 2)
+    first, second, third = _answers(ask, [0, 1, 2])
+    assert (first, third) == ("answer 0", "answer 2")
     assert isinstance(second, ValueError)
+
+
+def test_a_frame_with_candidates_leaves_when_they_are_characterised_one_without_at_once() -> None:
+    queue = queue_of(FakeSource(2))
+    queue.read()
+    for number in range(2):
+        pop(queue)
+        detected(queue, number, with_candidate(0) if number == 0 else None)
+    assert list(queue._done) == [1]
+    with queue._lock:
+        _, number, settled = queue.pop_settled()
+        assert (number, settled.item.candidates, len(queue.settled)) == (0, (CANDIDATE,), 0)
+        queue.complete(number, settled, FrameFindings(settled.item.frame, (finding(),), {}))
+    first, second = queue._next(), queue._next()
+    assert isinstance(first, Settled)
+    assert isinstance(second, Settled)
+    assert (len(first.item.findings), first.shown[0].candidate) == (1, CANDIDATE)
+    assert second.item.findings == ()
+
+
+def test_an_error_in_the_second_step_comes_in_its_turn() -> None:
+    queue = queue_of(FakeSource(2))
+    queue.read()
+    for number in range(2):
+        pop(queue)
+        detected(queue, number, with_candidate(number))
+    with queue._lock:
+        for _ in range(2):
+            _, number, settled = queue.pop_settled()
+            spoilt = ValueError("bad crop") if number else FrameFindings(settled.item.frame, (finding(),), {})
+            queue.complete(number, settled, spoilt)
+    results = queue.results()
+    assert next(results).item.frame.index == 0
+    with pytest.raises(ValueError, match="bad crop"):
+        next(results)
+
+
+def test_frames_that_are_held_for_their_tracks_keep_no_other_from_the_engine() -> None:
+    queue = queue_of(FakeSource(0), workers=1, follower=HoldingFollower(holds=2))
+    queue.waiting.extend(FakeSource(5).frames())
+    for number in range(2):
+        assert is_ready(queue)
+        pop(queue)
+        assert not is_ready(queue)
+        detected(queue, number)  # held
+    assert is_ready(queue)
+    pop(queue)
+    detected(queue, 2)  # lets the first out, which nobody has taken
+    assert not is_ready(queue)
+    assert queue._next() is not None
+    assert is_ready(queue)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_what_is_held_leaves_at_the_end_of_the_source(count: int) -> None:
+    queue = queue_of(FakeSource(count), workers=9, batch_frames=9, follower=HoldingFollower(holds=3))
+    queue.read()
+    for number in range(count):
+        pop(queue)
+        detected(queue, number)
+    assert numbers(queue) == list(range(count))
+
+
+def test_what_is_held_leaves_before_an_error() -> None:
+    queue = queue_of(FakeSource(9), workers=9, batch_frames=9, follower=HoldingFollower(holds=3))
+    queue.read()
+    for number in range(3):
+        pop(queue)
+        detected(queue, number, ValueError("bad frame") if number == 2 else None)
+    assert not is_ready(queue)  # what comes after an error is wanted no more
+    assert is_over(queue)
+    results = queue.results()
+    assert [next(results).item.frame.index for _ in range(2)] == [0, 1]
+    with pytest.raises(ValueError, match="bad frame"):
+        next(results)
+
+
+@pytest.mark.parametrize("step", ["add", "end"])
+def test_an_error_of_the_follower_ends_the_queue(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise ZeroDivisionError("at fault")
+
+    follower = HoldingFollower()
+    monkeypatch.setattr(follower, step, fail)
+    queue = queue_of(FakeSource(1), follower=follower)
+    queue.read()
+    pop(queue)
+    detected(queue, 0)
+    with pytest.raises(ZeroDivisionError, match="at fault"):
+        numbers(queue)
+
+
+def test_a_queue_closed_meanwhile_asks_for_nothing_more() -> None:
+    queue = queue_of(FakeSource(2))
+    queue.read()
+    pop(queue)
+    detected(queue, 0, with_candidate(0))
+    assert len(queue.settled) == 1
+    queue.close()
+    assert len(queue.settled) == 0
+    detected(queue, 1, with_candidate(1))
+    assert len(queue.settled) == 0
+
+
+def test_one_thread_follows_at_a_time_and_takes_over_what_others_bring() -> None:
+    """A frame that is detected while another is followed is not followed beside it, nor forgotten."""
+    entered, go_on = threading.Event(), threading.Event()
+    followed: list[tuple[int, str]] = []
+
+    class Slow(HoldingFollower):
+        def add(self, detected: FrameCandidates) -> list[Settled[FrameCandidates]]:
+            followed.append((detected.frame.index, threading.current_thread().name))
+            entered.set()
+            assert go_on.wait(10)
+            return super().add(detected)
+
+    queue = queue_of(FakeSource(2), follower=Slow())
+    queue.read()
+    pop(queue)
+    pop(queue)
+    first = threading.Thread(target=detected, args=(queue, 0), name="first")
+    first.start()
+    assert entered.wait(10)
+    detected(queue, 1)  # returns at once
+    go_on.set()
+    first.join()
+    assert followed == [(0, "first"), (1, "first")]
+    assert numbers(queue) == [0, 1]
+
+
+def test_what_is_settled_goes_before_what_waits() -> None:
+    made = scheduler(FakeSource(2))
+    (queue,) = made.queues
+    queue.read()
+    pop(queue)
+    detected(queue, 0, with_candidate(0))
+    for step in ("_characterise", "_detect"):
+        work = made._next_work()
+        assert isinstance(work, partial)
+        assert work.func == getattr(made, step)

@@ -48,11 +48,11 @@ def test_longer_gaps_end_the_track(most: int, seen_before: int) -> None:
 
 
 def test_two_nodules_keep_their_numbers_in_any_order() -> None:
-    one, two = finding(HERE, malignancy=0.1), finding(THERE, malignancy=0.9)
+    one, two = finding(HERE, confidence=0.7), finding(THERE, confidence=0.9)
     tracked = tracker()
     seen = [tracked.update(grey_image(), found) for found in ([one, two], [two, one], [one, two])]
-    assert [[(nodule.track_id, nodule.finding.malignancy) for nodule in nodules] for nodules in seen] == [
-        [(1, 0.1), (2, 0.9)]
+    assert [[(nodule.track_id, nodule.candidate.confidence) for nodule in nodules] for nodules in seen] == [
+        [(1, 0.7), (2, 0.9)]
     ] * 3
 
 
@@ -166,7 +166,7 @@ def test_numbers_are_unique_over_clips() -> None:
 def test_what_was_measured_is_kept() -> None:
     found = finding(HERE, confidence=0.8, malignancy=0.6)
     (nodule,) = tracker().update(grey_image(), [found])
-    assert nodule.finding is found
+    assert nodule.candidate is found
     assert (nodule.track_id, nodule.track_confidence) == (1, 0.8)
 
 

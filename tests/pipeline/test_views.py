@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from streamer.models.grad_cam import HeatMaps
-from streamer.pipeline.analyser import AnalyserInfo, FrameFindings
-from streamer.pipeline.views import analyse_views
+from streamer.pipeline.analyser import AnalyserInfo, FrameAnalyser, FrameFindings
+from streamer.pipeline.views import characterise_in_views, detect_in_views
 from streamer.settings import Settings
 from streamer.types import Finding, Frame, Image, NoduleHeat, ScanView
 
@@ -50,6 +50,10 @@ def _frame(spots: Sequence[tuple[int, int]], *views: ScanView) -> Frame:
     for x, y in spots:
         image[y : y + 6, x : x + 8] = 255
     return Frame(image=image, index=0, time_s=0.0, video="clip", views=views)
+
+
+def analyse_views(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[FrameFindings]:
+    return characterise_in_views(analyser, detect_in_views(analyser, frames))
 
 
 def test_text_outside_the_region_is_never_seen_and_findings_are_in_the_frame_s_pixels() -> None:
