@@ -55,6 +55,7 @@ _GROUPS = {
         "FrameFindings",
         "TwoStepAnalyser",
         "FrameCandidates",
+        "Candidate",
         "AnalyserInfo",
         "SweepOperatingPoint",
         "DetectorAnalyser",
