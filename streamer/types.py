@@ -204,7 +204,7 @@ class TrackedCandidate:
     """A candidate that a tracker has joined to those of earlier frames.
 
     Attributes:
-        track_id: counted from 1, unique in the study: from the tracker a candidate's number, after confirmation a
+        track_id: counted from 1, unique in the clip: from the tracker a candidate's number, after confirmation a
             nodule's.
         track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1.
         candidate: what was detected in this frame.

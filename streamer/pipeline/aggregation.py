@@ -14,8 +14,6 @@ from typing import Protocol, TypeVar
 from streamer.errors import InputError
 from streamer.geometry import size_mm
 from streamer.models.sweep_point import SweepOperatingPoint
-from streamer.pipeline.confirmation import ConfirmationRule, Item, TrackConfirmation
-from streamer.pipeline.tracking import NoduleTracker
 from streamer.settings import Settings, checked_settings
 from streamer.summaries import Track
 from streamer.types import Decision, Frame, Nodule, SizeMm, TrackedFinding
@@ -29,6 +27,10 @@ class PatientAggregator:
 
     The patient's probability is the maximum over all nodules (Radiology 2023;307(5):e221157), here only over those
     whose track lasted `study.min_track_frames` frames: a transient false positive must not decide.
+
+    Attributes:
+        settings: how tracks are joined and summed up.
+        numbers: the next numbers of nodules, which are unique among the patient's; each is taken once.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -37,9 +39,9 @@ class PatientAggregator:
         Raises:
             SettingsError: `settings` are none.
         """
-        settings = self._settings = checked_settings(settings)
+        settings = self.settings = checked_settings(settings)
         self._min_track_frames = settings.study.min_track_frames
-        self._candidates, self._numbers = count(1), count(1)
+        self.numbers = count(1)
         self._required: dict[str, int] = {}
         self._frames: dict[str, int] = {}
         self._unrelated: set[str] = set()
@@ -48,21 +50,6 @@ class PatientAggregator:
         self._rejected: set[str] = set()
         self._nodules: dict[int, _Nodule] = {}
         self._patient: float | None = None
-
-    def tracker(self) -> NoduleTracker:
-        """A tracker for one clip; its numbers are those of candidates, unique among the patient's."""
-        return NoduleTracker(self._settings.tracking, self._candidates)
-
-    def confirmation(self, *, live: bool) -> TrackConfirmation[Item]:
-        """What decides for one clip which candidates are shown, numbering on from the clips before."""
-        tracking = self._settings.tracking
-        rule = ConfirmationRule(
-            frames=tracking.confirming_frames,
-            track_confidence=tracking.confidence or 0.0,
-            image_confidence=self._settings.detection.confidence or 0.0,
-            look_ahead_frames=0 if live else tracking.look_ahead_frames,
-        )
-        return TrackConfirmation(rule, self._numbers)
 
     def start_clip(self, name: str, expected_frames: int | None) -> None:
         """Announce a clip; in one shorter than the minimum, a nodule must be seen in every frame.
@@ -201,7 +188,7 @@ class PatientAggregator:
             self._frames[name] = frames
 
     def _decides(self, seen: _Nodule) -> bool:
-        frames, study = seen.malignancies.total(), self._settings.study
+        frames, study = seen.malignancies.total(), self.settings.study
         whole = frames >= study.min_clip_share * self._frames.get(seen.video, math.inf)
         return self._qualifies(seen) and (whole or frames * seen.confidence >= study.min_support)
 

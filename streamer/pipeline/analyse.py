@@ -93,7 +93,7 @@ def _analysed(
         opened = _opened(source, analyser.settings, pixel_spacing_mm, name, fps)
         if opened is not source:
             stack.enter_context(opened)
-        follower = ClipFollower(aggregator, live=opened.live)
+        follower = ClipFollower(aggregator.settings, live=opened.live)
         scheduler = stack.enter_context(Scheduler(analyser, [(opened, follower)]))
         yield from results(scheduler.queues[0], follower, aggregator, pixel_spacing_mm)
 
@@ -184,29 +184,54 @@ def results(
     source = queue.source
     spacing_mm = pixel_spacing_mm or source.info.pixel_spacing_mm
     aggregator.start_clip(source.info.name, source.expected_frames)
+    numbers = _Numbers(aggregator.numbers)
+    frames = 0
     for settled in queue.results():
-        yield _result(settled, aggregator, spacing_mm)
+        yield _result(settled, aggregator, numbers, spacing_mm)
+        frames += 1
     aggregator.end_clip(
         source.info.name,
-        follower.frames,
+        frames,
         cuts=follower.cuts,
         whole=source.complete and not source.live,
         too_slow=follower.too_slow,
     )
 
 
+class _Numbers:
+    """The patient's number of each of a clip's nodules, taken as it leaves: so no thread's pace can change it."""
+
+    def __init__(self, free: Iterator[int]) -> None:
+        self._free = free
+        self._taken: dict[int, int] = {}
+
+    def __getitem__(self, number: int) -> int:
+        """The patient's number of the clip's nodule of that number."""
+        if number not in self._taken:
+            self._taken[number] = next(self._free)
+        return self._taken[number]
+
+    def give_up(self, number: int) -> int:
+        """The same, for the last time."""
+        return self._taken.pop(number)
+
+
 def _result(
-    settled: Settled[FrameFindings], aggregator: PatientAggregator, spacing_mm: tuple[float, float] | None
+    settled: Settled[FrameFindings],
+    aggregator: PatientAggregator,
+    numbers: _Numbers,
+    spacing_mm: tuple[float, float] | None,
 ) -> FrameResult:
     """The result of a frame whose nodules are settled; to be called in frame order."""
     started = time.perf_counter()
     found = settled.item
     frame = found.frame
     shown = [
-        TrackedFinding(track_id=one.track_id, track_confidence=one.track_confidence, finding=finding)
+        TrackedFinding(track_id=numbers[one.track_id], track_confidence=one.track_confidence, finding=finding)
         for one, finding in zip(settled.shown, found.findings, strict=True)
     ]
-    nodules = aggregator.add(frame, shown, spacing_mm, ahead=settled.ahead, rejected=found.rejected)
+    ahead = {numbers[number]: frames for number, frames in settled.ahead.items()}
+    nodules = aggregator.add(frame, shown, spacing_mm, ahead=ahead, rejected=found.rejected)
     ended = time.perf_counter()
     track_ms = found.timing_ms.get("track", 0.0) + (ended - started) * 1000
     return FrameResult(
@@ -215,6 +240,6 @@ def _result(
         patient_malignancy=aggregator.running_maximum,
         timing_ms={"decode": frame.decode_ms, **found.timing_ms, "track": track_ms},
         latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
-        ended_tracks=settled.ended,
+        ended_tracks=tuple(numbers.give_up(number) for number in settled.ended),
         rejected=found.rejected,
     )

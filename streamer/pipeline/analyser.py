@@ -109,7 +109,8 @@ class FrameAnalyser(Protocol):
 class TwoStepAnalyser(FrameAnalyser, Protocol):
     """Detects first, and characterises only what is shown: candidates that no track confirms cost nothing more.
 
-    Any analyser that has both steps is one: the pipeline calls them, from several threads, in place of `analyse`.
+    Any analyser that has both steps is one: the pipeline calls them, from several threads, in place of `analyse`; but
+    a subclass that has changed `analyse` alone is asked for that.
     """
 
     def detect(self, frames: Sequence[Frame]) -> list[FrameCandidates]:
@@ -296,7 +297,15 @@ def findings_of(frame: FrameCandidates) -> FrameFindings | None:
 
 
 def _works_in_two_steps(analyser: FrameAnalyser) -> TypeGuard[TwoStepAnalyser]:
-    return all(callable(getattr(analyser, step, None)) for step in ("detect", "characterise"))
+    """Whether it has both steps, and neither it nor a subclass has put an `analyse` of its own in their place."""
+    steps = ("detect", "characterise")
+    if not all(callable(getattr(analyser, step, None)) for step in steps):
+        return False
+    homes = [getattr(analyser, "__dict__", {}), *(vars(one) for one in type(analyser).__mro__)]
+    own, *homes_of_steps = (
+        next((place for place, names in enumerate(homes) if name in names), len(homes)) for name in ("analyse", *steps)
+    )
+    return own >= min(homes_of_steps)
 
 
 def _check_answers(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import replace
+from itertools import count
 from statistics import fmean, median
 
-from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyser import FrameCandidates
-from streamer.pipeline.confirmation import Settled, TrackConfirmation
+from streamer.pipeline.confirmation import ConfirmationRule, Settled, TrackConfirmation
+from streamer.pipeline.tracking import NoduleTracker
+from streamer.settings import Settings
 
 _SHORTEST_PAUSE_S = 2.0
 """Silence of a live source that is no pause, however fast it is; dropped frames are far shorter."""
@@ -22,24 +24,32 @@ _INTERVALS = 15
 
 
 class ClipFollower:
-    """Tracks one clip's candidates and settles which are shown. Fed in frame order, by one thread at a time.
+    """Tracks one clip's candidates and settles which are shown, numbered from 1. Used by one thread at a time.
 
-    Attributes:
-        frames: how many it was given.
+    Example:
+        >>> follower = ClipFollower(Settings(), live=False)
+        >>> follower.end()
+        []
     """
 
-    def __init__(self, aggregator: PatientAggregator, *, live: bool) -> None:
+    def __init__(self, settings: Settings, *, live: bool) -> None:
         """Start with nothing seen.
 
         Args:
-            aggregator: the patient, who numbers candidates and nodules.
+            settings: how tracks are joined and confirmed.
             live: whether results cannot wait for what comes after them.
         """
-        self.frames = 0
-        self._aggregator, self._live = aggregator, live
-        self._tracker, self._pace = aggregator.tracker(), _Pace()
-        self._confirmation: TrackConfirmation[FrameCandidates] = aggregator.confirmation(live=live)
-        self._last_index, self._last_s = -1, 0.0
+        self._settings, self._live = settings.tracking, live
+        self._candidates = count(1)
+        self._tracker, self._pace = self._new_tracker(), _Pace()
+        rule = ConfirmationRule(
+            frames=settings.tracking.confirming_frames,
+            track_confidence=settings.tracking.confidence or 0.0,
+            image_confidence=settings.detection.confidence or 0.0,
+            look_ahead_frames=0 if live else settings.tracking.look_ahead_frames,
+        )
+        self._confirmation: TrackConfirmation[FrameCandidates] = TrackConfirmation(rule, count(1))
+        self._frames, self._last_index, self._last_s = 0, -1, 0.0
 
     @property
     def cuts(self) -> int:
@@ -55,12 +65,12 @@ class ClipFollower:
         """Take the next frame; give those that are settled by it, in order, each with the candidates that are shown."""
         started = time.perf_counter()
         frame, tracker = detected.frame, self._tracker
-        new_scene = self._live and self.frames > 0 and self._pace.is_pause(frame.time_s - self._last_s)
+        new_scene = self._live and self._frames > 0 and self._pace.is_pause(frame.time_s - self._last_s)
         if new_scene:
-            self._tracker = tracker = self._aggregator.tracker()
+            self._tracker = tracker = self._new_tracker()
         cuts = tracker.cuts
         candidates = tracker.update(frame.image, detected.candidates, skipped=frame.index - self._last_index - 1)
-        self.frames, self._last_index, self._last_s = self.frames + 1, frame.index, frame.time_s
+        self._frames, self._last_index, self._last_s = self._frames + 1, frame.index, frame.time_s
         track_ms = (time.perf_counter() - started) * 1000
         settled = self._confirmation.add(
             replace(detected, timing_ms={**detected.timing_ms, "track": track_ms}),
@@ -73,6 +83,9 @@ class ClipFollower:
     def end(self) -> list[Settled[FrameCandidates]]:
         """Give what still waits: no frame comes any more."""
         return [_with_shown(one) for one in self._confirmation.end()]
+
+    def _new_tracker(self) -> NoduleTracker:
+        return NoduleTracker(self._settings, self._candidates)
 
 
 def _with_shown(settled: Settled[FrameCandidates]) -> Settled[FrameCandidates]:

@@ -135,7 +135,7 @@ class Serving:
             raise InputError(f"latency_budget_ms must be at least 0, not {patience_s * 1000:g}")
         self.aggregators = tuple(PatientAggregator(analyser.settings) for _ in sources)
         followers = [
-            ClipFollower(aggregator, live=source.live)
+            ClipFollower(aggregator.settings, live=source.live)
             for source, aggregator in zip(sources, self.aggregators, strict=True)
         ]
         self._scheduler = Scheduler(analyser, list(zip(sources, followers, strict=True)), max_wait_s=patience_s)

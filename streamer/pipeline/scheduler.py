@@ -82,8 +82,8 @@ class StreamQueue:
         self._max_in_flight = workers if source.live else batch_frames * workers
         self._follower, self._following = follower, False
         self._submitted = self._followed = self._held = self._settled = self._delivered = 0
-        self._detected: dict[int, FrameCandidates | Exception] = {}
-        self._done: dict[int, Settled[FrameFindings] | Exception] = {}
+        self._detected: dict[int, FrameCandidates | BaseException] = {}
+        self._done: dict[int, Settled[FrameFindings] | BaseException] = {}
         self._error: BaseException | None = None
         self._ended = self._all_settled = self._closed = False
 
@@ -94,7 +94,7 @@ class StreamQueue:
             BaseException: what ended the source or the engine too early, after all that came before it.
         """
         while (done := self._next()) is not None:
-            if isinstance(done, Exception):
+            if isinstance(done, BaseException):
                 raise done
             yield done
         if self._error is not None:
@@ -104,9 +104,10 @@ class StreamQueue:
         """Analyse no more of this source; the other queues go on. A live source is closed."""
         with self._lock:
             self._closed, self._error = True, None
-            self.waiting.clear()
-            self.settled.clear()
+            for frames in (self.waiting, self.settled, self._detected, self._done):
+                frames.clear()
             self._moved.notify_all()
+        self.follow()  # lets go of what is held
         if self.source.live:
             self.source.close()
 
@@ -163,27 +164,29 @@ class StreamQueue:
         """Its next frame to characterise candidates in, with a number for the order."""
         return self, *self.settled.popleft()
 
-    def detected(self, number: int, detected: FrameCandidates | Exception) -> None:
+    def detected(self, number: int, detected: FrameCandidates | BaseException) -> None:
         """Take back what was detected in the frame of that number; to be followed."""
-        self._detected[number] = detected
+        if not self._closed:
+            self._detected[number] = detected
 
-    def complete(self, number: int, settled: Settled[FrameCandidates], found: FrameFindings | Exception) -> None:
+    def complete(self, number: int, settled: Settled[FrameCandidates], found: FrameFindings | BaseException) -> None:
         """Take back what was found in the settled frame of that number."""
-        self._done[number] = found if isinstance(found, Exception) else _with_findings(settled, found)
-        self._moved.notify_all()
+        if not self._closed:
+            self._done[number] = found if isinstance(found, BaseException) else _with_findings(settled, found)
+            self._moved.notify_all()
 
     # What follows is the queue's own.
 
     def _next_step(self) -> Callable[[], None] | None:
         """How to follow on; None where another frame's turn comes first, or nothing is left."""
         with self._lock:
-            if not self._closed and not self._all_settled:
+            if not self._all_settled:
                 if (detected := self._detected.pop(self._followed, None)) is not None:
                     self._followed += 1
-                    if isinstance(detected, Exception):
+                    if isinstance(detected, BaseException):
                         return partial(self._end, detected)
                     return partial(self._follow_frame, detected)
-                if self._ended and not self.waiting and self._followed == self._submitted:
+                if self._closed or (self._ended and not self.waiting and self._followed == self._submitted):
                     return self._end
             self._following = False
         return None
@@ -191,15 +194,15 @@ class StreamQueue:
     def _follow_frame(self, detected: FrameCandidates) -> None:
         try:
             settled = self._follower.add(detected)
-        except Exception as error:  # whatever happens here must surface in the thread that waits
-            self._settle((), error=error, last=True)
+        except BaseException as error:  # whatever happens here must surface in the thread that waits
+            self._end(error)
         else:
             self._settle(settled, entered=1)
 
-    def _end(self, error: Exception | None = None) -> None:
+    def _end(self, error: BaseException | None = None) -> None:
         try:
             settled = self._follower.end()
-        except Exception as caught:  # as above
+        except BaseException as caught:  # as above
             settled, error = (), error or caught
         self._settle(settled, error=error, last=True)
 
@@ -208,21 +211,23 @@ class StreamQueue:
         settled: Sequence[Settled[FrameCandidates]],
         *,
         entered: int = 0,
-        error: Exception | None = None,
+        error: BaseException | None = None,
         last: bool = False,
     ) -> None:
         with self._lock:
+            self._all_settled = last
+            if self._closed:
+                return
             self._held += entered - len(settled)
             for one in settled:
                 if (found := findings_of(one.item)) is not None:
                     self._done[self._settled] = _with_findings(one, found)
-                elif not self._closed:
+                else:
                     self.settled.append((self._settled, one))
                 self._settled += 1
             if error is not None:
                 self._done[self._settled] = error
                 self._settled += 1
-            self._all_settled = last
             self._moved.notify_all()
             self._work.notify(max(1, len(settled)))
 
@@ -240,7 +245,7 @@ class StreamQueue:
             self._work.notify()
             return True
 
-    def _next(self) -> Settled[FrameFindings] | Exception | None:
+    def _next(self) -> Settled[FrameFindings] | BaseException | None:
         with self._lock:
             self._moved.wait_for(
                 lambda: (
@@ -328,17 +333,22 @@ class Scheduler:
                 queue.complete(number, settled, found)
 
     def _next_work(self) -> Callable[[], None] | None:
-        """Wait for frames worth a call of the engine; None after shutdown. Those that are nearly done come first."""
+        """Wait for frames worth a call of the engine; None after shutdown.
+
+        Of one stream, frames that are nearly done go first; of a live one also before any other's. What a recording
+        settles at once, as at a cut, takes its turn among the streams: else it would hold live frames up.
+        """
         with self._lock:
             while not self._stopped:
-                settled = [queue for queue in self.queues if queue.settled]
-                if settled:
-                    return partial(
-                        self._characterise, self._batch(settled, lambda queue: queue.settled, StreamQueue.pop_settled)
-                    )
                 ready = [queue for queue in self.queues if queue.ready]
+                settled = [queue for queue in self.queues if queue.settled]
                 wait_s = self._wait_s(ready) if ready else math.inf
-                if wait_s <= 0:
+                able = [*settled, *(ready if wait_s <= 0 else ())]
+                if able:
+                    first = min(able, key=lambda queue: (not (queue.settled and queue.source.live), queue.last_served))
+                    if first.settled:
+                        batch = self._batch(settled, lambda queue: queue.settled, StreamQueue.pop_settled)
+                        return partial(self._characterise, batch)
                     return partial(self._detect, self._batch(ready, lambda queue: queue.waiting, StreamQueue.pop))
                 self._work.wait(None if math.isinf(wait_s) else wait_s)
         return None
@@ -367,11 +377,11 @@ class Scheduler:
         return batch
 
 
-def _answers(ask: Callable[[list[_Asked]], list[_Answer]], asked: list[_Asked]) -> list[_Answer | Exception]:
+def _answers(ask: Callable[[list[_Asked]], list[_Answer]], asked: list[_Asked]) -> list[_Answer | BaseException]:
     """An answer or an error for each: where a batch fails, one stream's frame must not be the others' end."""
     try:
         return [*ask(asked)]
-    except Exception as error:
+    except BaseException as error:  # whatever happens here must surface in the thread that waits
         if len(asked) == 1:
             return [error]
     return [answer for one in asked for answer in _answers(ask, [one])]

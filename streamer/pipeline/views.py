@@ -7,8 +7,7 @@ black, and what is found there all the same is dropped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +23,13 @@ from streamer.types import Candidate, Finding, Frame, Image, ScanView
 _MAX_HIDDEN = 0.5
 """Share of a box that may lie in a hidden part: beyond it the box is more of that than of tissue."""
 
-_Place = TypeVar("_Place", bound=Candidate)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _InView(Candidate):
+    """A candidate in the frame's pixels that was detected in one of its views: there it is characterised, too."""
+
+    detected: Candidate
+    view: ScanView
 
 
 def detect_in_views(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list[FrameCandidates]:
@@ -51,7 +56,7 @@ def characterise_in_views(analyser: FrameAnalyser, frames: Sequence[FrameCandida
 
     Args:
         analyser: loaded networks.
-        frames: at least one, with candidates in the frame's pixels.
+        frames: at least one, with candidates of `detect_in_views`.
 
     Raises:
         TypeError, ValueError: the analyser's answer is none, see `checked_findings`.
@@ -86,36 +91,33 @@ def _joined(frame: Frame, parts: Sequence[FrameCandidates]) -> FrameCandidates:
     if not frame.views:
         return replace(parts[0], frame=frame)
     candidates = [
-        moved
+        _moved(candidate, view) if isinstance(candidate, Finding) else _in_view(candidate, view)
         for view, part in zip(frame.views, parts, strict=True)
         for candidate in part.candidates
-        if _hidden_share(moved := _moved(candidate, *view.box_xyxy[:2]), view) <= _MAX_HIDDEN
+        if _hidden_share(candidate, view) <= _MAX_HIDDEN
     ]
     rejected = parts[0].rejected if all(part.rejected for part in parts) else ""
     return FrameCandidates(frame, tuple(candidates), _total_ms([part.timing_ms for part in parts]), rejected)
 
 
 def _parts_of_candidates(one: FrameCandidates) -> list[FrameCandidates]:
-    """Each candidate by itself in its view, in that view's pixels: they are few."""
+    """Each candidate by itself in its view, as it was detected there: they are few."""
     if not one.frame.views:
         return [one]
-    return [
-        FrameCandidates(_part(one.frame, view), (_moved(candidate, -view.box_xyxy[0], -view.box_xyxy[1]),), {})
-        for candidate, view in zip(one.candidates, _views(one), strict=True)
-    ]
+    return [FrameCandidates(_part(one.frame, each.view), (each.detected,), {}) for each in _in_views(one)]
 
 
 def _assembled(one: FrameCandidates, parts: Sequence[FrameFindings]) -> FrameFindings:
     if not one.frame.views:
         return parts[0]
-    findings = [_moved(part.findings[0], *view.box_xyxy[:2]) for part, view in zip(parts, _views(one), strict=True)]
+    found = iter(_moved(part.findings[0], each.view) for part, each in zip(parts, _in_views(one), strict=True))
+    findings = [candidate if isinstance(candidate, Finding) else next(found) for candidate in one.candidates]
     timing = one.timing_ms | _total_ms([part.timing_ms for part in parts])
     return FrameFindings(one.frame, tuple(findings), timing, one.rejected)
 
 
-def _views(one: FrameCandidates) -> list[ScanView]:
-    """The view of each candidate."""
-    return [one.frame.view_at(candidate.box_xyxy) or one.frame.views[0] for candidate in one.candidates]
+def _in_views(one: FrameCandidates) -> list[_InView]:
+    return [candidate for candidate in one.candidates if isinstance(candidate, _InView)]
 
 
 def _total_ms(timings: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -123,20 +125,28 @@ def _total_ms(timings: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {stage: sum(timing.get(stage, 0.0) for timing in timings) for stage in sorted(stages)}
 
 
-def _moved(place: _Place, x: int, y: int) -> _Place:
-    x0, y0, x1, y1 = place.box_xyxy
-    changes: dict[str, Any] = {"box_xyxy": (x0 + x, y0 + y, x1 + x, y1 + y)}
-    if isinstance(place, Finding):
-        changes["contour_xy"] = place.contour_xy + np.array((x, y), np.int32)
-        if place.heat is not None:
-            left, top, right, bottom = place.heat.window_xyxy
-            changes["heat"] = replace(place.heat, window_xyxy=(left + x, top + y, right + x, bottom + y))
-    return replace(place, **changes)
+def _in_view(candidate: Candidate, view: ScanView) -> _InView:
+    return _InView(box_xyxy=_moved_box(candidate, view), confidence=candidate.confidence, detected=candidate, view=view)
+
+
+def _moved(finding: Finding, view: ScanView) -> Finding:
+    left, top = view.box_xyxy[:2]
+    contour, heat = finding.contour_xy + np.array((left, top), np.int32), finding.heat
+    if heat is not None:
+        from_x, from_y, to_x, to_y = heat.window_xyxy
+        heat = replace(heat, window_xyxy=(from_x + left, from_y + top, to_x + left, to_y + top))
+    return replace(finding, box_xyxy=_moved_box(finding, view), contour_xy=contour, heat=heat)
+
+
+def _moved_box(candidate: Candidate, view: ScanView) -> tuple[float, float, float, float]:
+    left, top = view.box_xyxy[:2]
+    x0, y0, x1, y1 = candidate.box_xyxy
+    return x0 + left, y0 + top, x1 + left, y1 + top
 
 
 def _hidden_share(candidate: Candidate, view: ScanView) -> float:
-    """Share of the candidate's box in hidden parts, which do not overlap in practice."""
-    x0, y0, x1, y1 = candidate.box_xyxy
+    """Share of the box, in the view's pixels, in hidden parts, which do not overlap in practice."""
+    x0, y0, x1, y1 = _moved_box(candidate, view)
     area = max((x1 - x0) * (y1 - y0), 1e-9)
     overlaps = (
         max(0.0, min(x1, right) - max(x0, left)) * max(0.0, min(y1, bottom) - max(y0, top))

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from streamer.models.sweep_point import SweepOperatingPoint
 from streamer.pipeline.aggregation import PatientAggregator, decimals_apart, decisive
-from streamer.pipeline.confirmation import TrackConfirmation
-from streamer.settings import DetectionSettings, Settings, StudySettings, TrackingSettings
-from streamer.types import TrackedCandidate, TrackedFinding
-from tests.fakes import finding, frame, grey_image
+from streamer.settings import Settings, StudySettings
+from streamer.types import TrackedFinding
+from tests.fakes import finding, frame
 
 
 def tracked(track: int, malignancy: float, confidence: float = 0.8) -> TrackedFinding:
@@ -174,13 +173,6 @@ def test_a_clip_whose_pictures_mostly_do_not_follow_one_another(cuts: int, frame
     seen.end_clip("b.mp4", frames)
     assert seen.is_unrelated("a.mp4") is unrelated
     assert not seen.is_unrelated("b.mp4")
-
-
-def test_clips_of_one_patient_share_their_track_numbers() -> None:
-    seen = study()
-    first, second = seen.tracker(), seen.tracker()
-    assert [one.track_id for one in first.update(grey_image(), [finding()])] == [1]
-    assert [one.track_id for one in second.update(grey_image(), [finding()])] == [2]
 
 
 def test_a_nodule_is_as_it_was_found_and_its_key_nodule_says_whether_it_qualifies() -> None:
@@ -358,34 +350,3 @@ def test_a_source_is_too_slow_only_where_its_clip_ended_as_such() -> None:
     seen.end_clip("slow", 3, whole=False, too_slow=True)
     seen.end_clip("quick", 3, whole=False)
     assert (seen.is_too_slow("slow"), seen.is_too_slow("quick")) == (True, False)
-
-
-def shown_with(
-    confidences: Sequence[float], *, live: bool, track: float | None = 0.5, image: float | None = 0.3
-) -> tuple[list[bool], int]:
-    """Whether a candidate is shown in each frame, and how many results came before the end of the clip."""
-    settings = Settings(
-        tracking=TrackingSettings(confidence=track, look_ahead_frames=3), detection=DetectionSettings(confidence=image)
-    )
-    confirmation: TrackConfirmation[int] = PatientAggregator(settings).confirmation(live=live)
-    settled = []
-    for index, confidence in enumerate(confidences):
-        one = TrackedCandidate(track_id=7, track_confidence=confidence, candidate=finding(confidence=confidence))
-        settled += confirmation.add(index, [one], ended=(), new_scene=False)
-    at_once = len(settled)
-    settled += confirmation.end()
-    assert {track.track_id for one in settled for track in one.shown} <= {1}  # the first that is shown is number 1
-    return [bool(one.shown) for one in settled], at_once
-
-
-def test_a_recording_looks_ahead_and_a_live_source_does_not() -> None:
-    assert shown_with([0.6] * 6, live=False) == ([False] + [True] * 5, 3)
-    assert shown_with([0.6] * 6, live=True) == ([False] * 4 + [True] * 2, 6)
-
-
-def test_tracks_and_stills_are_confirmed_by_the_confidences_of_the_settings() -> None:
-    assert shown_with([0.49] * 9, live=False)[0] == [False] * 9
-    assert shown_with([0.29], live=False)[0] == [False]
-    assert shown_with([0.31], live=False)[0] == [True]
-    assert shown_with([0.01] * 9, live=True, track=None)[0] == [False] * 4 + [True] * 5  # no threshold of its own
-    assert shown_with([0.01], live=False, image=None)[0] == [True]

@@ -108,7 +108,7 @@ def test_a_nodule_counts_from_its_first_frame_on_in_a_recording_and_live_from_th
 
     engine = FakeEngine(found)
     aggregator = PatientAggregator(engine.settings)
-    follower = ClipFollower(aggregator, live=live)
+    follower = ClipFollower(aggregator.settings, live=live)
     with Scheduler(engine.as_engine(), [(FakeSource(12).as_source(), follower)]) as scheduler:
         shown = list(results(scheduler.queues[0], follower, aggregator))
     assert [any(nodule.qualifies for nodule in one.nodules) for one in shown] == [False] * before + [True] * (

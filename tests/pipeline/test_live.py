@@ -171,7 +171,7 @@ def followed_live(times_s: Sequence[float]) -> PatientAggregator:
     """What is known of a nodule that is seen at each of these times, without looking ahead."""
     engine = FakeEngine()
     aggregator = PatientAggregator(engine.settings)
-    follower = ClipFollower(aggregator, live=True)
+    follower = ClipFollower(aggregator.settings, live=True)
     with Scheduler(engine.as_engine(), [(_TimedSource(times_s).as_source(), follower)]) as scheduler:
         assert len(list(results(scheduler.queues[0], follower, aggregator))) == len(times_s)
     return aggregator

@@ -379,18 +379,26 @@ def test_what_is_held_leaves_before_an_error() -> None:
 
 
 @pytest.mark.parametrize("step", ["add", "end"])
-def test_an_error_of_the_follower_ends_the_queue(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_an_error_of_the_follower_ends_the_queue(
+    step: str, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> NoReturn:
-        raise ZeroDivisionError("at fault")
+        raise error("at fault")
 
-    follower = HoldingFollower()
-    monkeypatch.setattr(follower, step, fail)
-    queue = queue_of(FakeSource(1), follower=follower)
+    follower = HoldingFollower(holds=9)
+    queue = queue_of(FakeSource(3), batch_frames=3, follower=follower)
     queue.read()
-    pop(queue)
-    detected(queue, 0)
-    with pytest.raises(ZeroDivisionError, match="at fault"):
-        numbers(queue)
+    for number in range(3):
+        if number == 2:
+            monkeypatch.setattr(follower, step, fail)
+        pop(queue)
+        detected(queue, number)
+    results = queue.results()
+    if step == "add":  # what was held comes first
+        assert [next(results).item.frame.index for _ in range(2)] == [0, 1]
+    with pytest.raises(error, match="at fault"):
+        next(results)
 
 
 def test_a_queue_closed_meanwhile_asks_for_nothing_more() -> None:
@@ -399,10 +407,25 @@ def test_a_queue_closed_meanwhile_asks_for_nothing_more() -> None:
     pop(queue)
     detected(queue, 0, with_candidate(0))
     assert len(queue.settled) == 1
+    _, number, settled = queue.settled[0][0], *queue.settled[0]
     queue.close()
     assert len(queue.settled) == 0
     detected(queue, 1, with_candidate(1))
-    assert len(queue.settled) == 0
+    with queue._lock:
+        queue.complete(number, settled, FrameFindings(settled.item.frame, (finding(),), {}))
+    assert (len(queue.settled), queue._detected, queue._done) == (0, {}, {})
+
+
+def test_a_closed_queue_holds_no_frame_any_more() -> None:
+    follower = HoldingFollower(holds=5)
+    queue = queue_of(FakeSource(4), batch_frames=4, follower=follower)
+    queue.read()
+    for number in range(3):
+        pop(queue)
+        detected(queue, number)
+    assert len(follower.held) == 3
+    queue.close()
+    assert (follower.held, len(queue.waiting), queue._done) == ([], 0, {})
 
 
 def test_one_thread_follows_at_a_time_and_takes_over_what_others_bring() -> None:
@@ -429,6 +452,43 @@ def test_one_thread_follows_at_a_time_and_takes_over_what_others_bring() -> None
     first.join()
     assert followed == [(0, "first"), (1, "first")]
     assert numbers(queue) == [0, 1]
+
+
+def test_what_a_recording_settles_at_once_takes_its_turn_among_live_frames() -> None:
+    live, recording = LiveSource(1, name="live"), FakeSource(6, name="clip")
+    made = scheduler(live, recording)
+    shown, cine = made.queues
+    cine.waiting.extend(recording.frames())
+    for number in range(3):
+        pop(cine)
+        detected(cine, number, with_candidate(number))
+    kinds = []
+    for index in range(4):
+        assert shown._put(frame(index))
+        for queue in (shown, cine):
+            queue._delivered = queue._submitted  # whoever waits takes them at once
+        work = made._next_work()
+        assert isinstance(work, partial)
+        kinds.append((work.func.__name__, work.args[0][0][0].source.info.name))
+    assert kinds == [
+        ("_characterise", "clip"),
+        ("_detect", "live"),
+        ("_characterise", "clip"),
+        ("_detect", "live"),
+    ] or (kinds == [("_detect", "live"), ("_characterise", "clip"), ("_detect", "live"), ("_characterise", "clip")])
+
+
+def test_a_live_frame_that_is_settled_goes_before_all_others() -> None:
+    made = scheduler(FakeSource(2, name="clip"), LiveSource(1))
+    cine, live = made.queues
+    cine.waiting.extend(FakeSource(2).frames())
+    live.read()
+    pop(live)
+    live.last_served = 9
+    detected(live, 0, with_candidate(0))
+    work = made._next_work()
+    assert isinstance(work, partial)
+    assert (work.func, work.args[0][0][0]) == (made._characterise, live)
 
 
 def test_what_is_settled_goes_before_what_waits() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
+from streamer.pipeline.aggregation import PatientAggregator
 from streamer.pipeline.analyse import analyse
 from streamer.pipeline.analyser import (
     AnalyserInfo,
@@ -24,6 +25,7 @@ from streamer.settings import Settings
 from streamer.testing import fake_finding
 from streamer.types import Candidate, Finding, Frame, ScanView
 from tests.fakes import FakeSource, frame, grey_image
+from tests.live_fakes import until
 
 HERE, THERE = (8.0, 8.0, 24.0, 24.0), (40.0, 10.0, 56.0, 26.0)
 
@@ -222,3 +224,65 @@ def test_the_engines_two_steps_are_its_analysis(engine: Engine) -> None:
             )
             assert one.contour_xy.tolist() == other.contour_xy.tolist()
     assert set(found[0].timing_ms) == {"detect", "segment", "classify"}
+
+
+def test_of_views_that_overlap_each_candidate_is_seen_where_it_was_detected() -> None:
+    views = (ScanView(box_xyxy=(0, 0, 100, 80)), ScanView(box_xyxy=(30, 0, 130, 90)))
+    here = replace(frame(0, image=grey_image(width=200, height=100)), views=views)
+    analyser = TwoSteps()
+    (detected,) = detect_in_views(analyser, [here])
+    assert [one.box_xyxy for one in detected.candidates] == [HERE, (38.0, 8.0, 54.0, 24.0)]
+    (found,) = characterise_in_views(analyser, [detected])
+    assert analyser.shapes == [(80, 100, 3), (90, 100, 3)]
+    assert analyser.asked == [(0, HERE), (0, HERE)]
+    assert [one.box_xyxy[0] for one in found.findings] == [8.0, 38.0]
+
+
+@pytest.mark.parametrize("step", ["detect", "characterise"])
+def test_a_worker_that_is_told_to_exit_leaves_nobody_waiting(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(*_: object) -> NoReturn:
+        raise SystemExit(3)
+
+    analyser = TwoSteps()
+    monkeypatch.setattr(analyser, step, leave)
+    with pytest.raises(SystemExit):
+        list(analyse(FakeSource(30).as_source(), analyser=analyser))
+
+
+def test_nodules_that_never_left_take_no_number_of_the_patients() -> None:
+    """However far the threads were ahead when a clip was closed, the next clip's numbers are the same."""
+    analyser = TwoSteps(lambda index: [candidate(HERE)] if index == 0 else [candidate(HERE), candidate(THERE)])
+    patient = PatientAggregator(analyser.settings)
+    first = analyse(FakeSource(60, name="a").as_source(), analyser=analyser, aggregator=patient)
+    assert [one.track_id for one in next(first).nodules] == [1]
+    assert until(lambda: any(box == THERE for _, box in analyser.asked))
+    first.close()
+    second = list(analyse(FakeSource(12, name="b").as_source(), analyser=analyser, aggregator=patient))
+    assert {one.track_id for result in second for one in result.nodules} == {2, 3}
+
+
+def test_a_subclass_that_changes_the_analysis_as_a_whole_is_asked_for_that() -> None:
+    class Changed(TwoSteps):
+        def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+            return [FrameFindings(one, (fake_finding(THERE),), {}) for one in frames]
+
+    class Detecting(Changed):
+        def detect(self, frames: Sequence[Frame]) -> list[FrameCandidates]:
+            return super().detect(frames)
+
+    class Wrapped:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+    class WrappedWhole(Wrapped):
+        def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+            return [FrameFindings(one, (fake_finding(THERE),), {}) for one in frames]
+
+    patched = TwoSteps()
+    patched.analyse = Changed().analyse  # type: ignore[method-assign]
+    analysers: list[Any] = [Changed(), patched, WrappedWhole(TwoSteps()), Detecting(), Wrapped(TwoSteps()), TwoSteps()]
+    seen = [checked_candidates(one, [frame(0)])[0].candidates[0] for one in analysers]
+    assert [isinstance(one, Finding) for one in seen] == [True] * 3 + [False] * 3
