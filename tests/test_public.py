@@ -47,7 +47,7 @@ PLAIN_NAMES = {
         "Probability",
     ),  # how a number of the files is bounded
     *("Decision", "Decoder", "Deinterlacing", "Image", "Listener", "OutputName", "Plane"),  # plain values, by a name
-    *("HeatMaps", "NoduleTracker", "TrackConfirmation", "TrackedFinding", "Item"),  # of the pipeline alone
+    *("HeatMaps", "TrackedFinding"),  # of the pipeline alone
     *("LiveEntry", "ReaderEntry", "TimingEntry", "UsedModel"),  # read, never made or named
 }
 
