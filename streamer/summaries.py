@@ -130,7 +130,7 @@ class StudyReport:
         device: device as the user would name it, for example "cpu (OpenVINO)".
         precision: arithmetic, for example "fp32" or "fp16".
         warnings: what a user should know about how the networks ran, a line each.
-        timing: percentiles a stage.
+        timing: percentiles a stage, over the frames that needed it.
         frames_per_second: frames analysed over wall-clock time, everything included.
         complete: False if any clip broke off or the run was stopped.
     """

@@ -51,7 +51,11 @@ class Metrics:
             registry=registry,
         )
         self.stages = Histogram(
-            "streamer_stage_seconds", "Time of a stage per frame.", ["stage"], buckets=_STAGE_S, registry=registry
+            "streamer_stage_seconds",
+            "Time of a stage per frame that needed it.",
+            ["stage"],
+            buckets=_STAGE_S,
+            registry=registry,
         )
         self.last_frame = Gauge(
             "streamer_last_frame_timestamp_seconds", "When the last frame was done.", registry=registry

@@ -173,7 +173,9 @@ class TimingEntry(_Model):
     """How fast the run was."""
 
     frames_per_second: Annotated[Length, Field(description="frames analysed over wall-clock time")]
-    stages_ms: Annotated[dict[str, StageEntry], Field(description="time per frame of each stage, by its name")]
+    stages_ms: Annotated[
+        dict[str, StageEntry], Field(description="time of each stage, by its name, per frame that needed it")
+    ]
 
 
 class Report(_Model):
