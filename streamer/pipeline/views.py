@@ -89,7 +89,7 @@ def _cut(image: Image, view: ScanView) -> Image:
 
 def _joined(frame: Frame, parts: Sequence[FrameCandidates]) -> FrameCandidates:
     if not frame.views:
-        return replace(parts[0], frame=frame)
+        return parts[0]
     candidates = [
         _moved(candidate, view) if isinstance(candidate, Finding) else _in_view(candidate, view)
         for view, part in zip(frame.views, parts, strict=True)

@@ -190,6 +190,7 @@ def test_each_candidate_is_seen_in_its_view_alone() -> None:
         (108.0, 28.0, 124.0, 44.0),
         (140.0, 30.0, 156.0, 46.0),
     ]
+    assert [one.confidence for one in detected[0].candidates] == [0.5, 0.7] * 2
     assert detected[0].timing_ms == {"detect": 2.0}
     kept = replace(detected[0], candidates=tuple(detected[0].candidates[position] for position in (3, 0)))
     found, other = characterise_in_views(analyser, [kept, detected[1]])

@@ -1,6 +1,7 @@
 """Only tissue is analysed: views are cut out, findings mapped back, what lies in other modes is dropped."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,3 +117,61 @@ def test_the_scale_is_that_of_the_view_in_which_the_box_lies() -> None:
     )
     assert frame.spacing_at((120, 10, 140, 30)) == pytest.approx((0.2, 0.3))
     assert frame.spacing_at((20, 10, 40, 30)) == pytest.approx((0.1, 0.1))
+
+
+def test_hidden_parts_of_a_view_that_lies_within_the_frame() -> None:
+    analyser = _Bright()
+    view = ScanView(box_xyxy=(40, 20, 160, 90), hidden=((60, 30, 90, 70),))
+    frame = _frame([(70, 50), (120, 60)], view)
+    (found,) = analyse_views(analyser, [frame])
+    (shown,) = analyser.shown
+    assert shown.shape == (70, 120, 3)
+    black = np.zeros((70, 120), bool)
+    black[10:50, 20:50] = True
+    assert ((shown == 0).all(axis=2) == black).all()
+    assert [finding.box_xyxy for finding in found.findings] == [(120, 60, 128, 66)]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "kept"),
+    [
+        ((60, 30, 70, 46), True),  # beside it
+        ((50, 50, 100, 90), True),  # below it
+        ((50, 20, 100, 36), False),  # three quarters of it
+        ((50, 20, 100, 34), True),  # half of it
+        ((76, 20, 100, 60), True),  # half of it
+        ((75, 20, 100, 60), False),
+    ],
+)
+def test_a_box_counts_by_how_much_of_it_is_hidden(hidden: tuple[int, int, int, int], kept: bool) -> None:
+    class Blind(_Bright):
+        def _find(self, image: Image) -> tuple[Finding, ...]:
+            marked = np.zeros_like(image)
+            marked[10:18, 32:40] = 255  # 72 to 80, 30 to 38 in the frame
+            return super()._find(marked)
+
+    (found,) = analyse_views(Blind(), [_frame([], ScanView(box_xyxy=(40, 20, 160, 90), hidden=(hidden,)))])
+    assert bool(found.findings) is kept
+
+
+@pytest.mark.parametrize(("reasons", "rejected"), [(("air", "air"), "air"), (("air", ""), ""), (("", "air"), "")])
+def test_a_frame_is_rejected_where_all_its_views_are(reasons: tuple[str, str], rejected: str) -> None:
+    class Choosy(_Bright):
+        def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+            answers = super().analyse(frames)
+            return [replace(one, rejected=why) for one, why in zip(answers, reasons, strict=True)]
+
+    left, right = ScanView(box_xyxy=(0, 0, 100, 100)), ScanView(box_xyxy=(100, 0, 200, 100))
+    (found,) = analyse_views(Choosy(), [_frame([], left, right)])
+    assert found.rejected == rejected
+
+
+def test_stages_of_views_are_added_up_whether_or_not_both_needed_them() -> None:
+    class Staged(_Bright):
+        def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+            first, second = super().analyse(frames)
+            return [first, replace(second, timing_ms={"detect": 1.0, "classify": 3.0})]
+
+    left, right = ScanView(box_xyxy=(0, 0, 100, 100)), ScanView(box_xyxy=(100, 0, 200, 100))
+    (found,) = analyse_views(Staged(), [_frame([], left, right)])
+    assert found.timing_ms == {"classify": 3.0, "detect": 3.0}
