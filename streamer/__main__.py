@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 from typing import NoReturn
@@ -16,6 +17,9 @@ def main() -> NoReturn:
     of the time of a short run. Where nothing is left to be done by another thread the process ends at once instead, its
     files closed and its streams flushed by then.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing has begun yet: Ctrl-C ends the process as SIGTERM does, without a traceback of half an import.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from streamer.cli.main import main as command_line
 
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -13,6 +14,7 @@ _SAME_S = 1.0
 """Signals that close upon one another are one wish. A terminal that closes sends SIGHUP by the kernel and by its shell,
 systemd follows SIGTERM with SIGHUP (SendSIGHUP=), and `timeout`, npm and uv pass on what the terminal has sent already.
 A person who presses Ctrl-C again has waited for longer."""
+_LATER_S = 0.05
 
 
 class _Wish:
@@ -58,19 +60,34 @@ def stop_on_signal(on_first: Callable[[], None] = lambda: None) -> Iterator[list
 def interrupted_by_termination() -> Iterator[None]:
     """Let SIGTERM and SIGHUP interrupt as Ctrl-C does, so that temporary files and empty folders go away.
 
-    What handles these signals by itself meanwhile is not disturbed, nor is a process that was forked from this one.
+    None of the three interrupts an import: a package of compiled code that is broken off makes another error of it, or
+    forgets it. It comes a moment later instead. What handles these signals by itself meanwhile is not disturbed, nor is
+    a process that was forked from this one.
     """
     wish, process = _Wish(), os.getpid()
 
-    def interrupt(number: int, _: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        elif _is_importing(frame):
+            again = threading.Timer(_LATER_S, signal.raise_signal, [number])
+            again.daemon = True
+            again.start()
         elif wish.is_first():
             raise KeyboardInterrupt
 
-    with _handled([number for number in _endings() if signal.getsignal(number) == signal.SIG_DFL], interrupt):
+    plain = (signal.SIG_DFL, signal.default_int_handler)
+    with _handled([number for number in (signal.SIGINT, *_endings()) if signal.getsignal(number) in plain], interrupt):
         yield
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib._bootstrap"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _endings() -> list[signal.Signals]:

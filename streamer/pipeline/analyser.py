@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import perf_counter
-from typing import Protocol, TypeGuard
+from typing import Protocol, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class TwoStepAnalyser(FrameAnalyser, Protocol):
     """Detects first, and characterises only what is shown: candidates that no track confirms cost nothing more.
 
     Any analyser that has both steps is one: the pipeline calls them, from several threads, in place of `analyse`; but
-    a subclass that has changed `analyse` alone is asked for that.
+    a subclass that has changed `analyse` and neither step is asked for that.
     """
 
     def detect(self, frames: Sequence[Frame]) -> list[FrameCandidates]:
@@ -244,21 +244,20 @@ def checked_candidates(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list
     """What the analyser detects in `frames`; one without two steps gives findings, which need no second one.
 
     Raises:
-        TypeError: the answer is not one per frame, in their order, each with its frame.
+        WrongAnswerError: the answer is not one per frame, in their order, each with its frame.
         ValueError: a candidate has a box or a probability that is none, or an outline of another shape or type.
     """
     name = type(analyser).__name__
     if _works_in_two_steps(analyser):
-        detected = list(analyser.detect(frames))
-        _check_answers(detected, frames, f"{name}.detect must return one FrameCandidates")
+        detected = _answers(analyser.detect(frames), FrameCandidates, frames, f"{name}.detect")
     else:
-        found = list(analyser.analyse(frames))
-        _check_answers(found, frames, f"{name}.analyse must return one FrameFindings")
+        found = _answers(analyser.analyse(frames), FrameFindings, frames, f"{name}.analyse")
         detected = [FrameCandidates(one.frame, one.findings, one.timing_ms, one.rejected) for one in found]
-    for candidate in (candidate for one in detected for candidate in one.candidates):
-        _check_candidate(candidate, name)
-        if isinstance(candidate, Finding):
-            _check_finding(candidate, name)
+    for one in detected:
+        for candidate in one.candidates:
+            _check_candidate(candidate, one.frame, name)
+            if isinstance(candidate, Finding):
+                _check_finding(candidate, name)
     return detected
 
 
@@ -266,23 +265,24 @@ def checked_findings(analyser: FrameAnalyser, frames: Sequence[FrameCandidates])
     """A finding for each candidate; the analyser is asked only where there is one that is no finding yet.
 
     Raises:
-        TypeError: the answer is not one per frame, in their order, each with its frame and a finding per candidate.
+        WrongAnswerError: the answer is not one per frame, in their order, each with its frame, or not one finding per
+            candidate.
         ValueError: a finding has a box or a probability that is none, or an outline of another shape or type.
     """
     asked = [one for one in frames if findings_of(one) is None]
     answers: list[FrameFindings] = []
     if asked:
         assert _works_in_two_steps(analyser), "an analyser without two steps gives findings"
-        answers = list(analyser.characterise(asked))
         name = type(analyser).__name__
-        wanted = f"{name}.characterise must return one FrameFindings"
-        _check_answers(answers, [one.frame for one in asked], wanted)
+        call = f"{name}.characterise"
+        answers = _answers(analyser.characterise(asked), FrameFindings, [one.frame for one in asked], call)
         for one, answer in zip(asked, answers, strict=True):
             if len(answer.findings) != len(one.candidates):
                 got = f"{len(answer.findings)} for {len(one.candidates)}"
-                raise TypeError(f"{name}.characterise must return one finding per candidate, in order; got {got}")
-            for finding in answer.findings:
-                _check_candidate(finding, name)
+                raise WrongAnswerError(f"{call} must return one finding per candidate, in order; got {got}")
+            for candidate, finding in zip(one.candidates, answer.findings, strict=True):
+                if (finding.box_xyxy, finding.confidence) != (candidate.box_xyxy, candidate.confidence):
+                    raise WrongAnswerError(f"{call} must leave each candidate its box and confidence")
                 _check_finding(finding, name)
     answered = iter(answers)
     return [findings_of(one) or next(answered) for one in frames]
@@ -308,19 +308,38 @@ def _works_in_two_steps(analyser: FrameAnalyser) -> TypeGuard[TwoStepAnalyser]:
     return own >= min(homes_of_steps)
 
 
-def _check_answers(
-    answers: Sequence[FrameCandidates] | Sequence[FrameFindings], frames: Sequence[Frame], wanted: str
-) -> None:
-    answered = [getattr(one, "frame", None) for one in answers]
-    fits = len(answers) == len(frames) and all(one is frame for one, frame in zip(answered, frames, strict=True))
-    if not fits:
-        raise TypeError(f"{wanted} per frame, in order, each with its frame")
+_ROUNDING_PX = 1.0
+"""So far a box may reach over the picture's edge."""
 
 
-def _check_candidate(candidate: Candidate, name: str) -> None:
+class WrongAnswerError(TypeError):
+    """An analyser's answer is not of the kind that it must be: a fault in its code, whatever the frame."""
+
+
+_Answer = TypeVar("_Answer", FrameCandidates, FrameFindings)
+
+
+def _answers(answers: object, kind: type[_Answer], frames: Sequence[Frame], call: str) -> list[_Answer]:
+    given = list(answers) if isinstance(answers, Iterable) else []
+    listed = [one for one in given if isinstance(one, kind)]
+    fits = len(listed) == len(given) == len(frames)
+    if not fits or any(one.frame is not frame for one, frame in zip(listed, frames, strict=True)):
+        raise WrongAnswerError(f"{call} must return one {kind.__name__} per frame, in order, each with its frame")
+    return listed
+
+
+def _check_candidate(candidate: Candidate, frame: Frame, name: str) -> None:
+    if not isinstance(candidate, Candidate):
+        raise WrongAnswerError(
+            f"{name}: what is found must be a Candidate or Finding, not a {type(candidate).__name__}"
+        )
     x0, y0, x1, y1 = candidate.box_xyxy
     if not (-inf < x0 <= x1 < inf and -inf < y0 <= y1 < inf):
         raise ValueError(f"{name}: box_xyxy must be finite, left and top first; got {candidate.box_xyxy}")
+    height, width = frame.image.shape[:2]
+    if min(x0, y0) < -_ROUNDING_PX or x1 > width + _ROUNDING_PX or y1 > height + _ROUNDING_PX:
+        got = tuple(round(value, 1) for value in candidate.box_xyxy)
+        raise ValueError(f"{name}: box_xyxy must lie in the picture of {width}x{height}; got {got}")
     if not 0 <= candidate.confidence <= 1:
         raise ValueError(f"{name}: confidence must be in 0 to 1; got {candidate.confidence}")
 

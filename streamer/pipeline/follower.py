@@ -49,7 +49,7 @@ class ClipFollower:
             look_ahead_frames=0 if live else settings.tracking.look_ahead_frames,
         )
         self._confirmation: TrackConfirmation[FrameCandidates] = TrackConfirmation(rule, count(1))
-        self._frames, self._last_index, self._last_s = 0, -1, 0.0
+        self._last_index, self._last_s = -1, 0.0
 
     @property
     def cuts(self) -> int:
@@ -65,12 +65,12 @@ class ClipFollower:
         """Take the next frame; give those that are settled by it, in order, each with the candidates that are shown."""
         started = time.perf_counter()
         frame, tracker = detected.frame, self._tracker
-        new_scene = self._live and self._frames > 0 and self._pace.is_pause(frame.time_s - self._last_s)
+        new_scene = self._live and self._last_index >= 0 and self._pace.is_pause(frame.time_s - self._last_s)
         if new_scene:
             self._tracker = tracker = self._new_tracker()
         cuts = tracker.cuts
         candidates = tracker.update(frame.image, detected.candidates, skipped=frame.index - self._last_index - 1)
-        self._frames, self._last_index, self._last_s = self._frames + 1, frame.index, frame.time_s
+        self._last_index, self._last_s = frame.index, frame.time_s
         track_ms = (time.perf_counter() - started) * 1000
         settled = self._confirmation.add(
             replace(detected, timing_ms={**detected.timing_ms, "track": track_ms}),

@@ -18,7 +18,13 @@ from itertools import count
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from streamer.pipeline.analyser import FrameAnalyser, FrameCandidates, FrameFindings, findings_of
+from streamer.pipeline.analyser import (
+    FrameAnalyser,
+    FrameCandidates,
+    FrameFindings,
+    WrongAnswerError,
+    findings_of,
+)
 from streamer.pipeline.confirmation import Settled
 from streamer.pipeline.views import characterise_in_views, detect_in_views
 from streamer.sources import Source
@@ -382,6 +388,6 @@ def _answers(ask: Callable[[list[_Asked]], list[_Answer]], asked: list[_Asked]) 
     try:
         return [*ask(asked)]
     except BaseException as error:  # whatever happens here must surface in the thread that waits
-        if len(asked) == 1:
-            return [error]
+        if len(asked) == 1 or isinstance(error, WrongAnswerError) or not isinstance(error, Exception):
+            return [error] * len(asked)
     return [answer for one in asked for answer in _answers(ask, [one])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.fakes import FakeEngine, finding
 
 WIDTH, HEIGHT, FPS = 320, 240, 25
 BOX = (200.0, 150.0, 260.0, 200.0)
+_CORNER = (8.0, 8.0, 24.0, 24.0)
 KEY_FRAME = 20
 NEVER = 1 << 30
 CRASH = "Doe^Jane.mp4 is at fault"
@@ -58,7 +60,14 @@ class HeldEngine(FakeEngine):
             self._moved.wait_for(lambda: frames[-1].index < self._held_from, timeout=30)
         if frames[-1].index >= self.fails_at:
             raise ZeroDivisionError(CRASH)
-        return super().analyse(frames)
+        return [_fitting(found) for found in super().analyse(frames)]
+
+
+def _fitting(found: FrameFindings) -> FrameFindings:
+    """With the nodule in a corner where the picture is not one of this module's but a smaller one."""
+    if found.frame.image.shape[0] >= HEIGHT:
+        return found
+    return replace(found, findings=tuple(replace(one, box_xyxy=_CORNER) for one in found.findings))
 
 
 def numbered(number: int) -> Image:

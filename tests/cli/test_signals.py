@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +35,7 @@ def deliver(number: signal.Signals) -> None:
 
 
 @contextmanager
-def handler(number: signal.Signals, value: signal.Handlers) -> Iterator[None]:
+def handler(number: signal.Signals, value: signal._HANDLER) -> Iterator[None]:
     before = signal.signal(number, value)
     try:
         yield
@@ -86,6 +90,21 @@ def test_termination_interrupts_once_so_that_it_can_be_tidied_up(number: signal.
             work()
         assert signal.getsignal(number) == signal.SIG_DFL
     assert tidied
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *ENDINGS])
+def test_no_import_is_broken_off_but_what_comes_after_it(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "module_at_work.py").write_text(f"import signal\nsignal.raise_signal({int(number)})\nwhole = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plain = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    with handler(number, plain), interrupted_by_termination():
+        whole = importlib.import_module("module_at_work").whole
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(10)
+    del sys.modules["module_at_work"]
+    assert whole
 
 
 def test_what_handles_termination_by_itself_is_left_alone() -> None:

@@ -57,15 +57,17 @@ def test_tracks_and_stills_are_confirmed_by_the_confidences_of_the_settings() ->
     assert shown_with([0.01], live=False, image=None)[0] == [True]
 
 
-def test_of_a_frame_only_what_is_shown_is_kept_and_the_time_that_tracking_took() -> None:
+def test_of_a_frame_only_what_is_shown_is_kept_and_the_time_that_tracking_took(monkeypatch: pytest.MonkeyPatch) -> None:
     follower = ClipFollower(Settings(tracking=TrackingSettings(confidence=0.5, look_ahead_frames=0)), live=False)
     settled = [one for index in range(8) for one in follower.add(detected(index, 0.2, 0.8))]
     assert [[one.box_xyxy for one in frame.item.candidates] for frame in settled] == [[]] * 4 + [[THERE]] * 4
     assert [[track.track_id for track in frame.shown] for frame in settled] == [[]] * 4 + [[1]] * 4
-    timing = settled[-1].item.timing_ms
-    assert set(timing) == {"detect", "track"}
-    assert timing["track"] > 0
-    (empty,) = follower.add(detected(8))
+    assert set(settled[-1].item.timing_ms) == {"detect", "track"}
+    clock = iter([7.0, 7.25])
+    monkeypatch.setattr("streamer.pipeline.follower.time.perf_counter", lambda: next(clock))
+    assert follower.add(detected(8, 0.2, 0.8))[0].item.timing_ms == {"detect": 1.0, "track": 250.0}
+    monkeypatch.undo()
+    (empty,) = follower.add(detected(9))
     assert empty.item.rejected == "air"
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn, cast
 
 import pytest
 
-from streamer.pipeline.analyser import FrameAnalyser, FrameCandidates, FrameFindings
+from streamer.pipeline.analyser import FrameAnalyser, FrameCandidates, FrameFindings, WrongAnswerError
 from streamer.pipeline.confirmation import Settled
 from streamer.pipeline.scheduler import Follower, Scheduler, StreamQueue, _answers
 from streamer.sources import Source
@@ -301,6 +301,19 @@ def test_a_frame_that_spoils_a_batch_fails_alone() -> None:
     first, second, third = _answers(ask, [0, 1, 2])
     assert (first, third) == ("answer 0", "answer 2")
     assert isinstance(second, ValueError)
+
+
+@pytest.mark.parametrize("error", [WrongAnswerError, SystemExit])
+def test_a_fault_that_is_no_frames_is_not_tried_again_with_each(error: type[BaseException]) -> None:
+    calls: list[list[int]] = []
+
+    def ask(asked: list[int]) -> list[str]:
+        calls.append(asked)
+        raise error("bad")
+
+    answers = _answers(ask, [0, 1, 2])
+    assert [type(one) for one in answers] == [error] * 3
+    assert calls == [[0, 1, 2]]
 
 
 def test_a_frame_with_candidates_leaves_when_they_are_characterised_one_without_at_once() -> None:

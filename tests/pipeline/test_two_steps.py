@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -130,9 +131,14 @@ def test_an_error_of_the_second_step_comes_after_the_frames_before_it() -> None:
             "malignancy must be in 0 to 1",
         ),
         (
-            lambda found: [replace(found[0], findings=(replace(found[0].findings[0], confidence=7.0),))],
-            "confidence must be in 0 to 1",
+            lambda found: [replace(found[0], findings=(replace(found[0].findings[0], confidence=0.7),))],
+            "must leave each candidate its box and confidence",
         ),
+        (
+            lambda found: [replace(found[0], findings=(replace(found[0].findings[0], box_xyxy=THERE),))],
+            "must leave each candidate its box and confidence",
+        ),
+        (lambda _: None, "characterise must return one FrameFindings per frame"),
     ],
 )
 def test_an_answer_that_is_none_is_named(change: Callable[[list[FrameFindings]], Any], message: str) -> None:
@@ -151,12 +157,20 @@ def test_candidates_are_checked_as_findings_are() -> None:
         with pytest.raises(ValueError, match="TwoSteps: "):
             checked_candidates(analyser, [frame(0)])
 
+    for box, refused in (((-0.9, 0.0, 64.9, 48.9), False), ((-1.5, 0, 9, 9), True), ((9, 9, 65.5, 20), True)):
+        analyser = TwoSteps(lambda _, box=box: (candidate(box),))  # type: ignore[misc]
+        with pytest.raises(ValueError, match="must lie in the picture of 64x48") if refused else nullcontext():
+            checked_candidates(analyser, [frame(0)])
+
     class Short(TwoSteps):
         def detect(self, frames: Sequence[Frame]) -> list[FrameCandidates]:
             return []
 
     with pytest.raises(TypeError, match=r"Short\.detect must return one FrameCandidates per frame"):
         checked_candidates(Short(), [frame(0)])
+    tuples: Any = TwoSteps(lambda _: [HERE])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="TwoSteps: what is found must be a Candidate or Finding, not a tuple"):
+        checked_candidates(tuples, [frame(0)])
 
 
 def test_only_frames_that_need_it_go_to_the_second_step() -> None:
