@@ -70,11 +70,12 @@ class Track:
         track_id: number, unique in the study.
         video: clip it was seen in.
         first_frame, last_frame: indices of the first and last supporting frame.
-        supporting_frames: frames in which it is shown; those before its track was confirmed are not among them.
+        supporting_frames: frames in which it is shown; those that were settled before its track was confirmed are not
+            among them: live all before, of a recording those further back than it looks ahead.
         malignancy_max, malignancy_median: over the supporting frames, 0 to 1.
         key_frame: index of the frame that set the maximum (the first one if several did).
         key_time_s: its time in seconds.
-        key_nodule: the nodule as seen in the key frame.
+        key_nodule: the nodule as seen in the key frame; whether it qualifies is as known at the end.
         qualifies: True if the track lasted long enough to count for the patient.
         decides: True if it is also supported well enough to be called malignant or benign.
         threshold: operating point for the maximum over as many frames, 0 to 1; None where nobody asked.

@@ -253,7 +253,8 @@ class Nodule:
 
     Attributes:
         track_id: its number, unique in the study and counted from 1.
-        track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1.
+        track_confidence: mean of the detector's confidences over the track's frames so far, 0 to 1, those in which it
+            was not shown yet among them.
         qualifies: whether it is known by this frame to last long enough to count for the patient; in a recording the
             next frames have been looked at.
         finding: what was found in this frame; its fields can also be read from the nodule.

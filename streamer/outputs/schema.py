@@ -113,7 +113,10 @@ class VideoEntry(_Model):
         Field(description="size of a pixel in millimetres, x and y; null where it is unknown"),
     ] = None
     frames: Annotated[Count, Field(description="frames analysed")]
-    fps: Annotated[Length, Field(description="mean frame rate by the container's timestamps")]
+    fps: Annotated[
+        Length,
+        Field(description="mean frame rate by the container's timestamps; dropped frames of a live source count"),
+    ]
     duration_s: Annotated[Length, Field(description="from the first frame to the end of the last, in seconds")]
     overlay: Annotated[str | None, Field(description="overlay video beside the report; null if no frame was read")]
     complete: Annotated[bool, Field(description="false where the clip broke off or the analysis was stopped")]
@@ -143,7 +146,9 @@ class NoduleEntry(_Model):
     malignancy_median: Annotated[Probability, Field(description="median over those frames")]
     key_frame: Annotated[Count, Field(description="the frame that set the maximum")]
     key_time_s: Annotated[float, Field(description="time of the key frame")]
-    key_nodule: Annotated[NoduleLine, Field(description="the nodule as measured in the key frame")]
+    key_nodule: Annotated[
+        NoduleLine, Field(description="the nodule as measured in the key frame; `qualifies` as it is known at the end")
+    ]
     qualifies: Annotated[bool, Field(description="true if the track lasted long enough to count for the patient")]
     decides: Annotated[bool, Field(description="true if it is supported well enough to be called malignant or benign")]
     threshold: Annotated[

@@ -35,7 +35,8 @@ class StreamEvent:
         stream: its position among the sources.
         name: its source's name.
         kind: "ended" with its source, or "failed".
-        message: one line, fit for a log.
+        message: one line, fit for a log: of an error that is not streamer's own only the kind, as its words may hold an
+            address or a name.
     """
 
     stream: int
