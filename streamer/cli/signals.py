@@ -71,7 +71,7 @@ def interrupted_by_termination() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif _is_importing(frame):
-            again = threading.Timer(_LATER_S, signal.raise_signal, [number])
+            again = threading.Timer(_LATER_S, _send_to_main_thread, [number])
             again.daemon = True
             again.start()
         elif wish.is_first():
@@ -80,6 +80,13 @@ def interrupted_by_termination() -> Iterator[None]:
     plain = (signal.SIG_DFL, signal.default_int_handler)
     with _handled([number for number in (signal.SIGINT, *_endings()) if signal.getsignal(number) in plain], interrupt):
         yield
+
+
+def _send_to_main_thread(number: int) -> None:
+    if hasattr(signal, "pthread_kill"):  # not on Windows
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # another thread's would not end what waits
+    else:
+        signal.raise_signal(number)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
