@@ -99,14 +99,16 @@ def test_no_import_is_broken_off_but_what_comes_after_it(
     (tmp_path / "module_at_work.py").write_text(f"import signal\nsignal.raise_signal({int(number)})\nwhole = True\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     plain = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-    with handler(number, plain), interrupted_by_termination():
-        whole = importlib.import_module("module_at_work").whole
-        began_s = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            time.sleep(60)
-        assert time.monotonic() < began_s + 50  # the sleep itself was interrupted
-    del sys.modules["module_at_work"]
-    assert whole
+
+    def work() -> None:
+        importlib.import_module("module_at_work")
+        time.sleep(60)
+
+    began_s = time.monotonic()
+    with handler(number, plain), interrupted_by_termination(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert time.monotonic() < began_s + 50  # what waits is interrupted
+    assert sys.modules.pop("module_at_work").whole
 
 
 def test_what_handles_termination_by_itself_is_left_alone() -> None:
