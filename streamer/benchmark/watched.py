@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from streamer.pipeline.analyser import FrameCandidates
+from streamer.pipeline.analyser import FrameCandidates, FrameFindings
 from streamer.pipeline.thyroid import Engine
 from streamer.types import Frame
 
@@ -21,6 +21,12 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+    def analyse(self, frames: Sequence[Frame]) -> list[FrameFindings]:
+        """Of an engine that takes one step, what it finds is what it detects."""
+        found = self._engine.analyse(frames)
+        self._note([FrameCandidates(one.frame, one.findings, one.timing_ms, one.rejected) for one in found])
+        return found
 
     def detect(self, frames: Sequence[Frame]) -> list[FrameCandidates]:
         detected = self._engine.detect(frames)
