@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack
 from pathlib import Path
@@ -184,7 +185,8 @@ def results(
     source = queue.source
     spacing_mm = pixel_spacing_mm or source.info.pixel_spacing_mm
     aggregator.start_clip(source.info.name, source.expected_frames)
-    numbers = _Numbers(aggregator.numbers)
+    # A nodule takes its number as it leaves, so that no thread's pace can change it.
+    numbers = defaultdict[int, int](lambda: next(aggregator.numbers))
     frames = 0
     for settled in queue.results():
         yield _result(settled, aggregator, numbers, spacing_mm)
@@ -198,28 +200,10 @@ def results(
     )
 
 
-class _Numbers:
-    """The patient's number of each of a clip's nodules, taken as it leaves: so no thread's pace can change it."""
-
-    def __init__(self, free: Iterator[int]) -> None:
-        self._free = free
-        self._taken: dict[int, int] = {}
-
-    def __getitem__(self, number: int) -> int:
-        """The patient's number of the clip's nodule of that number."""
-        if number not in self._taken:
-            self._taken[number] = next(self._free)
-        return self._taken[number]
-
-    def give_up(self, number: int) -> int:
-        """The same, for the last time."""
-        return self._taken.pop(number)
-
-
 def _result(
     settled: Settled[FrameFindings],
     aggregator: PatientAggregator,
-    numbers: _Numbers,
+    numbers: defaultdict[int, int],
     spacing_mm: tuple[float, float] | None,
 ) -> FrameResult:
     """The result of a frame whose nodules are settled; to be called in frame order."""
@@ -240,6 +224,6 @@ def _result(
         patient_malignancy=aggregator.running_maximum,
         timing_ms={"decode": frame.decode_ms, **found.timing_ms, "track": track_ms},
         latency_ms=None if frame.arrived_s is None else (ended - frame.arrived_s) * 1000,
-        ended_tracks=tuple(numbers.give_up(number) for number in settled.ended),
+        ended_tracks=tuple(numbers.pop(number) for number in settled.ended),
         rejected=found.rejected,
     )

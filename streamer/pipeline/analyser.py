@@ -249,9 +249,9 @@ def checked_candidates(analyser: FrameAnalyser, frames: Sequence[Frame]) -> list
     """
     name = type(analyser).__name__
     if _works_in_two_steps(analyser):
-        detected = _answers(analyser.detect(frames), FrameCandidates, frames, f"{name}.detect")
+        detected = _checked_answers(analyser.detect(frames), FrameCandidates, frames, f"{name}.detect")
     else:
-        found = _answers(analyser.analyse(frames), FrameFindings, frames, f"{name}.analyse")
+        found = _checked_answers(analyser.analyse(frames), FrameFindings, frames, f"{name}.analyse")
         detected = [FrameCandidates(one.frame, one.findings, one.timing_ms, one.rejected) for one in found]
     for one in detected:
         for candidate in one.candidates:
@@ -275,7 +275,7 @@ def checked_findings(analyser: FrameAnalyser, frames: Sequence[FrameCandidates])
         assert _works_in_two_steps(analyser), "an analyser without two steps gives findings"
         name = type(analyser).__name__
         call = f"{name}.characterise"
-        answers = _answers(analyser.characterise(asked), FrameFindings, [one.frame for one in asked], call)
+        answers = _checked_answers(analyser.characterise(asked), FrameFindings, [one.frame for one in asked], call)
         for one, answer in zip(asked, answers, strict=True):
             if len(answer.findings) != len(one.candidates):
                 got = f"{len(answer.findings)} for {len(one.candidates)}"
@@ -319,7 +319,7 @@ class WrongAnswerError(TypeError):
 _Answer = TypeVar("_Answer", FrameCandidates, FrameFindings)
 
 
-def _answers(answers: object, kind: type[_Answer], frames: Sequence[Frame], call: str) -> list[_Answer]:
+def _checked_answers(answers: object, kind: type[_Answer], frames: Sequence[Frame], call: str) -> list[_Answer]:
     given = list(answers) if isinstance(answers, Iterable) else []
     listed = [one for one in given if isinstance(one, kind)]
     fits = len(listed) == len(given) == len(frames)
